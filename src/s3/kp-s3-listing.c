@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ * SPDX-FileCopyrightText: The Keepsake authors */
+
+#include "kp-s3-listing.h"
+
+#include "kp-error.h"
+#include "kp-s3-request.h"
+#include "kp-s3-xml.h"
+
+#include <string.h>
+
+/* A page of 1,000 keys of 1,024 bytes, each percent-encoded, with its other fields. */
+#define PAGE_LIMIT (8 * 1024 * 1024)
+
+struct _KpS3Listing
+{
+  char *prefix;
+  char *delimiter;   /* or NULL */
+  char *start_after; /* or NULL */
+  char *end;         /* the last key of interest, or NULL */
+  char *token;       /* v2: where to go on; NULL at first */
+  char *marker;      /* v1: the last key or prefix seen; also guards v2 */
+  gboolean finished;
+};
+
+/**
+ * kp_s3_listing_new:
+ * @prefix: only keys that start with it
+ * @delimiter: (nullable): "/" for one level of folders
+ * @start_after: (nullable): only keys behind this one
+ */
+KpS3Listing *
+kp_s3_listing_new (const char *prefix, const char *delimiter, const char *start_after)
+{
+  KpS3Listing *listing = g_new0 (KpS3Listing, 1);
+
+  listing->prefix = g_strdup (prefix);
+  listing->delimiter = g_strdup (delimiter);
+  listing->start_after = g_strdup (start_after);
+  return listing;
+}
+
+/**
+ * kp_s3_listing_set_end:
+ * @end: (nullable): the last key of interest; the listing ends behind it
+ */
+void
+kp_s3_listing_set_end (KpS3Listing *listing, const char *end)
+{
+  g_free (listing->end);
+  listing->end = g_strdup (end);
+}
+
+void
+kp_s3_listing_free (KpS3Listing *listing)
+{
+  g_free (listing->end);
+  g_free (listing->prefix);
+  g_free (listing->delimiter);
+  g_free (listing->start_after);
+  g_free (listing->token);
+  g_free (listing->marker);
+  g_free (listing);
+}
+
+gboolean
+kp_s3_listing_is_finished (KpS3Listing *listing)
+{
+  return listing->finished;
+}
+
+static KpS3Request *
+page_request (KpS3Listing *listing, unsigned version, gboolean url_encoding)
+{
+  KpS3Request *request = kp_s3_request_new (KP_S3_OPERATION_LIST, "GET", NULL);
+
+  if (version == 2)
+    {
+      kp_s3_request_add_query (request, "list-type", "2");
+      kp_s3_request_add_query (request, "continuation-token", listing->token);
+      if (listing->token == NULL)
+        kp_s3_request_add_query (request, "start-after",
+                                 listing->marker != NULL ? listing->marker : listing->start_after);
+    }
+  else
+    {
+      kp_s3_request_add_query (request, "marker",
+                               listing->marker != NULL ? listing->marker : listing->start_after);
+    }
+  kp_s3_request_add_query (request, "prefix", listing->prefix);
+  kp_s3_request_add_query (request, "delimiter", listing->delimiter);
+  if (url_encoding)
+    kp_s3_request_add_query (request, "encoding-type", "url");
+  kp_s3_request_set_reply_limit (request, PAGE_LIMIT);
+  kp_s3_request_set_hides_errors (request);
+  return request;
+}
+
+/* Undoes encoding-type=url, which writes a blank as "+" or as "%20". */
+static char *
+decode (const char *text, gboolean is_encoded)
+{
+  if (!is_encoded || strpbrk (text, "%+") == NULL)
+    return g_strdup (text);
+
+  GString *decoded = g_string_sized_new (strlen (text));
+  for (const char *p = text; *p != '\0'; p++)
+    if (*p == '+')
+      g_string_append_c (decoded, ' ');
+    else if (*p == '%' && g_ascii_isxdigit (p[1]) && g_ascii_isxdigit (p[2]))
+      {
+        g_string_append_c (decoded,
+                           (char) (g_ascii_xdigit_value (p[1]) << 4 | g_ascii_xdigit_value (p[2])));
+        p += 2;
+      }
+    else
+      g_string_append_c (decoded, *p);
+  return g_string_free (decoded, FALSE);
+}
+
+static guint64
+parse_size (const char *text)
+{
+  guint64 size;
+
+  return text != NULL && g_ascii_string_to_unsigned (text, 10, 0, G_MAXINT64, &size, NULL) ? size
+                                                                                           : 0;
+}
+
+/* "2026-11-22T20:39:10.000Z" */
+static gint64
+parse_time (const char *text)
+{
+  g_autoptr (GDateTime) time = text != NULL ? g_date_time_new_from_iso8601 (text, NULL) : NULL;
+
+  return time != NULL ? g_date_time_to_unix (time) : 0;
+}
+
+static KpS3Entry *
+read_entry (const KpS3Record *record, gboolean is_encoded)
+{
+  const char *name = kp_s3_record_get_name (record);
+  gboolean is_prefix = g_str_equal (name, "CommonPrefixes");
+  const char *key = kp_s3_record_get (record, is_prefix ? "Prefix" : "Key");
+
+  if (key == NULL || (!is_prefix && !g_str_equal (name, "Contents")))
+    return NULL;
+
+  KpS3Entry *entry = kp_s3_entry_new ();
+  entry->is_prefix = is_prefix;
+  entry->is_latest = TRUE;
+  entry->key = decode (key, is_encoded);
+  entry->size = parse_size (kp_s3_record_get (record, "Size"));
+  entry->etag = kp_s3_etag_normalise (kp_s3_record_get (record, "ETag"));
+  entry->last_modified = parse_time (kp_s3_record_get (record, "LastModified"));
+  entry->storage_class = g_strdup (kp_s3_record_get (record, "StorageClass"));
+  return entry;
+}
+
+/* What the next page has to start behind: the server's own word, or the last entry. */
+static gboolean
+advance (KpS3Listing *listing,
+         KpS3Xml *xml,
+         GPtrArray *page,
+         unsigned version,
+         gboolean is_encoded,
+         GError **error)
+{
+  const char *next_marker = kp_s3_xml_get (xml, "NextMarker");
+  g_autofree char *last = NULL;
+
+  listing->finished = g_strcmp0 (kp_s3_xml_get (xml, "IsTruncated"), "true") != 0;
+  for (guint i = 0; i < page->len; i++)
+    {
+      KpS3Entry *entry = g_ptr_array_index (page, i);
+      if (last == NULL || strcmp (entry->key, last) > 0)
+        {
+          g_free (last);
+          last = g_strdup (entry->key);
+        }
+    }
+  if (last == NULL && next_marker != NULL && version == 1)
+    last = decode (next_marker, is_encoded);
+
+  if (listing->marker != NULL && last != NULL && strcmp (last, listing->marker) <= 0)
+    {
+      g_set_error (error, KP_ERROR, KP_ERROR_SERVER,
+                   "The server's listing repeats itself or is out of order at “%s”", last);
+      return FALSE;
+    }
+  if (!listing->finished && last == NULL)
+    {
+      g_set_error_literal (error, KP_ERROR, KP_ERROR_SERVER,
+                           "The server's listing has an empty page and says there is more");
+      return FALSE;
+    }
+
+  g_free (listing->token);
+  listing->token = version == 2 ? g_strdup (kp_s3_xml_get (xml, "NextContinuationToken")) : NULL;
+  if (last != NULL)
+    {
+      g_free (listing->marker);
+      listing->marker = g_steal_pointer (&last);
+    }
+  return TRUE;
+}
+
+/* A server that knows only the first version of the call ignores list-type, or refuses it. */
+static gboolean
+speaks_v1_only (const GError *error)
+{
+  return kp_error_is (error, KP_ERROR_UNSUPPORTED_BY_PROVIDER);
+}
+
+/**
+ * kp_s3_listing_next_page:
+ * @error: any #KpError of kp_s3_request_send(); %KP_ERROR_SERVER when the listing makes no sense
+ *
+ * Returns: (transfer full) (element-type KpS3Entry): up to 1,000 entries
+ */
+GPtrArray *
+kp_s3_listing_next_page (KpS3Listing *listing,
+                         KpS3Client *client,
+                         GCancellable *cancellable,
+                         GError **error)
+{
+  KpS3Service *service = kp_s3_client_get_service (client);
+  g_autoptr (KpS3Location) location = kp_s3_service_ref_location (service);
+  unsigned version = kp_s3_service_get_list_version (service);
+  g_autoptr (GError) local_error = NULL;
+  g_autoptr (KpS3Request) request
+      = page_request (listing, version, kp_s3_location_get_provider (location)->url_encoding);
+  g_autoptr (KpS3Reply) reply = kp_s3_request_send (request, client, cancellable, &local_error);
+
+  if (reply == NULL)
+    {
+      if (version == 1 || !speaks_v1_only (local_error))
+        {
+          g_propagate_error (error, g_steal_pointer (&local_error));
+          return NULL;
+        }
+      kp_s3_service_fall_back_to_list_v1 (service);
+      return kp_s3_listing_next_page (listing, client, cancellable, error);
+    }
+
+  g_autoptr (KpS3Xml) xml = kp_s3_xml_parse (kp_s3_reply_get_body (reply), error);
+  if (xml == NULL)
+    return NULL;
+  if (!g_str_equal (kp_s3_xml_get_root (xml), "ListBucketResult"))
+    {
+      g_set_error (error, KP_ERROR, KP_ERROR_SERVER,
+                   "The server answered a listing with a document “%s”; is this an S3 endpoint?",
+                   kp_s3_xml_get_root (xml));
+      return NULL;
+    }
+  /* It answered as if list-type were not there: a truncated v2 listing must say where to go on. */
+  if (version == 2 && g_strcmp0 (kp_s3_xml_get (xml, "IsTruncated"), "true") == 0
+      && kp_s3_xml_get (xml, "NextContinuationToken") == NULL)
+    {
+      kp_s3_service_fall_back_to_list_v1 (service);
+      version = 1;
+    }
+
+  gboolean is_encoded = g_strcmp0 (kp_s3_xml_get (xml, "EncodingType"), "url") == 0;
+  g_autoptr (GPtrArray) page = g_ptr_array_new_with_free_func ((GDestroyNotify) kp_s3_entry_free);
+  for (guint i = 0; i < kp_s3_xml_get_n_records (xml); i++)
+    {
+      KpS3Entry *entry = read_entry (kp_s3_xml_get_record (xml, i), is_encoded);
+      if (entry != NULL)
+        g_ptr_array_add (page, entry);
+    }
+  if (!advance (listing, xml, page, version, is_encoded, error))
+    return NULL;
+  if (listing->end != NULL && listing->marker != NULL
+      && strcmp (listing->marker, listing->end) >= 0)
+    {
+      listing->finished = TRUE;
+      for (guint i = page->len; i-- > 0;)
+        if (strcmp (((KpS3Entry *) g_ptr_array_index (page, i))->key, listing->end) > 0)
+          g_ptr_array_remove_index_fast (page, i);
+    }
+  return g_steal_pointer (&page);
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ * SPDX-FileCopyrightText: The Keepsake authors */
+
+#pragma once
+
+/* A listing of a bucket, page by page: ListObjectsV2 with encoding-type=url, ListObjects where that
+ * is all the server has.
+ *
+ * It never believes a server that repeats itself: each page has to lead beyond the one before. */
+
+#include "kp-s3-client.h"
+
+G_BEGIN_DECLS
+
+typedef struct _KpS3Listing KpS3Listing;
+
+KpS3Listing *kp_s3_listing_new (const char *prefix, const char *delimiter, const char *start_after);
+void kp_s3_listing_set_end (KpS3Listing *listing, const char *end);
+void kp_s3_listing_free (KpS3Listing *listing);
+gboolean kp_s3_listing_is_finished (KpS3Listing *listing);
+GPtrArray *kp_s3_listing_next_page (KpS3Listing *listing,
+                                    KpS3Client *client,
+                                    GCancellable *cancellable,
+                                    GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (KpS3Listing, kp_s3_listing_free)
+
+G_END_DECLS

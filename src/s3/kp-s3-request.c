@@ -1,0 +1,861 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ * SPDX-FileCopyrightText: The Keepsake authors */
+
+#define G_LOG_DOMAIN "keepsake-s3"
+
+#include "kp-s3-request.h"
+
+#include "kp-error.h"
+#include "kp-s3-sign.h"
+#include "kp-s3-verdict.h"
+#include "kp-s3-xml.h"
+#include "kp-throttled-input-stream.h"
+
+#include <string.h>
+
+/* Error documents and small replies are read up to here. */
+#define DEFAULT_REPLY_LIMIT (1024 * 1024)
+#define READ_SIZE (64 * 1024)
+
+/* What a first request is assumed to take for its head, until one was seen. */
+#define TYPICAL_HEAD_SIZE 700
+
+typedef struct
+{
+  char *name;
+  char *value;
+} Pair;
+
+struct _KpS3Request
+{
+  KpS3Operation operation;
+  const char *method; /* static */
+  char *key;          /* or NULL: the bucket */
+  GArray *query;      /* of Pair, encoded */
+  GArray *headers;    /* of Pair, names in lower case */
+  GBytes *body;       /* or NULL */
+  char *sha256;
+  gsize reply_limit;
+  gboolean hides_errors;
+};
+
+struct _KpS3Reply
+{
+  SoupMessage *message;
+  GBytes *body;
+  unsigned attempts;
+};
+
+static void
+pair_clear (void *data)
+{
+  Pair *pair = data;
+
+  g_free (pair->name);
+  g_free (pair->value);
+}
+
+static GArray *
+pairs_new (void)
+{
+  GArray *pairs = g_array_new (FALSE, FALSE, sizeof (Pair));
+
+  g_array_set_clear_func (pairs, pair_clear);
+  return pairs;
+}
+
+/**
+ * kp_s3_request_new:
+ * @operation: for the statistics
+ * @method: a string constant
+ * @key: (nullable): a whole key; %NULL for the bucket
+ */
+KpS3Request *
+kp_s3_request_new (KpS3Operation operation, const char *method, const char *key)
+{
+  KpS3Request *request = g_new0 (KpS3Request, 1);
+
+  request->operation = operation;
+  request->method = method;
+  request->key = g_strdup (key);
+  request->query = pairs_new ();
+  request->headers = pairs_new ();
+  request->sha256 = g_strdup (KP_S3_SHA256_EMPTY);
+  request->reply_limit = DEFAULT_REPLY_LIMIT;
+  return request;
+}
+
+void
+kp_s3_request_free (KpS3Request *request)
+{
+  g_free (request->key);
+  g_array_unref (request->query);
+  g_array_unref (request->headers);
+  g_clear_pointer (&request->body, g_bytes_unref);
+  g_free (request->sha256);
+  g_free (request);
+}
+
+/**
+ * kp_s3_request_add_query:
+ * @value: (nullable): %NULL adds nothing
+ */
+void
+kp_s3_request_add_query (KpS3Request *request, const char *name, const char *value)
+{
+  if (value == NULL)
+    return;
+  Pair pair = { kp_s3_uri_encode (name, FALSE), kp_s3_uri_encode (value, FALSE) };
+  g_array_append_val (request->query, pair);
+}
+
+/**
+ * kp_s3_request_add_header:
+ * @name: in lower case
+ * @value: (nullable): ASCII; %NULL adds nothing
+ */
+void
+kp_s3_request_add_header (KpS3Request *request, const char *name, const char *value)
+{
+  if (value == NULL)
+    return;
+  Pair pair = { g_strdup (name), g_strdup (value) };
+  g_array_append_val (request->headers, pair);
+}
+
+void
+kp_s3_request_add_headers (KpS3Request *request, KpS3HeaderList *headers)
+{
+  for (guint i = 0; headers != NULL && i < kp_s3_header_list_get_length (headers); i++)
+    {
+      const KpS3Header *header = kp_s3_header_list_get (headers, i);
+      kp_s3_request_add_header (request, header->name, header->value);
+    }
+}
+
+/**
+ * kp_s3_request_set_body:
+ * @sha256: (nullable): its SHA-256 in hexadecimal, where the caller knows it already
+ */
+void
+kp_s3_request_set_body (KpS3Request *request, GBytes *body, const char *sha256)
+{
+  gsize length;
+  const void *data = g_bytes_get_data (body, &length);
+
+  g_clear_pointer (&request->body, g_bytes_unref);
+  request->body = g_bytes_ref (body);
+  g_free (request->sha256);
+  request->sha256 = sha256 != NULL ? g_strdup (sha256) : kp_s3_sha256_hex (data, length);
+}
+
+/**
+ * kp_s3_request_set_reply_limit:
+ * @bytes: a successful reply that is longer is an error, so that no server can fill our memory
+ */
+void
+kp_s3_request_set_reply_limit (KpS3Request *request, gsize bytes)
+{
+  request->reply_limit = bytes;
+}
+
+/**
+ * kp_s3_request_set_hides_errors:
+ *
+ * Says that a reply with status 200 may hold an <Error> document, and has to be XML.
+ */
+void
+kp_s3_request_set_hides_errors (KpS3Request *request)
+{
+  request->hides_errors = TRUE;
+}
+
+static int
+compare_pairs (const void *a, const void *b)
+{
+  const Pair *x = a;
+  const Pair *y = b;
+  int order = strcmp (x->name, y->name);
+
+  return order != 0 ? order : strcmp (x->value, y->value);
+}
+
+/* The query as it is both sent and signed: sorted by name, then by value. */
+static char *
+build_query (KpS3Request *request)
+{
+  if (request->query->len == 0)
+    return NULL;
+
+  g_array_sort (request->query, compare_pairs);
+  GString *query = g_string_new (NULL);
+  for (guint i = 0; i < request->query->len; i++)
+    {
+      const Pair *pair = &g_array_index (request->query, Pair, i);
+      g_string_append_printf (query, "%s%s=%s", i > 0 ? "&" : "", pair->name, pair->value);
+    }
+  return g_string_free (query, FALSE);
+}
+
+/* One attempt, as seen by the handlers of its message. */
+typedef struct
+{
+  KpS3Request *request;
+  KpS3Client *client;
+  KpS3Service *service;
+  KpS3Location *location;
+  GCancellable *cancellable;
+  gsize body_written; /* bytes of the body since the last "starting" */
+} Attempt;
+
+static gsize
+head_size (SoupMessage *message)
+{
+  SoupMessageHeadersIter iter;
+  const char *name;
+  const char *value;
+  g_autofree char *uri = g_uri_to_string (soup_message_get_uri (message));
+  gsize size = strlen (uri) + 20;
+
+  soup_message_headers_iter_init (&iter, soup_message_get_request_headers (message));
+  while (soup_message_headers_iter_next (&iter, &name, &value))
+    size += strlen (name) + strlen (value) + 4;
+  return size;
+}
+
+/* Waits for the throttle as if the head were a body. When cancelled it just returns: libsoup looks
+ * at the same cancellable before it writes. */
+static void
+wait_for_tokens (KpThrottle *throttle, gsize bytes, GCancellable *cancellable)
+{
+  while (bytes > 0)
+    {
+      gsize granted = kp_throttle_acquire (throttle, bytes, cancellable, NULL);
+      if (granted == 0)
+        return;
+      bytes -= granted;
+    }
+}
+
+static char *
+host_header (SoupMessage *message)
+{
+  const char *set
+      = soup_message_headers_get_one (soup_message_get_request_headers (message), "Host");
+  GUri *uri = soup_message_get_uri (message);
+  int port = g_uri_get_port (uri);
+
+  if (set != NULL)
+    return g_strdup (set);
+  if (port == -1 || port == (g_str_equal (g_uri_get_scheme (uri), "https") ? 443 : 80))
+    return g_strdup (g_uri_get_host (uri));
+  return g_strdup_printf ("%s:%d", g_uri_get_host (uri), port);
+}
+
+static void
+sign (SoupMessage *message, const Attempt *attempt)
+{
+  KpS3Request *request = attempt->request;
+  KpS3Credentials *credentials = kp_s3_service_get_credentials (attempt->service);
+  const char *token = kp_s3_credentials_get_session_token (credentials);
+  SoupMessageHeaders *sent = soup_message_get_request_headers (message);
+  GUri *uri = soup_message_get_uri (message);
+  g_autofree char *date = kp_s3_sign_date (kp_s3_service_get_now (attempt->service));
+  g_autofree char *host = host_header (message);
+  g_autofree KpS3Header *headers = g_new (KpS3Header, request->headers->len + 4);
+  gsize n = 0;
+
+  headers[n++] = (KpS3Header){ "host", host };
+  headers[n++] = (KpS3Header){ "x-amz-content-sha256", request->sha256 };
+  headers[n++] = (KpS3Header){ "x-amz-date", date };
+  if (token != NULL)
+    headers[n++] = (KpS3Header){ "x-amz-security-token", token };
+  for (guint i = 0; i < request->headers->len; i++)
+    {
+      const Pair *pair = &g_array_index (request->headers, Pair, i);
+      headers[n++] = (KpS3Header){ pair->name, pair->value };
+    }
+
+  const char *region = kp_s3_location_get_region (attempt->location);
+  g_autofree char *authorization = kp_s3_sign_with_key (
+      request->method, g_uri_get_path (uri), g_uri_get_query (uri), headers, n, request->sha256,
+      date, region, kp_s3_credentials_get_access_key (credentials),
+      kp_s3_client_get_signing_key (attempt->client, date, region));
+
+  soup_message_headers_replace (sent, "x-amz-date", date);
+  soup_message_headers_replace (sent, "x-amz-content-sha256", request->sha256);
+  if (token != NULL)
+    soup_message_headers_replace (sent, "x-amz-security-token", token);
+  soup_message_headers_replace (sent, "Authorization", authorization);
+}
+
+/* Runs in the worker's thread just before the first byte goes out, and again for each restart by
+ * libsoup. The throttle is waited for first, so that the signature is never older than the request.
+ */
+static void
+starting_cb (SoupMessage *message, Attempt *attempt)
+{
+  KpThrottle *throttle = kp_s3_service_get_upload_throttle (attempt->service);
+  gsize expected = kp_s3_client_get_head_size (attempt->client);
+
+  attempt->body_written = 0;
+  if (expected == 0)
+    expected = TYPICAL_HEAD_SIZE;
+  wait_for_tokens (throttle, expected, attempt->cancellable);
+
+  if (attempt->request->body != NULL)
+    {
+      g_autoptr (GInputStream) memory
+          = g_memory_input_stream_new_from_bytes (attempt->request->body);
+      g_autoptr (GInputStream) throttled = kp_throttled_input_stream_new (memory, throttle);
+      soup_message_set_request_body (message, NULL, throttled,
+                                     (gssize) g_bytes_get_size (attempt->request->body));
+    }
+  sign (message, attempt);
+
+  gsize actual = head_size (message);
+  if (actual > expected)
+    kp_throttle_charge (throttle, actual - expected);
+  kp_s3_client_set_head_size (attempt->client, actual);
+}
+
+static void
+wrote_body_data_cb (SoupMessage *message, guint chunk_size, Attempt *attempt)
+{
+  attempt->body_written += chunk_size;
+}
+
+/* Reads all of a reply. A reply that says its length gets just that much memory; the others are
+ * short documents. */
+static GBytes *
+read_reply (GInputStream *stream,
+            SoupMessage *message,
+            gsize limit,
+            GCancellable *cancellable,
+            GError **error)
+{
+  goffset announced
+      = soup_message_headers_get_content_length (soup_message_get_response_headers (message));
+  gsize capacity = announced > 0 ? MIN ((gsize) announced, limit) + 1 : READ_SIZE;
+  g_autofree char *buffer = g_malloc (capacity);
+  gsize length = 0;
+
+  for (;;)
+    {
+      if (length > limit)
+        {
+          g_set_error (
+              error, KP_ERROR, KP_ERROR_SERVER,
+              "The server's reply is longer than the %" G_GSIZE_FORMAT " bytes it may have", limit);
+          return NULL;
+        }
+      if (length == capacity)
+        {
+          capacity *= 2;
+          buffer = g_realloc (buffer, capacity);
+        }
+      gssize n = g_input_stream_read (stream, buffer + length, MIN (capacity - length, READ_SIZE),
+                                      cancellable, error);
+      if (n < 0)
+        return NULL;
+      if (n == 0)
+        return g_bytes_new_take (g_steal_pointer (&buffer), length);
+      length += (gsize) n;
+    }
+}
+
+static SoupMessage *
+build_message (KpS3Request *request, KpS3Location *location, Attempt *attempt)
+{
+  g_autofree char *query = build_query (request);
+  g_autoptr (GUri) uri = kp_s3_location_build_uri (location, request->key, query);
+  SoupMessage *message = soup_message_new_from_uri (request->method, uri);
+  SoupMessageHeaders *headers = soup_message_get_request_headers (message);
+
+  soup_message_add_flags (message, SOUP_MESSAGE_NO_REDIRECT | SOUP_MESSAGE_IDEMPOTENT);
+  for (guint i = 0; i < request->headers->len; i++)
+    {
+      const Pair *pair = &g_array_index (request->headers, Pair, i);
+      soup_message_headers_replace (headers, pair->name, pair->value);
+    }
+  g_signal_connect (message, "starting", G_CALLBACK (starting_cb), attempt);
+  g_signal_connect (message, "wrote-body-data", G_CALLBACK (wrote_body_data_cb), attempt);
+  return message;
+}
+
+static KpS3Reply *
+send_once (KpS3Request *request,
+           KpS3Client *client,
+           KpS3Location *location,
+           GCancellable *cancellable,
+           GError **error)
+{
+  KpS3Service *service = kp_s3_client_get_service (client);
+  Attempt attempt = { .request = request,
+                      .client = client,
+                      .service = service,
+                      .location = location,
+                      .cancellable = cancellable };
+  g_autoptr (SoupMessage) message = build_message (request, location, &attempt);
+  g_autoptr (GBytes) body = NULL;
+  g_autoptr (GInputStream) raw
+      = soup_session_send (kp_s3_client_get_session (client), message, cancellable, error);
+
+  if (raw != NULL)
+    {
+      KpThrottle *throttle = kp_s3_service_get_download_throttle (service);
+      g_autoptr (GInputStream) stream = kp_throttled_input_stream_new (raw, throttle);
+      unsigned status = soup_message_get_status (message);
+      gboolean success = status >= 200 && status < 300;
+
+      kp_throttle_charge (throttle, 300);
+      body = read_reply (stream, message, success ? request->reply_limit : DEFAULT_REPLY_LIMIT,
+                         cancellable, error);
+      /* The bytes are read or given up; an error of close() says nothing more. */
+      g_input_stream_close (stream, NULL, NULL);
+
+      gsize size = request->body != NULL ? g_bytes_get_size (request->body) : 0;
+      if (body != NULL && success && attempt.body_written != size)
+        {
+          g_clear_pointer (&body, g_bytes_unref);
+          g_set_error (error, KP_ERROR, KP_ERROR_SERVER,
+                       "The connection took %" G_GSIZE_FORMAT " of %" G_GSIZE_FORMAT " bytes",
+                       attempt.body_written, size);
+        }
+    }
+  g_signal_handlers_disconnect_by_data (message, &attempt);
+  if (body == NULL)
+    return NULL;
+
+  KpS3Reply *reply = g_new0 (KpS3Reply, 1);
+  reply->message = g_steal_pointer (&message);
+  reply->body = g_steal_pointer (&body);
+  return reply;
+}
+
+/* What the server said about a failure. */
+typedef struct
+{
+  char *code;
+  char *message;
+  char *region;
+} Complaint;
+
+static void
+complaint_clear (Complaint *complaint)
+{
+  g_free (complaint->code);
+  g_free (complaint->message);
+  g_free (complaint->region);
+}
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Complaint, complaint_clear)
+
+static void
+read_complaint (KpS3Reply *reply, Complaint *complaint)
+{
+  g_autoptr (KpS3Xml) xml = kp_s3_xml_parse (reply->body, NULL);
+
+  complaint->region = g_strdup (kp_s3_reply_get_header (reply, "x-amz-bucket-region"));
+  if (xml == NULL || !g_str_equal (kp_s3_xml_get_root (xml), "Error"))
+    return;
+  complaint->code = g_strdup (kp_s3_xml_get (xml, "Code"));
+  complaint->message = g_strdup (kp_s3_xml_get (xml, "Message"));
+  if (complaint->region == NULL)
+    complaint->region = g_strdup (kp_s3_xml_get (xml, "Region"));
+}
+
+static const char *
+operation_in_words (KpS3Operation operation)
+{
+  switch (operation)
+    {
+    case KP_S3_OPERATION_LIST:
+      return "list the bucket";
+    case KP_S3_OPERATION_HEAD:
+    case KP_S3_OPERATION_GET:
+      return "read objects";
+    case KP_S3_OPERATION_PUT:
+    case KP_S3_OPERATION_COPY:
+    case KP_S3_OPERATION_MULTIPART:
+      return "write objects";
+    case KP_S3_OPERATION_DELETE:
+      return "delete objects";
+    case KP_S3_OPERATION_BUCKET:
+    default:
+      return "see the bucket's settings";
+    }
+}
+
+/* One sentence with cause and remedy. The server's own words come last, in brackets. */
+static GError *
+describe_complaint (KpS3Request *request,
+                    KpS3Service *service,
+                    KpS3Location *location,
+                    unsigned status,
+                    const Complaint *complaint,
+                    KpError code)
+{
+  const char *endpoint = kp_s3_location_get_endpoint (location);
+  const char *bucket = kp_s3_location_get_bucket (location);
+  const char *access_key
+      = kp_s3_credentials_get_access_key (kp_s3_service_get_credentials (service));
+  g_autofree char *said = NULL;
+  g_autofree char *text = NULL;
+
+  if (complaint->code != NULL)
+    said = g_strdup_printf ("[%u %s%s%s]", status, complaint->code,
+                            complaint->message != NULL && *complaint->message != '\0' ? ": " : "",
+                            complaint->message != NULL ? complaint->message : "");
+  else
+    said = g_strdup_printf ("[%u]", status);
+
+  switch ((int) code)
+    {
+    case KP_ERROR_BAD_CREDENTIALS:
+      if (g_strcmp0 (complaint->code, "SignatureDoesNotMatch") == 0)
+        text
+            = g_strdup_printf ("The secret key does not belong to the access key “%s” at %s; enter "
+                               "the secret key again",
+                               access_key, endpoint);
+      else if (g_strcmp0 (complaint->code, "ExpiredToken") == 0)
+        text = g_strdup_printf ("The temporary keys for %s have expired; get new ones", endpoint);
+      else
+        text
+            = g_strdup_printf ("%s does not know the access key “%s”; check the access key and the "
+                               "endpoint",
+                               endpoint, access_key);
+      break;
+    case KP_ERROR_ACCESS_DENIED:
+      text = g_strdup_printf ("The access key “%s” may not %s in “%s”; ask the bucket's owner for "
+                              "that permission",
+                              access_key, operation_in_words (request->operation), bucket);
+      break;
+    case KP_ERROR_NO_SUCH_BUCKET:
+      text = g_strdup_printf ("There is no bucket “%s” at %s; check the name, or create it there "
+                              "first",
+                              bucket, endpoint);
+      break;
+    case KP_ERROR_CLOCK_SKEW:
+      text = g_strdup_printf ("%s says that this computer's clock is wrong, and setting it by the "
+                              "server's did not help; set the clock",
+                              endpoint);
+      break;
+    case KP_ERROR_WRONG_REGION:
+      if (complaint->region != NULL)
+        text = g_strdup_printf ("The bucket “%s” is in the region %s, not %s; use --region %s",
+                                bucket, complaint->region, kp_s3_location_get_region (location),
+                                complaint->region);
+      else
+        text = g_strdup_printf ("%s is not the right address or region for the bucket “%s”; check "
+                                "--endpoint-url and --region",
+                                endpoint, bucket);
+      break;
+    case KP_ERROR_QUOTA:
+      text = g_strdup_printf ("The storage at %s is full; free some, or raise the quota", endpoint);
+      break;
+    case KP_ERROR_UNSUPPORTED_BY_PROVIDER:
+      text = g_strdup_printf ("%s does not offer this operation", endpoint);
+      break;
+    case KP_ERROR_NOT_FOUND:
+      text = g_strdup_printf ("“%s” does not exist in “%s”",
+                              request->key != NULL ? request->key : "", bucket);
+      break;
+    case KP_ERROR_CONFLICT:
+      text = g_strdup_printf ("“%s” was changed in the bucket at the same time",
+                              request->key != NULL ? request->key : bucket);
+      break;
+    default:
+      text = g_strdup_printf ("%s cannot %s at the moment", endpoint,
+                              operation_in_words (request->operation));
+      break;
+    }
+  return g_error_new (KP_ERROR, (int) code, "%s %s", text, said);
+}
+
+static GError *
+describe_transport (const GError *transport_error, KpS3Location *location, KpError code)
+{
+  const char *endpoint = kp_s3_location_get_endpoint (location);
+
+  if (g_error_matches (transport_error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
+    return g_error_copy (transport_error);
+  if (code == KP_ERROR_TLS)
+    return g_error_new (
+        KP_ERROR, KP_ERROR_TLS,
+        "The certificate of %s is not trusted; if it is your own server, name its CA "
+        "with --ca-bundle FILE [%s]",
+        endpoint, transport_error->message);
+  if (code == KP_ERROR_OFFLINE)
+    return g_error_new (KP_ERROR, KP_ERROR_OFFLINE,
+                        "Cannot reach %s; check the network and the endpoint [%s]", endpoint,
+                        transport_error->message);
+  return g_error_new (KP_ERROR, (int) code, "%s [%s]", transport_error->message, endpoint);
+}
+
+static gboolean
+learn_from (KpS3Verdict verdict,
+            KpS3Reply *reply,
+            const Complaint *complaint,
+            KpS3Service *service,
+            KpS3Location *location)
+{
+  if (verdict == KP_S3_VERDICT_REGION)
+    return complaint->region != NULL && *complaint->region != '\0'
+           && kp_s3_service_learn_region (service, location, complaint->region);
+
+  const char *date = kp_s3_reply_get_header (reply, "Date");
+  g_autoptr (GDateTime) time = date != NULL ? soup_date_time_new_from_http_string (date) : NULL;
+  if (time == NULL)
+    return FALSE;
+  kp_s3_service_learn_time (service, g_date_time_to_unix (time));
+  return TRUE;
+}
+
+/* A HEAD has no body to hold a code. Where that hides a wrong clock or region, the Date and the
+ * region header still tell. */
+static KpS3Verdict
+judge_head (KpS3Reply *reply,
+            const Complaint *complaint,
+            KpS3Service *service,
+            KpS3Location *location,
+            KpS3Verdict verdict,
+            KpError *code)
+{
+  unsigned status = kp_s3_reply_get_status (reply);
+  const char *date = kp_s3_reply_get_header (reply, "Date");
+  g_autoptr (GDateTime) time = date != NULL ? soup_date_time_new_from_http_string (date) : NULL;
+
+  if ((status == 400 || status == 301) && complaint->region != NULL
+      && !g_str_equal (complaint->region, kp_s3_location_get_region (location)))
+    {
+      *code = KP_ERROR_WRONG_REGION;
+      return KP_S3_VERDICT_REGION;
+    }
+  if (status == 403 && time != NULL
+      && ABS (g_date_time_to_unix (time) - kp_s3_service_get_now (service)) > 10 * 60)
+    {
+      *code = KP_ERROR_CLOCK_SKEW;
+      return KP_S3_VERDICT_CLOCK;
+    }
+  return verdict;
+}
+
+/* libsoup takes a chunked reply that was cut for a whole one; of a range, the head tells its
+ * length. */
+static gboolean
+is_whole (KpS3Reply *reply)
+{
+  goffset start, end, total;
+
+  return kp_s3_reply_get_status (reply) != 206
+         || !soup_message_headers_get_content_range (kp_s3_reply_get_headers (reply), &start, &end,
+                                                     &total)
+         || g_bytes_get_size (reply->body) == (guint64) (end - start + 1);
+}
+
+/* Takes one attempt's outcome apart: %KP_S3_VERDICT_OK with @reply kept, or a verdict with @error
+ * set. */
+static KpS3Verdict
+judge (KpS3Request *request,
+       KpS3Service *service,
+       KpS3Location *location,
+       KpS3Reply *reply,
+       Complaint *complaint,
+       GError **error)
+{
+  KpError code;
+  unsigned status = kp_s3_reply_get_status (reply);
+  gboolean success = status >= 200 && status < 300;
+
+  if (success && request->hides_errors)
+    {
+      g_autoptr (GError) broken = NULL;
+      g_autoptr (KpS3Xml) xml = kp_s3_xml_parse (reply->body, &broken);
+
+      if (xml == NULL)
+        {
+          g_set_error (error, KP_ERROR, KP_ERROR_SERVER,
+                       "%s does not answer as S3 does; check the endpoint [%s]",
+                       kp_s3_location_get_endpoint (location), broken->message);
+          return KP_S3_VERDICT_TRANSIENT;
+        }
+    }
+  if (!is_whole (reply))
+    {
+      g_set_error (error, KP_ERROR, KP_ERROR_SERVER, "%s broke off in the middle of its reply",
+                   kp_s3_location_get_endpoint (location));
+      return KP_S3_VERDICT_TRANSIENT;
+    }
+  if (!success || request->hides_errors)
+    read_complaint (reply, complaint);
+
+  KpS3Verdict verdict = kp_s3_judge_reply (status, complaint->code, &code);
+  if (verdict != KP_S3_VERDICT_OK && g_str_equal (request->method, "HEAD"))
+    verdict = judge_head (reply, complaint, service, location, verdict, &code);
+  if (verdict != KP_S3_VERDICT_OK)
+    g_propagate_error (error,
+                       describe_complaint (request, service, location, status, complaint, code));
+  return verdict;
+}
+
+/* Sleeps, but wakes at once when cancelled. */
+static gboolean
+pause_for (gint64 microseconds, GCancellable *cancellable, GError **error)
+{
+  GPollFD fd;
+  gint64 end = g_get_monotonic_time () + microseconds;
+
+  if (cancellable == NULL || !g_cancellable_make_pollfd (cancellable, &fd))
+    {
+      g_usleep ((gulong) microseconds);
+      return TRUE;
+    }
+  gint64 left;
+  while ((left = end - g_get_monotonic_time ()) > 0 && !g_cancellable_is_cancelled (cancellable))
+    g_poll (&fd, 1, (int) (left / 1000) + 1);
+  g_cancellable_release_fd (cancellable);
+  return !g_cancellable_set_error_if_cancelled (cancellable, error);
+}
+
+/**
+ * kp_s3_request_send:
+ * @error: a #KpError that says what failed and what to do, or %G_IO_ERROR_CANCELLED
+ *
+ * Sends the request until it succeeds, cannot succeed, or was tried often enough: the client says
+ * how often. Blocks; to be called from the client's own thread.
+ *
+ * Returns: (transfer full): a reply with a status of 2xx that hides no error
+ */
+KpS3Reply *
+kp_s3_request_send (KpS3Request *request,
+                    KpS3Client *client,
+                    GCancellable *cancellable,
+                    GError **error)
+{
+  KpS3Service *service = kp_s3_client_get_service (client);
+  unsigned max_attempts = kp_s3_client_get_max_attempts (client);
+  unsigned sent = 0;
+  unsigned failed = 0;
+  gboolean clock_corrected = FALSE;
+  gboolean region_followed = FALSE;
+
+  for (;;)
+    {
+      g_autoptr (GError) attempt_error = NULL;
+      g_autoptr (KpS3Location) location = kp_s3_service_ref_location (service);
+      g_auto (Complaint) complaint = { NULL };
+      g_autoptr (KpS3Reply) reply = NULL;
+      KpS3Verdict verdict;
+      gint64 wait = 0;
+
+      if (g_cancellable_set_error_if_cancelled (cancellable, error))
+        return NULL;
+
+      kp_s3_service_count (service, request->operation, sent++ > 0);
+      reply = send_once (request, client, location, cancellable, &attempt_error);
+      if (reply != NULL)
+        {
+          verdict = judge (request, service, location, reply, &complaint, &attempt_error);
+          wait = kp_s3_parse_retry_after (kp_s3_reply_get_header (reply, "Retry-After"),
+                                          kp_s3_service_get_now (service));
+        }
+      else
+        {
+          KpError code;
+          GError *transport_error = g_steal_pointer (&attempt_error);
+
+          verdict = kp_s3_judge_transport (transport_error, &code);
+          attempt_error = describe_transport (transport_error, location, code);
+          g_error_free (transport_error);
+        }
+
+      switch (verdict)
+        {
+        case KP_S3_VERDICT_OK:
+          reply->attempts = sent;
+          return g_steal_pointer (&reply);
+        case KP_S3_VERDICT_CLOCK:
+        case KP_S3_VERDICT_REGION:
+          {
+            gboolean *done = verdict == KP_S3_VERDICT_CLOCK ? &clock_corrected : &region_followed;
+            if (!*done && learn_from (verdict, reply, &complaint, service, location))
+              {
+                *done = TRUE;
+                continue;
+              }
+            g_propagate_error (error, g_steal_pointer (&attempt_error));
+            return NULL;
+          }
+        case KP_S3_VERDICT_SLOW_DOWN:
+          kp_s3_service_count_slow_down (service);
+          break;
+        case KP_S3_VERDICT_TRANSIENT:
+          break;
+        case KP_S3_VERDICT_PERMANENT:
+        default:
+          g_propagate_error (error, g_steal_pointer (&attempt_error));
+          return NULL;
+        }
+
+      g_debug ("%s %s: %s", request->method, request->key != NULL ? request->key : "",
+               attempt_error->message);
+      if (++failed >= max_attempts)
+        {
+          g_propagate_error (error, g_steal_pointer (&attempt_error));
+          return NULL;
+        }
+      wait = MAX (wait, kp_s3_backoff (failed, g_random_double ()));
+      if (!pause_for (wait, cancellable, error))
+        return NULL;
+    }
+}
+
+unsigned
+kp_s3_reply_get_status (KpS3Reply *reply)
+{
+  return soup_message_get_status (reply->message);
+}
+
+/**
+ * kp_s3_reply_get_header:
+ *
+ * Returns: (nullable): the value of the header @name
+ */
+const char *
+kp_s3_reply_get_header (KpS3Reply *reply, const char *name)
+{
+  return soup_message_headers_get_one (soup_message_get_response_headers (reply->message), name);
+}
+
+SoupMessageHeaders *
+kp_s3_reply_get_headers (KpS3Reply *reply)
+{
+  return soup_message_get_response_headers (reply->message);
+}
+
+GBytes *
+kp_s3_reply_get_body (KpS3Reply *reply)
+{
+  return reply->body;
+}
+
+/**
+ * kp_s3_reply_get_attempts:
+ *
+ * Returns: how often the request was sent; more than once means that an earlier attempt may have
+ * been carried out without our hearing of it
+ */
+unsigned
+kp_s3_reply_get_attempts (KpS3Reply *reply)
+{
+  return reply->attempts;
+}
+
+void
+kp_s3_reply_free (KpS3Reply *reply)
+{
+  g_object_unref (reply->message);
+  g_bytes_unref (reply->body);
+  g_free (reply);
+}

@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ * SPDX-FileCopyrightText: The Keepsake authors */
+
+#include "kp-s3-service.h"
+
+#include "kp-error.h"
+#include "kp-size.h"
+
+/* Below this, nobody has to be told that the clock is wrong. S3 refuses at 15 minutes. */
+#define WORTH_TELLING 60
+
+/* Inactivity of one socket operation, in seconds. A throttle only slows our own reads and writes,
+ * so that a limited request does not run into it. */
+#define DEFAULT_TIMEOUT 60
+
+struct _KpS3Service
+{
+  GObject parent_instance;
+
+  KpS3Credentials *credentials;
+  GTlsDatabase *tls_database; /* or NULL: the system's */
+  KpThrottle *upload;
+  KpThrottle *download;
+  KpS3NoticeFunc notice_func;
+  void *notice_data;
+  unsigned timeout; /* seconds */
+
+  GMutex lock; /* guards what follows */
+  KpS3Location *location;
+  gint64 clock_offset; /* seconds to add to our clock */
+  unsigned list_version;
+
+  /* Atomic, so that counting costs no lock. */
+  guint64 requests[KP_S3_N_OPERATIONS];
+  guint64 retries;
+  guint64 slow_downs;
+};
+
+G_DEFINE_FINAL_TYPE (KpS3Service, kp_s3_service, G_TYPE_OBJECT)
+
+static void
+kp_s3_service_finalize (GObject *object)
+{
+  KpS3Service *self = KP_S3_SERVICE (object);
+
+  kp_s3_credentials_unref (self->credentials);
+  kp_s3_location_unref (self->location);
+  g_clear_object (&self->tls_database);
+  g_clear_object (&self->upload);
+  g_clear_object (&self->download);
+  g_mutex_clear (&self->lock);
+  G_OBJECT_CLASS (kp_s3_service_parent_class)->finalize (object);
+}
+
+static void
+kp_s3_service_class_init (KpS3ServiceClass *klass)
+{
+  G_OBJECT_CLASS (klass)->finalize = kp_s3_service_finalize;
+}
+
+static void
+kp_s3_service_init (KpS3Service *self)
+{
+  g_mutex_init (&self->lock);
+}
+
+/**
+ * kp_s3_service_new:
+ * @ca_bundle: (nullable): PEM file of certificate authorities to trust instead of the system's
+ * @upload: limits what is sent
+ * @download: limits what is received
+ * @error: %KP_ERROR_USAGE when @ca_bundle cannot be used
+ */
+KpS3Service *
+kp_s3_service_new (KpS3Location *location,
+                   KpS3Credentials *credentials,
+                   const char *ca_bundle,
+                   KpThrottle *upload,
+                   KpThrottle *download,
+                   GError **error)
+{
+  g_autoptr (GTlsDatabase) tls_database = NULL;
+
+  if (ca_bundle != NULL)
+    {
+      g_autoptr (GError) local_error = NULL;
+      g_autofree char *path = g_canonicalize_filename (ca_bundle, NULL);
+
+      tls_database = g_tls_file_database_new (path, &local_error);
+      if (tls_database == NULL)
+        {
+          g_set_error (error, KP_ERROR, KP_ERROR_USAGE, "Cannot use the CA bundle “%s”: %s",
+                       ca_bundle, local_error->message);
+          return NULL;
+        }
+    }
+
+  KpS3Service *self = g_object_new (KP_TYPE_S3_SERVICE, NULL);
+  self->location = kp_s3_location_ref (location);
+  self->credentials = kp_s3_credentials_ref (credentials);
+  self->tls_database = g_steal_pointer (&tls_database);
+  self->upload = g_object_ref (upload);
+  self->download = g_object_ref (download);
+  self->timeout = DEFAULT_TIMEOUT;
+  self->list_version = kp_s3_location_get_provider (location)->list_version;
+  return self;
+}
+
+/**
+ * kp_s3_service_set_notice_func:
+ * @func: called from any thread; set before the first request
+ */
+void
+kp_s3_service_set_notice_func (KpS3Service *self, KpS3NoticeFunc func, void *user_data)
+{
+  self->notice_func = func;
+  self->notice_data = user_data;
+}
+
+/**
+ * kp_s3_service_set_timeout:
+ * @seconds: a connection on which nothing moves for so long is given up; set before the first
+ * client
+ */
+void
+kp_s3_service_set_timeout (KpS3Service *self, unsigned seconds)
+{
+  self->timeout = seconds;
+}
+
+unsigned
+kp_s3_service_get_timeout (KpS3Service *self)
+{
+  return self->timeout;
+}
+
+void
+kp_s3_service_notice (KpS3Service *self, const char *format, ...)
+{
+  va_list arguments;
+
+  va_start (arguments, format);
+  g_autofree char *sentence = g_strdup_vprintf (format, arguments);
+  va_end (arguments);
+  if (self->notice_func != NULL)
+    self->notice_func (sentence, self->notice_data);
+}
+
+/**
+ * kp_s3_service_ref_location:
+ *
+ * Returns: (transfer full): the location as it is known now; a region redirect replaces it
+ */
+KpS3Location *
+kp_s3_service_ref_location (KpS3Service *self)
+{
+  g_mutex_lock (&self->lock);
+  KpS3Location *location = kp_s3_location_ref (self->location);
+  g_mutex_unlock (&self->lock);
+  return location;
+}
+
+KpS3Credentials *
+kp_s3_service_get_credentials (KpS3Service *self)
+{
+  return self->credentials;
+}
+
+/**
+ * kp_s3_service_get_tls_database:
+ *
+ * Returns: (nullable): the authorities to trust; %NULL for the system's
+ */
+GTlsDatabase *
+kp_s3_service_get_tls_database (KpS3Service *self)
+{
+  return self->tls_database;
+}
+
+KpThrottle *
+kp_s3_service_get_upload_throttle (KpS3Service *self)
+{
+  return self->upload;
+}
+
+KpThrottle *
+kp_s3_service_get_download_throttle (KpS3Service *self)
+{
+  return self->download;
+}
+
+/**
+ * kp_s3_service_get_now:
+ *
+ * Returns: the server's time as far as we know it, in Unix seconds
+ */
+gint64
+kp_s3_service_get_now (KpS3Service *self)
+{
+  g_mutex_lock (&self->lock);
+  gint64 offset = self->clock_offset;
+  g_mutex_unlock (&self->lock);
+  return g_get_real_time () / G_USEC_PER_SEC + offset;
+}
+
+/**
+ * kp_s3_service_learn_time:
+ * @server_time: the Date of a reply, in Unix seconds
+ */
+void
+kp_s3_service_learn_time (KpS3Service *self, gint64 server_time)
+{
+  gint64 offset = server_time - g_get_real_time () / G_USEC_PER_SEC;
+
+  g_mutex_lock (&self->lock);
+  gint64 change = offset - self->clock_offset;
+  self->clock_offset = offset;
+  g_mutex_unlock (&self->lock);
+
+  /* Threads that were refused at the same time would all say so. */
+  if (ABS (change) >= WORTH_TELLING)
+    {
+      g_autofree char *distance = kp_duration_format ((guint64) ABS (offset));
+      kp_s3_service_notice (
+          self,
+          "This computer's clock is %s %s the server's; going on with the server's "
+          "time. Set the clock, or let it be set from the network",
+          distance, offset < 0 ? "ahead of" : "behind");
+    }
+}
+
+/**
+ * kp_s3_service_learn_region:
+ * @used: the location of the request that was refused
+ * @region: the region that the server named
+ *
+ * Returns: whether it makes sense to send the request again: %FALSE when it already was signed for
+ *   @region
+ */
+gboolean
+kp_s3_service_learn_region (KpS3Service *self, KpS3Location *used, const char *region)
+{
+  gboolean learnt = FALSE;
+
+  if (g_str_equal (kp_s3_location_get_region (used), region))
+    return FALSE;
+
+  g_mutex_lock (&self->lock);
+  if (!g_str_equal (kp_s3_location_get_region (self->location), region))
+    {
+      KpS3Location *moved = kp_s3_location_with_region (self->location, region);
+      kp_s3_location_unref (self->location);
+      self->location = moved;
+      learnt = TRUE;
+    }
+  g_mutex_unlock (&self->lock);
+
+  if (learnt)
+    kp_s3_service_notice (self,
+                          "The bucket “%s” is in the region %s, not %s; going on there. Write "
+                          "--region %s to save a request",
+                          kp_s3_location_get_bucket (used), region,
+                          kp_s3_location_get_region (used), region);
+  return TRUE;
+}
+
+unsigned
+kp_s3_service_get_list_version (KpS3Service *self)
+{
+  g_mutex_lock (&self->lock);
+  unsigned version = self->list_version;
+  g_mutex_unlock (&self->lock);
+  return version;
+}
+
+void
+kp_s3_service_fall_back_to_list_v1 (KpS3Service *self)
+{
+  g_mutex_lock (&self->lock);
+  self->list_version = 1;
+  g_mutex_unlock (&self->lock);
+}
+
+void
+kp_s3_service_count (KpS3Service *self, KpS3Operation operation, gboolean is_retry)
+{
+  __atomic_add_fetch (&self->requests[operation], 1, __ATOMIC_RELAXED);
+  if (is_retry)
+    __atomic_add_fetch (&self->retries, 1, __ATOMIC_RELAXED);
+}
+
+void
+kp_s3_service_count_slow_down (KpS3Service *self)
+{
+  __atomic_add_fetch (&self->slow_downs, 1, __ATOMIC_RELAXED);
+}
+
+void
+kp_s3_service_get_statistics (KpS3Service *self, KpS3Statistics *statistics)
+{
+  for (int i = 0; i < KP_S3_N_OPERATIONS; i++)
+    statistics->requests[i] = __atomic_load_n (&self->requests[i], __ATOMIC_RELAXED);
+  statistics->retries = __atomic_load_n (&self->retries, __ATOMIC_RELAXED);
+  statistics->slow_downs = __atomic_load_n (&self->slow_downs, __ATOMIC_RELAXED);
+  statistics->bytes_up = kp_throttle_get_total (self->upload);
+  statistics->bytes_down = kp_throttle_get_total (self->download);
+}

@@ -1,0 +1,503 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ * SPDX-FileCopyrightText: The Keepsake authors */
+
+#include "fake-server.h"
+#include "kp-error.h"
+#include "kp-s3-listing.h"
+
+#include <string.h>
+
+#define PAGE(fields, entries)                                                                      \
+  FAKE_XML "<ListBucketResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">"                  \
+           "<Name>bucket</Name>" fields entries "</ListBucketResult>"
+#define ENCODED "<EncodingType>url</EncodingType>"
+#define TRUNCATED "<IsTruncated>true</IsTruncated>"
+#define COMPLETE "<IsTruncated>false</IsTruncated>"
+#define TOKEN(token) "<NextContinuationToken>" token "</NextContinuationToken>"
+#define KEY(key) "<Contents><Key>" key "</Key><Size>1</Size><ETag>\"e\"</ETag></Contents>"
+#define PREFIX(prefix) "<CommonPrefixes><Prefix>" prefix "</Prefix></CommonPrefixes>"
+
+static const FakeReply not_implemented
+    = { .status = 501, .body = FAKE_XML "<Error><Code>NotImplemented</Code></Error>" };
+
+static const FakeRequest *
+sent (Fixture *fixture, guint index)
+{
+  return fake_server_get_request (fixture->server, index);
+}
+
+static int
+compare_keys (const void *a, const void *b)
+{
+  return strcmp ((*(KpS3Entry *const *) a)->key, (*(KpS3Entry *const *) b)->key);
+}
+
+/* Asks for the next page and compares its keys, one a line; the order in a page is not promised. */
+static void
+assert_page (KpS3Listing *listing, Fixture *fixture, const char *expected, gboolean is_last)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GPtrArray) page = kp_s3_listing_next_page (listing, fixture->client, NULL, &error);
+  g_autoptr (GString) keys = g_string_new (NULL);
+
+  g_assert_no_error (error);
+  g_assert_nonnull (page);
+  g_ptr_array_sort (page, compare_keys);
+  for (guint i = 0; i < page->len; i++)
+    g_string_append_printf (keys, "%s\n", ((KpS3Entry *) g_ptr_array_index (page, i))->key);
+  g_assert_cmpstr (keys->str, ==, expected);
+  g_assert_cmpint (kp_s3_listing_is_finished (listing), ==, is_last);
+}
+
+static void
+assert_error (KpS3Listing *listing, Fixture *fixture, KpError code)
+{
+  g_autoptr (GError) error = NULL;
+
+  g_assert_null (kp_s3_listing_next_page (listing, fixture->client, NULL, &error));
+  g_assert_error (error, KP_ERROR, (int) code);
+}
+
+/* Unset for NULL. */
+static void
+assert_asked (Fixture *fixture, guint index, const char *name, const char *value)
+{
+  g_auto (GStrv) parameters = g_strsplit (sent (fixture, index)->query, "&", -1);
+  g_autofree char *with_sign = g_strconcat (name, "=", NULL);
+  const char *found = NULL;
+
+  for (char **parameter = parameters; *parameter != NULL; parameter++)
+    if (g_str_has_prefix (*parameter, with_sign))
+      found = *parameter + strlen (with_sign);
+  g_assert_cmpstr (found, ==, value);
+}
+
+static void
+test_one_page (void)
+{
+  static const FakeReply replies[] = {
+    { .body = PAGE (
+          "<Prefix>p/</Prefix><KeyCount>3</KeyCount>" ENCODED COMPLETE,
+          "<Contents><Key>p/a</Key><LastModified>2026-11-22T20:39:10.000Z</LastModified>"
+          "<ETag>&quot;70ee1738b6b21e2c8a43f3a5ab0eee71-3&quot;</ETag><Size>5497558138880</Size>"
+          "<Owner><ID>o</ID></Owner><StorageClass>GLACIER_IR</StorageClass></Contents>"
+          "<Contents><Key>p/b</Key><LastModified>never</LastModified><Size>-1</Size></Contents>"
+          "<Other><Key>p/c</Key></Other><Contents><Size>1</Size></Contents>" PREFIX ("p/d/")) },
+  };
+  g_autoptr (Fixture) fixture = fixture_new (NULL, NULL);
+  g_autoptr (GError) error = NULL;
+  KpS3Listing *listing = kp_s3_listing_new ("p/", "/", NULL);
+
+  fixture_script (fixture, replies);
+  g_assert_false (kp_s3_listing_is_finished (listing));
+  g_autoptr (GPtrArray) page = kp_s3_listing_next_page (listing, fixture->client, NULL, &error);
+  g_assert_no_error (error);
+  g_assert_true (kp_s3_listing_is_finished (listing));
+  kp_s3_listing_free (listing);
+
+  /* What is no entry, or has no key, is left out. */
+  g_assert_cmpuint (page->len, ==, 3);
+  const KpS3Entry *entry = g_ptr_array_index (page, 0);
+  g_assert_cmpstr (entry->key, ==, "p/a");
+  g_assert_cmpuint (entry->size, ==, 5497558138880);
+  g_assert_cmpstr (entry->etag, ==, "70ee1738b6b21e2c8a43f3a5ab0eee71-3");
+  g_assert_cmpint (entry->last_modified, ==, 1795379950);
+  g_assert_cmpstr (entry->storage_class, ==, "GLACIER_IR");
+  g_assert_true (entry->is_latest);
+  g_assert_false (entry->is_prefix);
+  g_assert_null (entry->version_id);
+  entry = g_ptr_array_index (page, 1);
+  g_assert_cmpstr (entry->key, ==, "p/b");
+  g_assert_cmpuint (entry->size, ==, 0);
+  g_assert_cmpstr (entry->etag, ==, "");
+  g_assert_cmpint (entry->last_modified, ==, 0);
+  g_assert_null (entry->storage_class);
+  entry = g_ptr_array_index (page, 2);
+  g_assert_cmpstr (entry->key, ==, "p/d/");
+  g_assert_true (entry->is_prefix);
+
+  g_assert_cmpstr (sent (fixture, 0)->path, ==, "/bucket");
+  g_assert_cmpstr (sent (fixture, 0)->query, ==,
+                   "delimiter=%2F&encoding-type=url&list-type=2&prefix=p%2F");
+}
+
+static void
+test_empty_bucket (void)
+{
+  static const FakeReply replies[] = { { .body = PAGE (COMPLETE, "") }, { .body = PAGE ("", "") } };
+  g_autoptr (Fixture) fixture = fixture_new (NULL, NULL);
+
+  fixture_script (fixture, replies);
+  for (int i = 0; i < 2; i++)
+    {
+      g_autoptr (KpS3Listing) listing = kp_s3_listing_new ("", NULL, NULL);
+      assert_page (listing, fixture, "", TRUE);
+    }
+}
+
+static void
+test_pages (void)
+{
+  static const FakeReply replies[] = {
+    { .body = PAGE (TRUNCATED TOKEN ("1ueGc/+="), KEY ("b") KEY ("c")) },
+    { .body = PAGE (TRUNCATED TOKEN ("second &amp; last"), KEY ("d")) },
+    { .body = PAGE (COMPLETE, KEY ("e")) },
+  };
+  g_autoptr (Fixture) fixture = fixture_new (NULL, NULL);
+  g_autoptr (KpS3Listing) listing = kp_s3_listing_new ("", NULL, "a b");
+
+  fixture_script (fixture, replies);
+  assert_page (listing, fixture, "b\nc\n", FALSE);
+  assert_page (listing, fixture, "d\n", FALSE);
+  assert_page (listing, fixture, "e\n", TRUE);
+  assert_asked (fixture, 0, "start-after", "a%20b");
+  assert_asked (fixture, 0, "continuation-token", NULL);
+  assert_asked (fixture, 1, "start-after", NULL);
+  assert_asked (fixture, 1, "continuation-token", "1ueGc%2F%2B%3D");
+  assert_asked (fixture, 2, "continuation-token", "second%20%26%20last");
+  for (guint i = 0; i < 3; i++)
+    {
+      assert_asked (fixture, i, "list-type", "2");
+      assert_asked (fixture, i, "prefix", "");
+      assert_asked (fixture, i, "delimiter", NULL);
+    }
+}
+
+/* A last page may be empty: the server did not know before. */
+static void
+test_empty_last_page (void)
+{
+  static const FakeReply replies[]
+      = { { .body = PAGE (TRUNCATED TOKEN ("t"), KEY ("a")) }, { .body = PAGE (COMPLETE, "") } };
+  g_autoptr (Fixture) fixture = fixture_new (NULL, NULL);
+  g_autoptr (KpS3Listing) listing = kp_s3_listing_new ("", NULL, NULL);
+
+  fixture_script (fixture, replies);
+  assert_page (listing, fixture, "a\n", FALSE);
+  assert_page (listing, fixture, "", TRUE);
+}
+
+static void
+test_encoded_keys (void)
+{
+  static const FakeReply replies[] = {
+    { .body = PAGE (ENCODED COMPLETE,
+                    KEY ("%01%1F%7F") KEY ("100%25") KEY ("a%2Bb") KEY ("a+b%20c") KEY ("b%0D%0A")
+                        KEY ("caf%C3%A9") KEY ("caf%e9") KEY ("d/%2E%2E/x") KEY ("e%2") KEY ("f%zz")
+                            KEY ("g%") PREFIX ("h+%2B/")) },
+    /* as the server does not say that it encodes, it does not */
+    { .body = PAGE (COMPLETE, KEY ("100%25") KEY ("a+b") KEY ("a&amp;b&#13;")) },
+  };
+  g_autoptr (Fixture) fixture = fixture_new (NULL, NULL);
+  g_autoptr (KpS3Listing) encoded = kp_s3_listing_new ("", "/", NULL);
+  g_autoptr (KpS3Listing) plain = kp_s3_listing_new ("", NULL, NULL);
+
+  fixture_script (fixture, replies);
+  assert_page (encoded, fixture,
+               "\x01\x1F\x7F\n100%\na b c\na+b\nb\r\n\ncaf\xC3\xA9\ncaf\xE9\n"
+               "d/../x\ne%2\nf%zz\ng%\nh +/\n",
+               TRUE);
+  assert_page (plain, fixture, "100%25\na&b\r\na+b\n", TRUE);
+}
+
+/* To some providers, encoding-type must not be said. */
+static void
+test_no_url_encoding (void)
+{
+  static const FakeReply replies[] = { { .body = PAGE (TRUNCATED, KEY ("a%20b") KEY ("c")) },
+                                       { .body = PAGE (COMPLETE, KEY ("d")) } };
+  g_autoptr (Fixture) fixture = fixture_new ("seaweedfs", NULL);
+  g_autoptr (KpS3Listing) listing = kp_s3_listing_new ("", NULL, "a");
+
+  fixture_script (fixture, replies);
+  assert_page (listing, fixture, "a%20b\nc\n", FALSE);
+  assert_page (listing, fixture, "d\n", TRUE);
+  g_assert_cmpstr (sent (fixture, 0)->query, ==, "marker=a&prefix=");
+  g_assert_cmpstr (sent (fixture, 1)->query, ==, "marker=c&prefix=");
+}
+
+/* ---- The first version of the call ---- */
+
+static void
+test_fall_back (void)
+{
+  const FakeReply replies[] = {
+    not_implemented,
+    { .body = PAGE (ENCODED TRUNCATED, KEY ("b") KEY ("c%2B+d")) },
+    { .body = PAGE (ENCODED COMPLETE, KEY ("e")) },
+    /* it is remembered */
+    { .body = PAGE (COMPLETE, KEY ("a")) },
+  };
+  g_autoptr (Fixture) fixture = fixture_new (NULL, NULL);
+  g_autoptr (KpS3Listing) listing = kp_s3_listing_new ("p", NULL, "a b");
+  g_autoptr (KpS3Listing) next = kp_s3_listing_new ("", NULL, NULL);
+
+  fixture_script (fixture, replies);
+  assert_page (listing, fixture, "b\nc+ d\n", FALSE);
+  assert_page (listing, fixture, "e\n", TRUE);
+  assert_page (next, fixture, "a\n", TRUE);
+  assert_asked (fixture, 0, "list-type", "2");
+  g_assert_cmpstr (sent (fixture, 1)->query, ==, "encoding-type=url&marker=a%20b&prefix=p");
+  g_assert_cmpstr (sent (fixture, 2)->query, ==, "encoding-type=url&marker=c%2B%20d&prefix=p");
+  g_assert_cmpstr (sent (fixture, 3)->query, ==, "encoding-type=url&prefix=");
+  g_assert_cmpuint (kp_s3_service_get_list_version (fixture->service), ==, 1);
+}
+
+/* A server that does not know list-type answers as if it were not there. */
+static void
+test_answer_of_v1 (void)
+{
+  static const FakeReply replies[] = {
+    { .body = PAGE ("<Marker/>" TRUNCATED, KEY ("a") KEY ("b")) },
+    { .body = PAGE ("<Marker>b</Marker>" COMPLETE, KEY ("c")) },
+  };
+  g_autoptr (Fixture) fixture = fixture_new (NULL, NULL);
+  g_autoptr (KpS3Listing) listing = kp_s3_listing_new ("", NULL, NULL);
+
+  fixture_script (fixture, replies);
+  assert_page (listing, fixture, "a\nb\n", FALSE);
+  assert_page (listing, fixture, "c\n", TRUE);
+  assert_asked (fixture, 1, "list-type", NULL);
+  assert_asked (fixture, 1, "marker", "b");
+}
+
+static void
+test_empty_answer_of_v1 (void)
+{
+  static const FakeReply replies[] = {
+    { .body = PAGE (TRUNCATED "<NextMarker>b/</NextMarker>", "") },
+    { .body = PAGE (COMPLETE, KEY ("c")) },
+  };
+  g_autoptr (Fixture) fixture = fixture_new (NULL, NULL);
+  g_autoptr (KpS3Listing) listing = kp_s3_listing_new ("", "/", NULL);
+
+  fixture_script (fixture, replies);
+  assert_page (listing, fixture, "", FALSE);
+  assert_page (listing, fixture, "c\n", TRUE);
+  assert_asked (fixture, 1, "list-type", NULL);
+  assert_asked (fixture, 1, "marker", "b%2F");
+}
+
+static void
+test_v1_folders (void)
+{
+  static const FakeReply replies[] = {
+    { .body = PAGE (TRUNCATED "<NextMarker>b/</NextMarker>", KEY ("a") PREFIX ("b/")) },
+    { .body = PAGE (TRUNCATED "<NextMarker>c/</NextMarker>", PREFIX ("c/")) },
+    /* nothing on this page, and still a place to go on */
+    { .body = PAGE (ENCODED TRUNCATED "<NextMarker>d+d</NextMarker>", "") },
+    { .body = PAGE (COMPLETE, KEY ("e")) },
+  };
+  g_autoptr (Fixture) fixture = fixture_new ("seaweedfs", NULL);
+  g_autoptr (KpS3Listing) listing = kp_s3_listing_new ("", "/", NULL);
+
+  fixture_script (fixture, replies);
+  assert_page (listing, fixture, "a\nb/\n", FALSE);
+  assert_page (listing, fixture, "c/\n", FALSE);
+  assert_page (listing, fixture, "", FALSE);
+  assert_page (listing, fixture, "e\n", TRUE);
+  assert_asked (fixture, 1, "marker", "b%2F");
+  assert_asked (fixture, 2, "marker", "c%2F");
+  assert_asked (fixture, 3, "marker", "d%20d");
+}
+
+/* What both versions refuse is an error, not an endless exchange. */
+static void
+test_neither_version (void)
+{
+  const FakeReply replies[] = { not_implemented, not_implemented };
+  g_autoptr (Fixture) fixture = fixture_new (NULL, NULL);
+  g_autoptr (KpS3Listing) listing = kp_s3_listing_new ("", NULL, NULL);
+
+  fixture_script (fixture, replies);
+  assert_error (listing, fixture, KP_ERROR_UNSUPPORTED_BY_PROVIDER);
+}
+
+/* Other errors say nothing about the version. */
+static void
+test_no_fall_back (void)
+{
+  static const FakeReply replies[] = {
+    { .status = 403, .body = FAKE_XML "<Error><Code>AccessDenied</Code></Error>" },
+    { .status = 404, .body = FAKE_XML "<Error><Code>NoSuchBucket</Code></Error>" },
+    { .status = 500 },
+    { .status = 500 },
+  };
+  g_autoptr (Fixture) fixture = fixture_new (NULL, NULL);
+  g_autoptr (KpS3Listing) listing = kp_s3_listing_new ("", NULL, NULL);
+
+  fixture_script (fixture, replies);
+  assert_error (listing, fixture, KP_ERROR_ACCESS_DENIED);
+  assert_error (listing, fixture, KP_ERROR_NO_SUCH_BUCKET);
+  assert_error (listing, fixture, KP_ERROR_SERVER);
+  g_assert_cmpuint (kp_s3_service_get_list_version (fixture->service), ==, 2);
+}
+
+/* ---- Listings that make no sense ---- */
+
+static void
+test_no_sense (void)
+{
+  static const struct
+  {
+    const char *provider;
+    const char *first;
+    const char *second;
+  } cases[] = {
+    /* the same page again */
+    { NULL, PAGE (TRUNCATED TOKEN ("t"), KEY ("a") KEY ("b")),
+      PAGE (TRUNCATED TOKEN ("t"), KEY ("a") KEY ("b")) },
+    { NULL, PAGE (TRUNCATED TOKEN ("t"), KEY ("a") KEY ("b")),
+      PAGE (COMPLETE, KEY ("a") KEY ("b")) },
+    { "seaweedfs", PAGE (TRUNCATED, KEY ("a") KEY ("b")), PAGE (TRUNCATED, KEY ("a") KEY ("b")) },
+    /* backwards */
+    { NULL, PAGE (TRUNCATED TOKEN ("t"), KEY ("b")), PAGE (TRUNCATED TOKEN ("u"), KEY ("a")) },
+    { "seaweedfs", PAGE (TRUNCATED, KEY ("b")), PAGE (COMPLETE, KEY ("a")) },
+    /* more, but nothing and nowhere */
+    { NULL, PAGE (TRUNCATED TOKEN ("t"), KEY ("b")), PAGE (TRUNCATED, "") },
+    { "seaweedfs", PAGE (TRUNCATED, KEY ("b")), PAGE (TRUNCATED, "") },
+    { "seaweedfs", PAGE (TRUNCATED "<NextMarker>b</NextMarker>", KEY ("b")),
+      PAGE (TRUNCATED "<NextMarker>b</NextMarker>", "") },
+  };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      const FakeReply replies[] = { { .body = cases[i].first }, { .body = cases[i].second } };
+      g_autoptr (Fixture) fixture = fixture_new (cases[i].provider, NULL);
+      g_autoptr (KpS3Listing) listing = kp_s3_listing_new ("", NULL, NULL);
+      g_autoptr (GError) error = NULL;
+
+      g_test_message ("%" G_GSIZE_FORMAT, i);
+      fixture_script (fixture, replies);
+      g_autoptr (GPtrArray) page = kp_s3_listing_next_page (listing, fixture->client, NULL, &error);
+      g_assert_no_error (error);
+      g_assert_nonnull (page);
+      assert_error (listing, fixture, KP_ERROR_SERVER);
+    }
+}
+
+static void
+test_no_listing (void)
+{
+  static const FakeReply replies[] = {
+    { .body = "<html><body>Welcome</body></html>" },
+    { .body = "hello" },
+    { .action = FAKE_SEND_CUT, .body = "<ListBucketResult>" KEY ("a") },
+    { .body = "<ListAllMyBucketsResult/>" },
+    { .body = FAKE_XML "<Error><Code>AccessDenied</Code></Error>" },
+  };
+  static const KpError codes[] = { KP_ERROR_SERVER, KP_ERROR_SERVER, KP_ERROR_SERVER,
+                                   KP_ERROR_SERVER, KP_ERROR_ACCESS_DENIED };
+  g_autoptr (Fixture) fixture = fixture_new (NULL, NULL);
+  g_autoptr (KpS3Listing) listing = kp_s3_listing_new ("", NULL, NULL);
+
+  kp_s3_client_set_max_attempts (fixture->client, 1);
+  fixture_script (fixture, replies);
+  for (gsize i = 0; i < G_N_ELEMENTS (codes); i++)
+    assert_error (listing, fixture, codes[i]);
+}
+
+/* After an error the same page can be asked for again. */
+static void
+test_again_after_error (void)
+{
+  static const FakeReply replies[] = {
+    { .body = PAGE (TRUNCATED TOKEN ("t"), KEY ("a")) },
+    { .status = 500 },
+    { .body = PAGE (COMPLETE, KEY ("b")) },
+  };
+  g_autoptr (Fixture) fixture = fixture_new (NULL, NULL);
+  g_autoptr (KpS3Listing) listing = kp_s3_listing_new ("", NULL, NULL);
+
+  kp_s3_client_set_max_attempts (fixture->client, 1);
+  fixture_script (fixture, replies);
+  assert_page (listing, fixture, "a\n", FALSE);
+  assert_error (listing, fixture, KP_ERROR_SERVER);
+  assert_page (listing, fixture, "b\n", TRUE);
+  assert_asked (fixture, 1, "continuation-token", "t");
+  assert_asked (fixture, 2, "continuation-token", "t");
+}
+
+/* ---- A piece of the bucket ---- */
+
+static void
+test_end (void)
+{
+  static const FakeReply replies[] = {
+    { .body = PAGE (TRUNCATED TOKEN ("t"), KEY ("b") KEY ("c")) },
+    { .body = PAGE (TRUNCATED TOKEN ("u"), KEY ("d") KEY ("e") KEY ("f") KEY ("g")) },
+    /* the end is the last key of a page */
+    { .body = PAGE (TRUNCATED TOKEN ("t"), KEY ("b") KEY ("e")) },
+    /* all of the first page lies behind the end */
+    { .body = PAGE (TRUNCATED TOKEN ("t"), KEY ("f") KEY ("g")) },
+    /* the bucket ends before */
+    { .body = PAGE (COMPLETE, KEY ("b")) },
+  };
+  g_autoptr (Fixture) fixture = fixture_new (NULL, NULL);
+
+  fixture_script (fixture, replies);
+  g_autoptr (KpS3Listing) two_pages = kp_s3_listing_new ("", NULL, "a");
+  kp_s3_listing_set_end (two_pages, "e");
+  assert_page (two_pages, fixture, "b\nc\n", FALSE);
+  assert_page (two_pages, fixture, "d\ne\n", TRUE);
+  static const char *const others[] = { "b\ne\n", "", "b\n" };
+  for (gsize i = 0; i < G_N_ELEMENTS (others); i++)
+    {
+      g_autoptr (KpS3Listing) listing = kp_s3_listing_new ("", NULL, "a");
+      kp_s3_listing_set_end (listing, "e");
+      assert_page (listing, fixture, others[i], TRUE);
+    }
+}
+
+/* "Only keys behind this one", also of a server that knows no start-after. */
+static void
+test_start_after_ignored (void)
+{
+  static const FakeReply replies[] = { { .body = PAGE (COMPLETE, KEY ("a") KEY ("b") KEY ("c")) } };
+  g_autoptr (Fixture) fixture = fixture_new (NULL, NULL);
+  g_autoptr (KpS3Listing) listing = kp_s3_listing_new ("", NULL, "b");
+
+  fixture_script (fixture, replies);
+  assert_page (listing, fixture, "c\n", TRUE);
+}
+
+/* A key that no file can have must not turn into another one. */
+static void
+test_nul_in_key (void)
+{
+  static const FakeReply replies[]
+      = { { .body = PAGE (ENCODED COMPLETE, KEY ("photos%00/2026") KEY ("z")) } };
+  g_autoptr (Fixture) fixture = fixture_new (NULL, NULL);
+  g_autoptr (KpS3Listing) listing = kp_s3_listing_new ("", NULL, NULL);
+  g_autoptr (GError) error = NULL;
+
+  fixture_script (fixture, replies);
+  g_autoptr (GPtrArray) page = kp_s3_listing_next_page (listing, fixture->client, NULL, &error);
+  for (guint i = 0; page != NULL && i < page->len; i++)
+    g_assert_cmpstr (((KpS3Entry *) g_ptr_array_index (page, i))->key, !=, "photos");
+}
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+  g_test_add_func ("/s3/listing/one-page", test_one_page);
+  g_test_add_func ("/s3/listing/empty-bucket", test_empty_bucket);
+  g_test_add_func ("/s3/listing/pages", test_pages);
+  g_test_add_func ("/s3/listing/empty-last-page", test_empty_last_page);
+  g_test_add_func ("/s3/listing/encoded-keys", test_encoded_keys);
+  g_test_add_func ("/s3/listing/no-url-encoding", test_no_url_encoding);
+  g_test_add_func ("/s3/listing/fall-back", test_fall_back);
+  g_test_add_func ("/s3/listing/answer-of-v1", test_answer_of_v1);
+  g_test_add_func ("/s3/listing/empty-answer-of-v1", test_empty_answer_of_v1);
+  g_test_add_func ("/s3/listing/v1-folders", test_v1_folders);
+  g_test_add_func ("/s3/listing/neither-version", test_neither_version);
+  g_test_add_func ("/s3/listing/no-fall-back", test_no_fall_back);
+  g_test_add_func ("/s3/listing/no-sense", test_no_sense);
+  g_test_add_func ("/s3/listing/no-listing", test_no_listing);
+  g_test_add_func ("/s3/listing/again-after-error", test_again_after_error);
+  g_test_add_func ("/s3/listing/end", test_end);
+  g_test_add_func ("/s3/listing/start-after-ignored", test_start_after_ignored);
+  g_test_add_func ("/s3/listing/nul-in-key", test_nul_in_key);
+  return g_test_run ();
+}

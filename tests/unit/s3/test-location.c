@@ -1,0 +1,437 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ * SPDX-FileCopyrightText: The Keepsake authors */
+
+#include "kp-error.h"
+#include "kp-s3-location.h"
+
+#include <libsoup/soup.h>
+#include <string.h>
+
+static KpS3Location *
+locate (const char *address, const char *endpoint, const char *region, const char *provider)
+{
+  g_autoptr (GError) error = NULL;
+  KpS3Location *location = kp_s3_location_new (address, endpoint, region, provider, FALSE, &error);
+
+  g_assert_no_error (error);
+  g_assert_nonnull (location);
+  return location;
+}
+
+static void
+assert_refused (const char *address, const char *endpoint, const char *provider, const char *named)
+{
+  g_autoptr (GError) error = NULL;
+
+  g_test_message ("%s at %s", address, endpoint != NULL ? endpoint : "(none)");
+  g_assert_null (kp_s3_location_new (address, endpoint, NULL, provider, FALSE, &error));
+  g_assert_error (error, KP_ERROR, KP_ERROR_USAGE);
+  /* The message names what was wrong. */
+  g_assert_nonnull (strstr (error->message, named));
+}
+
+static char *
+build (KpS3Location *location, const char *key, const char *query)
+{
+  g_autoptr (GUri) uri = kp_s3_location_build_uri (location, key, query);
+
+  return g_uri_to_string (uri);
+}
+
+static void
+test_addresses (void)
+{
+  static const struct
+  {
+    const char *address;
+    const char *bucket;
+    const char *prefix;
+    const char *text; /* as printed */
+  } cases[] = {
+    { "s3://bucket", "bucket", "", "s3://bucket" },
+    { "s3://bucket/", "bucket", "", "s3://bucket" },
+    { "s3://bucket///", "bucket", "", "s3://bucket" },
+    { "s3://bucket/a", "bucket", "a", "s3://bucket/a" },
+    { "s3://bucket/a/", "bucket", "a", "s3://bucket/a" },
+    { "s3://bucket/a/b//", "bucket", "a/b", "s3://bucket/a/b" },
+    { "s3://bucket/a b+c%20?#&", "bucket", "a b+c%20?#&", "s3://bucket/a b+c%20?#&" },
+    { "s3://bucket/...", "bucket", "...", "s3://bucket/..." },
+    { "s3://bucket/.a/..b", "bucket", ".a/..b", "s3://bucket/.a/..b" },
+    { "s3://a.b-c_D9", "a.b-c_D9", "", "s3://a.b-c_D9" },
+    /* a prefix is a name too: bytes that are not UTF-8 are escaped as in every key */
+    { "s3://bucket/caf\xE9", "bucket", "caf\xEE\x83\xA9", "s3://bucket/caf\xEE\x83\xA9" },
+  };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      g_autoptr (KpS3Location) location = locate (cases[i].address, NULL, NULL, NULL);
+      g_autofree char *text = kp_s3_location_to_string (location);
+
+      g_assert_cmpstr (kp_s3_location_get_bucket (location), ==, cases[i].bucket);
+      g_assert_cmpstr (kp_s3_location_get_prefix (location), ==, cases[i].prefix);
+      g_assert_cmpstr (text, ==, cases[i].text);
+    }
+}
+
+static void
+test_bad_addresses (void)
+{
+  static const char *const cases[][2] = {
+    { "", "“”" },
+    { "bucket", "bucket" },
+    { "s3:bucket", "s3:bucket" },
+    { "S3://bucket", "S3://bucket" },
+    { "https://bucket", "https://bucket" },
+    { "s3://", "“”" },
+    { "s3:///prefix", "“”" },
+    { "s3://ab", "“ab”" },
+    { "s3://-abc", "“-abc”" },
+    { "s3://.abc", "“.abc”" },
+    { "s3://a..b", "“a..b”" },
+    { "s3://buck et", "“buck et”" },
+    { "s3://buck\xC3\xA9t", "buck" },
+    { "s3://user@bucket", "“user@bucket”" },
+    { "s3://bucket:80", "“bucket:80”" },
+    { "s3://bucket?x", "“bucket?x”" },
+    { "s3://1234567890123456789012345678901234567890123456789012345678901234", "“1234567890" },
+    { "s3://bucket//a", "s3://bucket//a" },
+    { "s3://bucket/a//b", "s3://bucket/a//b" },
+    { "s3://bucket/.", "s3://bucket/." },
+    { "s3://bucket/..", "s3://bucket/.." },
+    { "s3://bucket/a/../b", "s3://bucket/a/../b" },
+    { "s3://bucket/./a", "s3://bucket/./a" },
+  };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++)
+    assert_refused (cases[i][0], NULL, NULL, cases[i][1]);
+}
+
+static void
+test_key (void)
+{
+  g_autoptr (KpS3Location) whole = locate ("s3://bucket", NULL, NULL, NULL);
+  g_autoptr (KpS3Location) below = locate ("s3://bucket/a/b/", NULL, NULL, NULL);
+  g_autofree char *whole_root = kp_s3_location_get_key (whole, "");
+  g_autofree char *whole_file = kp_s3_location_get_key (whole, "c/d");
+  g_autofree char *below_root = kp_s3_location_get_key (below, "");
+  g_autofree char *below_file = kp_s3_location_get_key (below, "c/d");
+
+  g_assert_cmpstr (whole_root, ==, "");
+  g_assert_cmpstr (whole_file, ==, "c/d");
+  g_assert_cmpstr (below_root, ==, "a/b/");
+  g_assert_cmpstr (below_file, ==, "a/b/c/d");
+}
+
+static void
+test_endpoints (void)
+{
+  static const struct
+  {
+    const char *endpoint;
+    const char *host;
+    const char *provider;
+    const char *region;
+    const char *uri; /* of the key "k" in "bucket" */
+  } cases[] = {
+    { NULL, "s3.us-east-1.amazonaws.com", "aws", "us-east-1",
+      "https://bucket.s3.us-east-1.amazonaws.com/k" },
+    { "https://s3.eu-west-1.amazonaws.com", "s3.eu-west-1.amazonaws.com", "aws", "us-east-1",
+      "https://bucket.s3.eu-west-1.amazonaws.com/k" },
+    { "s3.fr-par.scw.cloud", "s3.fr-par.scw.cloud", "scaleway", "fr-par",
+      "https://bucket.s3.fr-par.scw.cloud/k" },
+    { "https://s3.us-west-004.backblazeb2.com/", "s3.us-west-004.backblazeb2.com", "b2",
+      "us-west-004", "https://s3.us-west-004.backblazeb2.com/bucket/k" },
+    { "https://storage.example.org", "storage.example.org", "other", "us-east-1",
+      "https://storage.example.org/bucket/k" },
+    { "storage.example.org:9000", "storage.example.org", "other", "us-east-1",
+      "https://storage.example.org:9000/bucket/k" },
+    { "https://example.org/s3/", "example.org", "other", "us-east-1",
+      "https://example.org/s3/bucket/k" },
+    { "https://example.org/a%20b/c///", "example.org", "other", "us-east-1",
+      "https://example.org/a%20b/c/bucket/k" },
+    { "HTTPS://example.org", "example.org", "other", "us-east-1", "https://example.org/bucket/k" },
+    { "http://127.0.0.1:7480", "127.0.0.1", "other", "us-east-1",
+      "http://127.0.0.1:7480/bucket/k" },
+    { "http://127.9.9.9", "127.9.9.9", "other", "us-east-1", "http://127.9.9.9/bucket/k" },
+    { "http://[::1]:7480", "::1", "other", "us-east-1", "http://[::1]:7480/bucket/k" },
+    { "http://localhost:7480", "localhost", "other", "us-east-1",
+      "http://localhost:7480/bucket/k" },
+    { "https://192.0.2.1", "192.0.2.1", "other", "us-east-1", "https://192.0.2.1/bucket/k" },
+  };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      g_autoptr (KpS3Location) location = locate ("s3://bucket", cases[i].endpoint, NULL, NULL);
+      g_autofree char *uri = build (location, "k", NULL);
+
+      g_assert_cmpstr (kp_s3_location_get_host (location), ==, cases[i].host);
+      g_assert_cmpstr (kp_s3_location_get_provider (location)->id, ==, cases[i].provider);
+      g_assert_cmpstr (kp_s3_location_get_region (location), ==, cases[i].region);
+      g_assert_cmpstr (uri, ==, cases[i].uri);
+    }
+}
+
+static void
+test_bad_endpoints (void)
+{
+  static const char *const cases[] = {
+    "",
+    "https://",
+    "http://",
+    "https:///",
+    "https:///path",
+    "ftp://example.org",
+    "s3://example.org",
+    "https://example.org?x=y",
+    "https://example.org/#top",
+    "https://user:password@example.org",
+    "https://example.org:port",
+    "https://example.org:99999",
+    "https://[::1",
+  };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++)
+    assert_refused ("s3://bucket", cases[i], NULL, "endpoint");
+}
+
+/* Everybody on the way could read what goes to another computer without TLS. */
+static void
+test_plain_http (void)
+{
+  static const char *const elsewhere[] = {
+    "http://s3.example.org",
+    "http://192.168.1.10:9000",
+    "http://10.0.0.1",
+    "http://[2001:db8::1]",
+    "http://0.0.0.0",
+    "http://localhost.example.org",
+    "http://127.0.0.1.example.org",
+    "http://example.org/127.0.0.1",
+    "HTTP://s3.example.org",
+  };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (elsewhere); i++)
+    {
+      g_autoptr (GError) error = NULL;
+
+      assert_refused ("s3://bucket", elsewhere[i], NULL, "--allow-http");
+      g_autoptr (KpS3Location) location
+          = kp_s3_location_new ("s3://bucket", elsewhere[i], NULL, NULL, TRUE, &error);
+      g_assert_no_error (error);
+      g_assert_nonnull (location);
+    }
+
+  g_autoptr (KpS3Location) here = locate ("s3://bucket", "http://LOCALHOST:80", NULL, NULL);
+  g_autoptr (GUri) uri = kp_s3_location_build_uri (here, "k", NULL);
+  g_assert_cmpstr (g_uri_get_scheme (uri), ==, "http");
+}
+
+static void
+test_providers (void)
+{
+  g_autoptr (KpS3Location) wasabi = locate ("s3://bucket", NULL, "eu-central-1", "wasabi");
+  g_autofree char *wasabi_uri = build (wasabi, "k", NULL);
+  g_assert_cmpstr (kp_s3_location_get_endpoint (wasabi), ==,
+                   "https://s3.eu-central-1.wasabisys.com");
+  g_assert_cmpstr (kp_s3_location_get_region (wasabi), ==, "eu-central-1");
+  g_assert_cmpstr (wasabi_uri, ==, "https://bucket.s3.eu-central-1.wasabisys.com/k");
+
+  /* A template without a region. */
+  g_autoptr (KpS3Location) gcs = locate ("s3://bucket", NULL, NULL, "gcs");
+  g_assert_cmpstr (kp_s3_location_get_endpoint (gcs), ==, "https://storage.googleapis.com");
+  g_assert_cmpstr (kp_s3_location_get_region (gcs), ==, "auto");
+
+  /* A profile that was asked for counts more than the host. */
+  g_autoptr (KpS3Location) minio
+      = locate ("s3://bucket", "https://s3.amazonaws.com", NULL, "minio");
+  g_autofree char *minio_uri = build (minio, "k", NULL);
+  g_assert_cmpstr (kp_s3_location_get_provider (minio)->id, ==, "minio");
+  g_assert_cmpstr (minio_uri, ==, "https://s3.amazonaws.com/bucket/k");
+
+  assert_refused ("s3://bucket", NULL, "nobody", "“nobody”");
+  assert_refused ("s3://bucket", NULL, "minio", "--endpoint-url");
+  assert_refused ("s3://bucket", NULL, "r2", "--endpoint-url");
+  assert_refused ("s3://bucket", NULL, "other", "--endpoint-url");
+}
+
+/* With a dot in the bucket's name no wildcard certificate matches; with what no host name can have
+ * there is no such host. An IP address has no names below it. */
+static void
+test_virtual_style (void)
+{
+  static const struct
+  {
+    const char *bucket;
+    const char *endpoint;
+    const char *provider;
+    const char *uri; /* of "k" */
+    const char *bucket_uri;
+  } cases[] = {
+    { "my-bucket1", "https://s3.amazonaws.com", NULL, "https://my-bucket1.s3.amazonaws.com/k",
+      "https://my-bucket1.s3.amazonaws.com/" },
+    { "my.bucket", "https://s3.amazonaws.com", NULL, "https://s3.amazonaws.com/my.bucket/k",
+      "https://s3.amazonaws.com/my.bucket" },
+    { "My_Bucket", "https://s3.amazonaws.com", NULL, "https://s3.amazonaws.com/My_Bucket/k",
+      "https://s3.amazonaws.com/My_Bucket" },
+    { "bucket", "http://127.0.0.1:9000", "aws", "http://127.0.0.1:9000/bucket/k",
+      "http://127.0.0.1:9000/bucket" },
+    { "bucket", "http://[::1]:9000", "aws", "http://[::1]:9000/bucket/k",
+      "http://[::1]:9000/bucket" },
+    { "bucket", "https://example.org/base", "aws", "https://bucket.example.org/base/k",
+      "https://bucket.example.org/base/" },
+  };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      g_autofree char *address = g_strconcat ("s3://", cases[i].bucket, NULL);
+      g_autoptr (KpS3Location) location
+          = locate (address, cases[i].endpoint, NULL, cases[i].provider);
+      g_autofree char *uri = build (location, "k", NULL);
+      g_autofree char *bucket_uri = build (location, NULL, NULL);
+      g_autofree char *with_query = build (location, NULL, "uploads=&x=%2F");
+      g_autofree char *expected = g_strconcat (cases[i].bucket_uri, "?uploads=&x=%2F", NULL);
+
+      g_assert_cmpstr (uri, ==, cases[i].uri);
+      g_assert_cmpstr (bucket_uri, ==, cases[i].bucket_uri);
+      g_assert_cmpstr (with_query, ==, expected);
+    }
+}
+
+static void
+test_with_region (void)
+{
+  g_autoptr (KpS3Location) from_template = locate ("s3://bucket/p", NULL, "us-east-1", NULL);
+  g_autoptr (KpS3Location) moved = kp_s3_location_with_region (from_template, "eu-north-1");
+  g_autofree char *uri = build (moved, "p/k", NULL);
+  g_autofree char *text = kp_s3_location_to_string (moved);
+
+  g_assert_cmpstr (kp_s3_location_get_region (moved), ==, "eu-north-1");
+  g_assert_cmpstr (kp_s3_location_get_endpoint (moved), ==, "https://s3.eu-north-1.amazonaws.com");
+  g_assert_cmpstr (uri, ==, "https://bucket.s3.eu-north-1.amazonaws.com/p/k");
+  g_assert_cmpstr (text, ==, "s3://bucket/p");
+  /* The one it was made from is what it was. */
+  g_assert_cmpstr (kp_s3_location_get_region (from_template), ==, "us-east-1");
+
+  /* Where the user said the endpoint, it stays. */
+  g_autoptr (KpS3Location) given = locate ("s3://bucket", "http://127.0.0.1:7480/base", "a", NULL);
+  g_autoptr (KpS3Location) given_moved = kp_s3_location_with_region (given, "b");
+  g_autofree char *given_uri = build (given_moved, "k", NULL);
+  g_assert_cmpstr (kp_s3_location_get_region (given_moved), ==, "b");
+  g_assert_cmpstr (kp_s3_location_get_provider (given_moved)->id, ==, "other");
+  g_assert_cmpstr (given_uri, ==, "http://127.0.0.1:7480/base/bucket/k");
+}
+
+/* The path that libsoup is going to send. */
+static char *
+path_in_message (KpS3Location *location, const char *key, const char *query)
+{
+  g_autoptr (GUri) uri = kp_s3_location_build_uri (location, key, query);
+  g_autoptr (SoupMessage) message = soup_message_new_from_uri ("GET", uri);
+
+  g_assert_cmpstr (g_uri_get_path (soup_message_get_uri (message)), ==, g_uri_get_path (uri));
+  g_assert_cmpstr (g_uri_get_query (soup_message_get_uri (message)), ==, query);
+  return g_strdup (g_uri_get_path (soup_message_get_uri (message)));
+}
+
+/* Whatever the key is, its object is asked for, and nothing outside of the bucket. */
+static void
+test_paths_verbatim (void)
+{
+  static const struct
+  {
+    const char *key;
+    const char *path; /* below the bucket */
+  } cases[] = {
+    { "", "" },
+    { "a", "a" },
+    { "a/", "a/" },
+    { "a//b", "a//b" },
+    { "/", "/" },
+    { "//x", "//x" },
+    { ".", "." },
+    { "..", ".." },
+    { "./a", "./a" },
+    { "a/./b", "a/./b" },
+    { "a/../b", "a/../b" },
+    { "../../other-bucket/k", "../../other-bucket/k" },
+    { "a/..", "a/.." },
+    { "a/../", "a/../" },
+    { "a/.../b", "a/.../b" },
+    { "%2F", "%252F" },
+    { "%2E%2E/x", "%252E%252E/x" },
+    { "100%", "100%25" },
+    { "a b+c", "a%20b%2Bc" },
+    { "?a=b&c#d;e", "%3Fa%3Db%26c%23d%3Be" },
+    { "a\\b:c@d", "a%5Cb%3Ac%40d" },
+    { "http://x/", "http%3A//x/" },
+    { "[x]{y}|^`\"<>", "%5Bx%5D%7By%7D%7C%5E%60%22%3C%3E" },
+    { "~-_.", "~-_." },
+    { "\x01\n\r\t\x7F", "%01%0A%0D%09%7F" },
+    { "\xC3\xA9\xF0\x9F\x98\x80", "%C3%A9%F0%9F%98%80" },
+  };
+  g_autoptr (KpS3Location) path_style = locate ("s3://bucket", "http://127.0.0.1:9", NULL, NULL);
+  g_autoptr (KpS3Location) virtual_style = locate ("s3://bucket", NULL, NULL, NULL);
+
+  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      g_autofree char *sent = path_in_message (path_style, cases[i].key, NULL);
+      g_autofree char *sent_virtual = path_in_message (virtual_style, cases[i].key, "a=%2F..%2F");
+      g_autofree char *expected = g_strconcat ("/bucket/", cases[i].path, NULL);
+
+      g_test_message ("%s", cases[i].path);
+      g_assert_cmpstr (sent, ==, expected);
+      g_assert_cmpstr (sent_virtual, ==, expected + strlen ("/bucket"));
+    }
+}
+
+/* Each character up to U+00FF, as first, middle and last one of a key. */
+static void
+test_all_characters (void)
+{
+  g_autoptr (KpS3Location) location = locate ("s3://bucket", "http://127.0.0.1:9", NULL, NULL);
+
+  for (gunichar c = 1; c < 256; c++)
+    {
+      char utf8[7] = "";
+      g_unichar_to_utf8 (c, utf8);
+      g_autofree char *key = g_strconcat (utf8, "a/", utf8, "/b", utf8, NULL);
+      g_autofree char *sent = path_in_message (location, key, NULL);
+      g_autofree char *decoded = g_uri_unescape_string (sent, NULL);
+      g_autofree char *expected = g_strconcat ("/bucket/", key, NULL);
+
+      g_assert_cmpstr (decoded, ==, expected);
+      for (const char *p = sent; *p != '\0'; p++)
+        if (!g_ascii_isalnum (*p) && strchr ("-_.~/%", *p) == NULL)
+          g_error ("U+%04X is sent as “%s”", c, sent);
+    }
+}
+
+static void
+test_boxed (void)
+{
+  g_autoptr (KpS3Location) location = locate ("s3://bucket", NULL, NULL, NULL);
+  KpS3Location *copy = g_boxed_copy (KP_TYPE_S3_LOCATION, location);
+
+  g_assert_true (copy == location);
+  g_boxed_free (KP_TYPE_S3_LOCATION, copy);
+  g_assert_cmpstr (kp_s3_location_get_bucket (location), ==, "bucket");
+}
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+  g_test_add_func ("/s3/location/addresses", test_addresses);
+  g_test_add_func ("/s3/location/bad-addresses", test_bad_addresses);
+  g_test_add_func ("/s3/location/key", test_key);
+  g_test_add_func ("/s3/location/endpoints", test_endpoints);
+  g_test_add_func ("/s3/location/bad-endpoints", test_bad_endpoints);
+  g_test_add_func ("/s3/location/plain-http", test_plain_http);
+  g_test_add_func ("/s3/location/providers", test_providers);
+  g_test_add_func ("/s3/location/virtual-style", test_virtual_style);
+  g_test_add_func ("/s3/location/with-region", test_with_region);
+  g_test_add_func ("/s3/location/paths-verbatim", test_paths_verbatim);
+  g_test_add_func ("/s3/location/all-characters", test_all_characters);
+  g_test_add_func ("/s3/location/boxed", test_boxed);
+  return g_test_run ();
+}
