@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ * SPDX-FileCopyrightText: The Keepsake authors */
+
+#define G_LOG_DOMAIN "keepsake-mirror"
+
+/* Going through the catalogue's tables row by row. */
+
+#include "kp-catalogue-private.h"
+
+#define SCAN_COLUMNS                                                                               \
+  "s.key, s.source, s.path, s.size, s.mode, s.uid, s.gid, s.mtime, s.ctime, s.atime, s.dev, "      \
+  "s.ino, "                                                                                        \
+  "s.rdev, s.nlink"
+#define KNOWN_COLUMNS                                                                              \
+  "o.etag, o.size, o.mode, o.uid, o.gid, o.mtime, o.ctime, o.ino, o.rdev, o.sha256, o.xattrs"
+
+struct _KpCursor
+{
+  KpCatalogue *catalogue; /* not owned */
+  sqlite3_stmt *statement;
+
+  /* Of changes: read ahead in short pieces, so that no read transaction stays open while the job
+   * writes. One that did would keep the WAL from being reset for as long as the job runs. */
+  GQueue ahead; /* of KpChange */
+  sqlite3_int64 last_seq;
+  gboolean at_end;
+};
+
+#define READ_AHEAD 256
+
+static KpCursor *
+open_cursor (KpCatalogue *catalogue, const char *text, GError **error)
+{
+  sqlite3_stmt *statement = NULL;
+
+  g_rec_mutex_lock (&catalogue->lock);
+  if (sqlite3_prepare_v2 (catalogue->db, text, -1, &statement, NULL) != SQLITE_OK)
+    kp_catalogue_set_error (catalogue, error);
+  g_rec_mutex_unlock (&catalogue->lock);
+  if (statement == NULL)
+    return NULL;
+
+  KpCursor *cursor = g_new0 (KpCursor, 1);
+  cursor->catalogue = catalogue;
+  cursor->statement = statement;
+  return cursor;
+}
+
+static void
+change_free (void *data)
+{
+  kp_change_clear (data);
+  g_free (data);
+}
+
+void
+kp_cursor_free (KpCursor *cursor)
+{
+  g_queue_clear_full (&cursor->ahead, change_free);
+  g_rec_mutex_lock (&cursor->catalogue->lock);
+  sqlite3_finalize (cursor->statement);
+  g_rec_mutex_unlock (&cursor->catalogue->lock);
+  g_free (cursor);
+}
+
+/* Steps a cursor; the catalogue's lock must be held until the row is read. */
+static int
+step (KpCursor *cursor, GError **error)
+{
+  int result = sqlite3_step (cursor->statement);
+
+  if (result == SQLITE_ROW)
+    return 1;
+  if (result == SQLITE_DONE)
+    return 0;
+  kp_catalogue_set_error (cursor->catalogue, error);
+  return -1;
+}
+
+static void
+read_scanned (sqlite3_stmt *statement, int column, KpScanned *scanned)
+{
+  scanned->key = kp_sql_column_bytes (statement, column);
+  scanned->source = kp_sql_column_u32 (statement, column + 1);
+  scanned->path = kp_sql_column_bytes (statement, column + 2);
+  scanned->info = (KpFileInfo){
+    .size = kp_sql_column_number (statement, column + 3),
+    .mode = kp_sql_column_u32 (statement, column + 4),
+    .uid = kp_sql_column_u32 (statement, column + 5),
+    .gid = kp_sql_column_u32 (statement, column + 6),
+    .mtime = sqlite3_column_int64 (statement, column + 7),
+    .ctime = sqlite3_column_int64 (statement, column + 8),
+    .atime = sqlite3_column_int64 (statement, column + 9),
+    .dev = kp_sql_column_number (statement, column + 10),
+    .ino = kp_sql_column_number (statement, column + 11),
+    .rdev = kp_sql_column_number (statement, column + 12),
+    .nlink = kp_sql_column_number (statement, column + 13),
+  };
+}
+
+static gboolean
+read_known (sqlite3_stmt *statement, int column, KpKnown *known)
+{
+  const char *etag = (const char *) sqlite3_column_text (statement, column);
+
+  if (etag == NULL)
+    return FALSE;
+  known->etag = g_strdup (etag);
+  known->info = (KpFileInfo){
+    .size = kp_sql_column_number (statement, column + 1),
+    .mode = kp_sql_column_u32 (statement, column + 2),
+    .uid = kp_sql_column_u32 (statement, column + 3),
+    .gid = kp_sql_column_u32 (statement, column + 4),
+    .mtime = sqlite3_column_int64 (statement, column + 5),
+    .ctime = sqlite3_column_int64 (statement, column + 6),
+    .ino = kp_sql_column_number (statement, column + 7),
+    .rdev = kp_sql_column_number (statement, column + 8),
+    .nlink = 1,
+  };
+  known->sha256 = kp_sql_column_gbytes (statement, column + 9);
+  known->xattrs = kp_sql_column_gbytes (statement, column + 10);
+  return TRUE;
+}
+
+/**
+ * kp_catalogue_compare:
+ *
+ * Goes through the scan in the order of keys, with what the listing and the catalogue say.
+ */
+KpCursor *
+kp_catalogue_compare (KpCatalogue *catalogue, GError **error)
+{
+  return open_cursor (catalogue,
+                      "SELECT " SCAN_COLUMNS ", l.size, l.etag, " KNOWN_COLUMNS
+                      " FROM scan s LEFT JOIN listing l USING (key) LEFT JOIN object o USING (key)"
+                      " ORDER BY s.key",
+                      error);
+}
+
+int
+kp_cursor_next_comparison (KpCursor *cursor, KpComparison *row, GError **error)
+{
+  sqlite3_stmt *statement = cursor->statement;
+
+  *row = (KpComparison){ 0 };
+  g_rec_mutex_lock (&cursor->catalogue->lock);
+  int result = step (cursor, error);
+  if (result == 1)
+    {
+      read_scanned (statement, 0, &row->local);
+      row->listed_etag = g_strdup ((const char *) sqlite3_column_text (statement, 15));
+      row->listed = row->listed_etag != NULL;
+      row->listed_size = kp_sql_column_number (statement, 14);
+      row->has_known = read_known (statement, 16, &row->known);
+    }
+  g_rec_mutex_unlock (&cursor->catalogue->lock);
+  return result;
+}
+
+/**
+ * kp_catalogue_list_changes:
+ * @first: the first kind of action to list
+ * @last: the last one
+ *
+ * Goes through the change set in the order in which it was made.
+ */
+KpCursor *
+kp_catalogue_list_changes (KpCatalogue *catalogue, KpAction first, KpAction last, GError **error)
+{
+  g_autofree char *text
+      = g_strdup_printf ("SELECT c.action, c.bytes, c.from_key, c.key, " SCAN_COLUMNS
+                         ", " KNOWN_COLUMNS ", c.seq, l.storage_class, l.etag"
+                         " FROM change c LEFT JOIN scan s USING (key)"
+                         " LEFT JOIN object o ON o.key = coalesce(c.from_key, c.key)"
+                         " LEFT JOIN listing l ON l.key = coalesce(c.from_key, c.key)"
+                         " WHERE c.seq > ? AND c.action BETWEEN %d AND %d ORDER BY c.seq LIMIT %d",
+                         (int) first, (int) last, READ_AHEAD);
+
+  return open_cursor (catalogue, text, error);
+}
+
+static gboolean
+read_changes_ahead (KpCursor *cursor, GError **error)
+{
+  sqlite3_stmt *statement = cursor->statement;
+  int result;
+
+  sqlite3_bind_int64 (statement, 1, cursor->last_seq);
+  while ((result = step (cursor, error)) == 1)
+    {
+      KpChange *row = g_new0 (KpChange, 1);
+      row->action = (KpAction) sqlite3_column_int (statement, 0);
+      row->bytes = kp_sql_column_number (statement, 1);
+      row->from_key = kp_sql_column_bytes (statement, 2);
+      read_scanned (statement, 4, &row->local);
+      if (row->local.key == NULL)
+        row->local.key = kp_sql_column_bytes (statement, 3);
+      row->has_known = read_known (statement, 18, &row->known);
+      cursor->last_seq = sqlite3_column_int64 (statement, 29);
+      const char *storage_class = (const char *) sqlite3_column_text (statement, 30);
+      if (g_strcmp0 (storage_class, "STANDARD") != 0)
+        row->storage_class = g_strdup (storage_class);
+      row->listed_etag = g_strdup ((const char *) sqlite3_column_text (statement, 31));
+      g_queue_push_tail (&cursor->ahead, row);
+    }
+  sqlite3_reset (statement);
+  cursor->at_end = cursor->ahead.length < READ_AHEAD;
+  return result == 0;
+}
+
+int
+kp_cursor_next_change (KpCursor *cursor, KpChange *row, GError **error)
+{
+  gboolean ok = TRUE;
+
+  *row = (KpChange){ 0 };
+  if (cursor->ahead.length == 0 && !cursor->at_end)
+    {
+      g_rec_mutex_lock (&cursor->catalogue->lock);
+      ok = read_changes_ahead (cursor, error);
+      g_rec_mutex_unlock (&cursor->catalogue->lock);
+    }
+  if (!ok)
+    return -1;
+
+  g_autofree KpChange *next = g_queue_pop_head (&cursor->ahead);
+  if (next == NULL)
+    return 0;
+  *row = *next;
+  return 1;
+}
+
+/**
+ * kp_catalogue_list_vanished:
+ *
+ * Goes through the keys that are in the listing and not in the scan.
+ */
+KpCursor *
+kp_catalogue_list_vanished (KpCatalogue *catalogue, GError **error)
+{
+  return open_cursor (catalogue,
+                      "SELECT l.key FROM listing l LEFT JOIN scan s USING (key)"
+                      " WHERE s.key IS NULL ORDER BY l.key",
+                      error);
+}
+
+int
+kp_cursor_next_key (KpCursor *cursor, char **key, GError **error)
+{
+  *key = NULL;
+  g_rec_mutex_lock (&cursor->catalogue->lock);
+  int result = step (cursor, error);
+  if (result == 1)
+    *key = kp_sql_column_bytes (cursor->statement, 0);
+  g_rec_mutex_unlock (&cursor->catalogue->lock);
+  return result;
+}
+
+/**
+ * kp_catalogue_list_listed:
+ *
+ * Goes through the listing in the order of keys.
+ */
+KpCursor *
+kp_catalogue_list_listed (KpCatalogue *catalogue, GError **error)
+{
+  return open_cursor (catalogue, "SELECT key, size FROM listing ORDER BY key", error);
+}
+
+int
+kp_cursor_next_listed (KpCursor *cursor, char **key, guint64 *size, GError **error)
+{
+  *key = NULL;
+  g_rec_mutex_lock (&cursor->catalogue->lock);
+  int result = step (cursor, error);
+  if (result == 1)
+    {
+      *key = kp_sql_column_bytes (cursor->statement, 0);
+      *size = kp_sql_column_number (cursor->statement, 1);
+    }
+  g_rec_mutex_unlock (&cursor->catalogue->lock);
+  return result;
+}
+
+/**
+ * kp_catalogue_list_known_backwards:
+ *
+ * Goes through the objects from the last key to the first: what lies in a folder comes before it.
+ */
+KpCursor *
+kp_catalogue_list_known_backwards (KpCatalogue *catalogue, GError **error)
+{
+  return open_cursor (catalogue,
+                      "SELECT " KNOWN_COLUMNS ", o.key FROM object o ORDER BY o.key DESC", error);
+}
+
+int
+kp_cursor_next_known (KpCursor *cursor, char **key, KpKnown *known, GError **error)
+{
+  *key = NULL;
+  *known = (KpKnown){ 0 };
+  g_rec_mutex_lock (&cursor->catalogue->lock);
+  int result = step (cursor, error);
+  if (result == 1)
+    {
+      read_known (cursor->statement, 0, known);
+      *key = kp_sql_column_bytes (cursor->statement, 11);
+    }
+  g_rec_mutex_unlock (&cursor->catalogue->lock);
+  return result;
+}

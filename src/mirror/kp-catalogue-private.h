@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ * SPDX-FileCopyrightText: The Keepsake authors */
+
+#pragma once
+
+/* What the files of the catalogue share: kp-catalogue.c opens it and keeps what is known of
+ * objects, kp-catalogue-work.c holds the tables of a running job, kp-catalogue-cursor.c goes
+ * through them, kp-catalogue-chunks.c knows the insides of large objects and unfinished uploads. */
+
+#include "kp-catalogue.h"
+#include "kp-sql.h"
+
+G_BEGIN_DECLS
+
+/* Statements that are prepared once and used often. */
+typedef enum
+{
+  STATEMENT_BEGIN,
+  STATEMENT_COMMIT,
+  STATEMENT_ADD_SCANNED,
+  STATEMENT_ADD_LINK,
+  STATEMENT_ADD_LISTED,
+  STATEMENT_ADD_CHANGE,
+  STATEMENT_PUT_KNOWN,
+  STATEMENT_REMOVE_KNOWN,
+  STATEMENT_FIND_LINK,
+  STATEMENT_COUNT,
+  STATEMENT_SUM_LISTED,
+  STATEMENT_SCANNED_BELOW,
+  STATEMENT_LISTED_BELOW,
+  STATEMENT_SCANNED_FILE,
+  STATEMENT_IS_SCANNED,
+  STATEMENT_IS_RENAMED,
+  STATEMENT_COUNT_KNOWN,
+  STATEMENT_HAS_CHUNKS,
+  STATEMENT_FIND_CHUNK,
+  STATEMENT_HAS_CONTENT,
+  STATEMENT_FIND_CONTENT,
+  STATEMENT_DROP_CHUNKS,
+  STATEMENT_DROP_CHUNKED,
+  STATEMENT_ADD_CHUNKED,
+  STATEMENT_ADD_CHUNK,
+  STATEMENT_GET_CHUNKS,
+  STATEMENT_DROP_NEW_CHUNKS,
+  STATEMENT_ADD_NEW_CHUNK,
+  STATEMENT_GET_NEW_CHUNKS,
+  STATEMENT_PUT_UPLOAD,
+  STATEMENT_GET_UPLOAD,
+  STATEMENT_REMOVE_UPLOAD,
+  STATEMENT_REMOVE_UPLOAD_PARTS,
+  STATEMENT_PUT_UPLOAD_PART,
+  STATEMENT_GET_UPLOAD_PARTS,
+  STATEMENT_GET_ROOT,
+  STATEMENT_PUT_ROOT,
+  N_STATEMENTS,
+} Statement;
+
+struct _KpCatalogue
+{
+  char *path;
+  char *set_aside; /* where an unusable file was moved; NULL for none */
+  guint64 n_commits;
+  int lock_fd;
+  GRecMutex lock;
+  sqlite3 *db;
+  sqlite3_stmt *statements[N_STATEMENTS];
+};
+
+gboolean kp_catalogue_set_error (KpCatalogue *catalogue, GError **error);
+gboolean kp_catalogue_run (KpCatalogue *catalogue, sqlite3_stmt *statement, GError **error);
+gboolean kp_catalogue_fetch (KpCatalogue *catalogue,
+                             sqlite3_stmt *statement,
+                             gboolean *found,
+                             GError **error);
+
+G_END_DECLS

@@ -1,0 +1,620 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ * SPDX-FileCopyrightText: The Keepsake authors */
+
+#define G_LOG_DOMAIN "keepsake-mirror"
+
+#include "config.h"
+
+#include "kp-catalogue-private.h"
+
+#include "kp-error.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#define SCHEMA_VERSION 1
+
+/* The parts of docs/formats.md, "The catalogue". Keys and paths are BLOBs: they compare byte by
+ * byte, which is the order of S3 listings.
+ *
+ * WAL with synchronous=NORMAL: a commit survives kill -9, as it is in the page cache; a power cut
+ * may take the last commits, but leaves the file sound. What is lost so is known to the bucket: the
+ * next job sees an object it has no row for and looks at it with a HEAD. An fsync for each file
+ * would make ten thousand small files wait for the disk ten thousand times. */
+static const char schema[]
+    = "PRAGMA journal_mode = WAL;"
+      "PRAGMA synchronous = NORMAL;"
+      "PRAGMA temp_store = FILE;"
+      "PRAGMA cache_size = -4096;"
+      "PRAGMA temp.cache_size = -8192;"
+      "CREATE TABLE IF NOT EXISTS object ("
+      "  key BLOB PRIMARY KEY, etag TEXT NOT NULL, size INTEGER NOT NULL, mode INTEGER NOT NULL,"
+      "  uid INTEGER NOT NULL, gid INTEGER NOT NULL, mtime INTEGER NOT NULL,"
+      "  ctime INTEGER NOT NULL, ino INTEGER NOT NULL, rdev INTEGER NOT NULL,"
+      "  sha256 BLOB, xattrs BLOB) WITHOUT ROWID;"
+      "CREATE INDEX IF NOT EXISTS object_by_content ON object (size, sha256)"
+      "  WHERE sha256 IS NOT NULL;"
+      "CREATE TABLE IF NOT EXISTS chunked ("
+      "  id INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, etag TEXT NOT NULL);"
+      "CREATE TABLE IF NOT EXISTS chunk ("
+      "  object INTEGER NOT NULL, offset INTEGER NOT NULL, length INTEGER NOT NULL,"
+      "  sha256 BLOB NOT NULL, PRIMARY KEY (object, offset)) WITHOUT ROWID;"
+      "CREATE INDEX IF NOT EXISTS chunk_by_hash ON chunk (sha256);"
+      "CREATE TABLE IF NOT EXISTS upload ("
+      "  key BLOB PRIMARY KEY, upload_id TEXT NOT NULL, size INTEGER NOT NULL,"
+      "  mtime INTEGER NOT NULL, ctime INTEGER NOT NULL, ino INTEGER NOT NULL,"
+      "  layout TEXT NOT NULL) WITHOUT ROWID;"
+      "CREATE TABLE IF NOT EXISTS upload_part ("
+      "  key BLOB NOT NULL, number INTEGER NOT NULL, etag TEXT NOT NULL,"
+      "  PRIMARY KEY (key, number)) WITHOUT ROWID;"
+      "CREATE TABLE IF NOT EXISTS root ("
+      "  path BLOB PRIMARY KEY, dev INTEGER NOT NULL, fsid INTEGER NOT NULL,"
+      "  is_mount_point INTEGER NOT NULL) WITHOUT ROWID;"
+      "CREATE TEMP TABLE scan ("
+      "  key BLOB PRIMARY KEY, source INTEGER, path BLOB, size INTEGER, mode INTEGER, uid INTEGER,"
+      "  gid INTEGER, mtime INTEGER, ctime INTEGER, atime INTEGER, dev INTEGER, ino INTEGER,"
+      "  rdev INTEGER, nlink INTEGER) WITHOUT ROWID;"
+      "CREATE TEMP TABLE listing ("
+      "  key BLOB PRIMARY KEY, size INTEGER, etag TEXT, storage_class TEXT) WITHOUT ROWID;"
+      "CREATE TEMP TABLE new_chunk ("
+      "  key BLOB, offset INTEGER, length INTEGER, sha256 BLOB, PRIMARY KEY (key, offset))"
+      "  WITHOUT ROWID;"
+      "CREATE TEMP TABLE change ("
+      "  seq INTEGER PRIMARY KEY, action INTEGER, key BLOB, bytes INTEGER, from_key BLOB);"
+      "CREATE INDEX temp.change_by_source ON change (from_key) WHERE from_key IS NOT NULL;"
+      /* Keys are unique in the scan, so the first one stands for all names of a file. */
+      "CREATE TEMP TABLE link (dev INTEGER, ino INTEGER, key BLOB, PRIMARY KEY (dev, ino))"
+      "  WITHOUT ROWID;";
+
+static const char *const statement_texts[N_STATEMENTS] = {
+  [STATEMENT_BEGIN] = "BEGIN",
+  [STATEMENT_COMMIT] = "COMMIT",
+  [STATEMENT_ADD_SCANNED]
+  = "INSERT OR IGNORE INTO scan VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+  [STATEMENT_ADD_LINK] = ("INSERT INTO link VALUES (?, ?, ?) ON CONFLICT DO UPDATE"
+                          " SET key = excluded.key WHERE excluded.key < key"),
+  [STATEMENT_ADD_LISTED] = "INSERT OR REPLACE INTO listing VALUES (?, ?, ?, ?)",
+  [STATEMENT_ADD_CHANGE] = "INSERT INTO change (action, key, bytes, from_key) VALUES (?, ?, ?, ?)",
+  [STATEMENT_PUT_KNOWN]
+  = "INSERT OR REPLACE INTO object VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+  [STATEMENT_REMOVE_KNOWN] = "DELETE FROM object WHERE key = ?",
+  [STATEMENT_FIND_LINK] = "SELECT key FROM link WHERE dev = ? AND ino = ?",
+  [STATEMENT_COUNT] = "SELECT (SELECT count(*) FROM scan), (SELECT count(*) FROM listing)",
+  [STATEMENT_SUM_LISTED] = "SELECT count(*), coalesce(sum(size), 0) FROM listing",
+  [STATEMENT_SCANNED_BELOW] = "SELECT key FROM scan WHERE key > ? ORDER BY key LIMIT 1",
+  [STATEMENT_LISTED_BELOW] = "SELECT key FROM listing WHERE key > ? ORDER BY key LIMIT 1",
+  /* KP_ACTION_RENAME is 0. */
+  [STATEMENT_IS_RENAMED] = "SELECT 1 FROM change WHERE from_key = ? AND action = 0",
+  [STATEMENT_COUNT_KNOWN] = "SELECT count(*), 0 FROM object",
+  [STATEMENT_SCANNED_FILE] = "SELECT dev, ino FROM scan WHERE key = ?",
+  [STATEMENT_IS_SCANNED] = "SELECT 1 FROM scan WHERE key = ?",
+  [STATEMENT_HAS_CHUNKS] = "SELECT 1 FROM chunked LIMIT 1",
+  /* Only objects that are still as we left them, going by the listing. */
+  [STATEMENT_FIND_CHUNK]
+  = ("SELECT k.key, k.etag FROM chunk c JOIN chunked k ON k.id = c.object"
+     " JOIN listing l ON l.key = k.key AND l.etag = k.etag WHERE c.sha256 = ? LIMIT 1"),
+  [STATEMENT_HAS_CONTENT] = "SELECT 1 FROM object WHERE size = ? AND sha256 IS NOT NULL LIMIT 1",
+  [STATEMENT_FIND_CONTENT]
+  = ("SELECT o.key, s.key IS NULL FROM object o JOIN listing l ON l.key = o.key AND l.etag = o.etag"
+     " LEFT JOIN scan s ON s.key = o.key WHERE o.size = ? AND o.sha256 = ? ORDER BY 2 DESC LIMIT "
+     "1"),
+  [STATEMENT_DROP_CHUNKS]
+  = "DELETE FROM chunk WHERE object IN (SELECT id FROM chunked WHERE key = ?)",
+  [STATEMENT_DROP_CHUNKED] = "DELETE FROM chunked WHERE key = ?",
+  [STATEMENT_ADD_CHUNKED] = "INSERT INTO chunked (key, etag) VALUES (?, ?)",
+  [STATEMENT_ADD_CHUNK] = "INSERT INTO chunk VALUES (?, ?, ?, ?)",
+  [STATEMENT_GET_CHUNKS]
+  = ("SELECT c.offset, c.length, c.sha256 FROM chunked k JOIN chunk c ON c.object = k.id"
+     " WHERE k.key = ? AND k.etag = ? ORDER BY c.offset"),
+  [STATEMENT_DROP_NEW_CHUNKS] = "DELETE FROM new_chunk WHERE key = ?",
+  [STATEMENT_ADD_NEW_CHUNK] = "INSERT INTO new_chunk VALUES (?, ?, ?, ?)",
+  [STATEMENT_GET_NEW_CHUNKS]
+  = "SELECT offset, length, sha256 FROM new_chunk WHERE key = ? ORDER BY offset",
+  [STATEMENT_PUT_UPLOAD] = "INSERT OR REPLACE INTO upload VALUES (?, ?, ?, ?, ?, ?, ?)",
+  [STATEMENT_GET_UPLOAD]
+  = "SELECT key, upload_id, size, mtime, ctime, ino, layout FROM upload WHERE key = ?",
+  [STATEMENT_REMOVE_UPLOAD] = "DELETE FROM upload WHERE key = ?",
+  [STATEMENT_REMOVE_UPLOAD_PARTS] = "DELETE FROM upload_part WHERE key = ?",
+  [STATEMENT_PUT_UPLOAD_PART] = "INSERT OR REPLACE INTO upload_part VALUES (?, ?, ?)",
+  [STATEMENT_GET_UPLOAD_PARTS] = "SELECT number, etag FROM upload_part WHERE key = ?",
+  [STATEMENT_GET_ROOT] = "SELECT dev, fsid, is_mount_point FROM root WHERE path = ?",
+  [STATEMENT_PUT_ROOT] = "INSERT OR REPLACE INTO root VALUES (?, ?, ?, ?)",
+};
+
+gboolean
+kp_catalogue_set_error (KpCatalogue *catalogue, GError **error)
+{
+  int code = sqlite3_errcode (catalogue->db);
+  const char *message = sqlite3_errmsg (catalogue->db);
+
+  switch (code & 0xFF)
+    {
+    case SQLITE_FULL:
+      g_set_error (error, KP_ERROR, KP_ERROR_LOCAL_STORAGE,
+                   "The disk is full that holds the catalogue “%s”, or the temporary files; free "
+                   "some space and start again",
+                   catalogue->path);
+      break;
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+      g_set_error (
+          error, KP_ERROR, KP_ERROR_LOCAL_STORAGE,
+          "The catalogue “%s” is damaged (%s); delete it: the next run makes a new one from "
+          "the bucket",
+          catalogue->path, message);
+      break;
+    default:
+      g_set_error (error, KP_ERROR, KP_ERROR_LOCAL_STORAGE, "Cannot use the catalogue “%s”: %s",
+                   catalogue->path, message);
+      break;
+    }
+  return FALSE;
+}
+
+/* Runs a bound statement that gives no rows, and makes it ready for the next time. */
+gboolean
+kp_catalogue_run (KpCatalogue *catalogue, sqlite3_stmt *statement, GError **error)
+{
+  int result = sqlite3_step (statement);
+
+  if (result != SQLITE_DONE && result != SQLITE_ROW)
+    kp_catalogue_set_error (catalogue, error);
+  sqlite3_reset (statement);
+  return result == SQLITE_DONE || result == SQLITE_ROW;
+}
+
+/* Steps a statement that gives at most one row, with the lock held. */
+gboolean
+kp_catalogue_fetch (KpCatalogue *catalogue,
+                    sqlite3_stmt *statement,
+                    gboolean *found,
+                    GError **error)
+{
+  int result = sqlite3_step (statement);
+
+  *found = result == SQLITE_ROW;
+  if (result != SQLITE_ROW && result != SQLITE_DONE)
+    return kp_catalogue_set_error (catalogue, error);
+  return TRUE;
+}
+
+/* One catalogue is used by one job at a time. The lock belongs to the open file, so that the kernel
+ * takes it back whatever ends the process. */
+static gboolean
+take_lock (KpCatalogue *catalogue, GError **error)
+{
+  g_autofree char *path = g_strconcat (catalogue->path, ".lock", NULL);
+  char owner[32] = "";
+  gboolean busy;
+
+  catalogue->lock_fd = open (path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  if (catalogue->lock_fd < 0)
+    {
+      g_set_error (error, KP_ERROR, KP_ERROR_LOCAL_STORAGE, "Cannot create “%s”: %s", path,
+                   g_strerror (errno));
+      return FALSE;
+    }
+  if (flock (catalogue->lock_fd, LOCK_EX | LOCK_NB) == 0)
+    {
+      g_snprintf (owner, sizeof owner, "%d\n", (int) getpid ());
+      /* Only for the message below; nothing depends on it. */
+      if (ftruncate (catalogue->lock_fd, 0) < 0
+          || pwrite (catalogue->lock_fd, owner, strlen (owner), 0) < 0)
+        g_debug ("Cannot write “%s”: %s", path, g_strerror (errno));
+      return TRUE;
+    }
+
+  busy = errno == EWOULDBLOCK;
+  if (busy && pread (catalogue->lock_fd, owner, sizeof owner - 1, 0) > 0)
+    g_strstrip (owner);
+  if (busy)
+    g_set_error (error, KP_ERROR, KP_ERROR_BUSY,
+                 "Another job is already working on this destination (process %s); wait until it "
+                 "has ended",
+                 owner);
+  else
+    g_set_error (error, KP_ERROR, KP_ERROR_LOCAL_STORAGE, "Cannot lock “%s”: %s", path,
+                 g_strerror (errno));
+  return FALSE;
+}
+
+static char *
+catalogue_path (const char *state_dir, KpS3Location *location)
+{
+  g_autofree char *identity = g_strjoin (
+      "\n", kp_s3_location_get_host (location), kp_s3_location_get_endpoint (location),
+      kp_s3_location_get_bucket (location), kp_s3_location_get_prefix (location), NULL);
+  g_autofree char *hash = kp_s3_sha256_hex (identity, strlen (identity));
+
+  return g_strdup_printf ("%s/catalogue/%.32s.db", state_dir, hash);
+}
+
+static gboolean
+prepare (KpCatalogue *catalogue, GError **error)
+{
+  for (int i = 0; i < N_STATEMENTS; i++)
+    if (sqlite3_prepare_v3 (catalogue->db, statement_texts[i], -1, SQLITE_PREPARE_PERSISTENT,
+                            &catalogue->statements[i], NULL)
+        != SQLITE_OK)
+      return kp_catalogue_set_error (catalogue, error);
+  return TRUE;
+}
+
+/* The first column of the first row, or NULL. */
+static char *
+ask (KpCatalogue *catalogue, const char *text)
+{
+  sqlite3_stmt *statement = NULL;
+  char *answer = NULL;
+
+  if (sqlite3_prepare_v2 (catalogue->db, text, -1, &statement, NULL) == SQLITE_OK
+      && sqlite3_step (statement) == SQLITE_ROW)
+    answer = g_strdup ((const char *) sqlite3_column_text (statement, 0));
+  sqlite3_finalize (statement);
+  return answer;
+}
+
+/* Whether the file is one that we can go on with. */
+static gboolean
+check_soundness (KpCatalogue *catalogue, gboolean *unusable, GError **error)
+{
+  g_autofree char *version = ask (catalogue, "PRAGMA user_version");
+
+  if (version == NULL)
+    {
+      int code = sqlite3_errcode (catalogue->db) & 0xFF;
+      *unusable = code == SQLITE_NOTADB || code == SQLITE_CORRUPT;
+      return kp_catalogue_set_error (catalogue, error);
+    }
+  if (g_str_equal (version, "0"))
+    {
+      g_autofree char *text = g_strdup_printf ("PRAGMA user_version = %d", SCHEMA_VERSION);
+      return sqlite3_exec (catalogue->db, text, NULL, NULL, NULL) == SQLITE_OK
+             || kp_catalogue_set_error (catalogue, error);
+    }
+  if (!g_str_equal (version, G_STRINGIFY (SCHEMA_VERSION)))
+    {
+      *unusable = TRUE;
+      g_set_error (error, KP_ERROR, KP_ERROR_LOCAL_STORAGE,
+                   "The catalogue was made by another version of Keepsake (%s)", version);
+      return FALSE;
+    }
+
+  g_autofree char *soundness = ask (catalogue, "PRAGMA quick_check (1)");
+  if (g_strcmp0 (soundness, "ok") != 0)
+    {
+      *unusable = TRUE;
+      g_set_error (error, KP_ERROR, KP_ERROR_LOCAL_STORAGE, "The catalogue is damaged");
+      return FALSE;
+    }
+  return TRUE;
+}
+
+static gboolean
+open_database (KpCatalogue *catalogue, const char *path, gboolean *unusable, GError **error)
+{
+  if (sqlite3_open_v2 (path, &catalogue->db,
+                       SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX
+                           | SQLITE_OPEN_PRIVATECACHE,
+                       NULL)
+      != SQLITE_OK)
+    return kp_catalogue_set_error (catalogue, error);
+  sqlite3_busy_timeout (catalogue->db, 10000);
+  if (!check_soundness (catalogue, unusable, error))
+    return FALSE;
+  if (sqlite3_exec (catalogue->db, schema, NULL, NULL, NULL) != SQLITE_OK)
+    return kp_catalogue_set_error (catalogue, error);
+  return prepare (catalogue, error);
+}
+
+static void
+close_database (KpCatalogue *catalogue)
+{
+  for (int i = 0; i < N_STATEMENTS; i++)
+    g_clear_pointer (&catalogue->statements[i], sqlite3_finalize);
+  g_clear_pointer (&catalogue->db, sqlite3_close);
+}
+
+/* Moves a file that we cannot use out of the way: whoever wants to know what happened to it still
+ * can, and the bucket tells all that it knew. */
+static gboolean
+set_aside (KpCatalogue *catalogue, GError **error)
+{
+  static const char *const endings[] = { "", "-wal", "-shm" };
+  g_autofree char *aside = g_strdup_printf ("%s.set-aside-%" G_GINT64_FORMAT, catalogue->path,
+                                            g_get_real_time () / G_USEC_PER_SEC);
+
+  close_database (catalogue);
+  for (gsize i = 0; i < G_N_ELEMENTS (endings); i++)
+    {
+      g_autofree char *from = g_strconcat (catalogue->path, endings[i], NULL);
+      g_autofree char *to = g_strconcat (aside, endings[i], NULL);
+      if (rename (from, to) < 0 && errno != ENOENT)
+        {
+          g_set_error (error, KP_ERROR, KP_ERROR_LOCAL_STORAGE,
+                       "Cannot move the unusable catalogue “%s” out of the way: %s", from,
+                       g_strerror (errno));
+          return FALSE;
+        }
+    }
+  catalogue->set_aside = g_steal_pointer (&aside);
+  return TRUE;
+}
+
+/**
+ * kp_catalogue_open:
+ * @state_dir: usually $XDG_STATE_HOME/keepsake; made when missing
+ * @location: which destination; each has a catalogue of its own
+ * @error: %KP_ERROR_BUSY while another job uses it; %KP_ERROR_LOCAL_STORAGE
+ *
+ * A file that is damaged, or was made by another version, is set aside: see
+ * kp_catalogue_get_set_aside().
+ */
+KpCatalogue *
+kp_catalogue_open (const char *state_dir, KpS3Location *location, GError **error)
+{
+  g_autoptr (KpCatalogue) catalogue = g_new0 (KpCatalogue, 1);
+
+  catalogue->lock_fd = -1;
+  catalogue->path = catalogue_path (state_dir, location);
+  g_rec_mutex_init (&catalogue->lock);
+
+  g_autofree char *directory = g_path_get_dirname (catalogue->path);
+  if (g_mkdir_with_parents (directory, 0700) < 0)
+    {
+      g_set_error (error, KP_ERROR, KP_ERROR_LOCAL_STORAGE, "Cannot create the folder “%s”: %s",
+                   directory, g_strerror (errno));
+      return NULL;
+    }
+  if (!take_lock (catalogue, error))
+    return NULL;
+  g_autoptr (GError) local_error = NULL;
+  gboolean unusable = FALSE;
+  if (!open_database (catalogue, catalogue->path, &unusable, &local_error))
+    {
+      if (!unusable)
+        {
+          g_propagate_error (error, g_steal_pointer (&local_error));
+          return NULL;
+        }
+      if (!set_aside (catalogue, error)
+          || !open_database (catalogue, catalogue->path, &unusable, error))
+        return NULL;
+    }
+  return g_steal_pointer (&catalogue);
+}
+
+/**
+ * kp_catalogue_open_temporary:
+ * @error: %KP_ERROR_LOCAL_STORAGE
+ *
+ * The work tables alone, in a file without a name that ends with the catalogue: for jobs that
+ * record nothing.
+ */
+KpCatalogue *
+kp_catalogue_open_temporary (GError **error)
+{
+  g_autoptr (KpCatalogue) catalogue = g_new0 (KpCatalogue, 1);
+
+  catalogue->lock_fd = -1;
+  catalogue->path = g_strdup (g_get_tmp_dir ());
+  g_rec_mutex_init (&catalogue->lock);
+  gboolean unusable = FALSE;
+  if (!open_database (catalogue, "", &unusable, error))
+    return NULL;
+  return g_steal_pointer (&catalogue);
+}
+
+void
+kp_catalogue_free (KpCatalogue *catalogue)
+{
+  close_database (catalogue);
+  if (catalogue->lock_fd >= 0)
+    close (catalogue->lock_fd);
+  g_rec_mutex_clear (&catalogue->lock);
+  g_free (catalogue->path);
+  g_free (catalogue->set_aside);
+  g_free (catalogue);
+}
+
+const char *
+kp_catalogue_get_path (KpCatalogue *catalogue)
+{
+  return catalogue->path;
+}
+
+/**
+ * kp_catalogue_get_set_aside:
+ *
+ * Returns: (nullable): where an unusable catalogue was moved, in place of which a new one was
+ * begun; %NULL when none was
+ */
+const char *
+kp_catalogue_get_set_aside (KpCatalogue *catalogue)
+{
+  return catalogue->set_aside;
+}
+
+/* In debug builds, KEEPSAKE_CRASH_AT=N ends the process as a power cut would: before the Nth
+ * commit, or with KEEPSAKE_CRASH_AT=+N right behind it. */
+static void
+crash_if_asked (KpCatalogue *catalogue, gboolean is_behind)
+{
+#ifdef KP_FAULT_INJECTION
+  const char *at = g_getenv ("KEEPSAKE_CRASH_AT");
+
+  if (at == NULL || (*at == '+') != is_behind)
+    return;
+  if (g_ascii_strtoull (at, NULL, 10) == catalogue->n_commits)
+    raise (SIGKILL);
+#endif
+}
+
+static gboolean
+run_simple (KpCatalogue *catalogue, Statement which, GError **error)
+{
+  g_rec_mutex_lock (&catalogue->lock);
+  gboolean ok = kp_catalogue_run (catalogue, catalogue->statements[which], error);
+  g_rec_mutex_unlock (&catalogue->lock);
+  return ok;
+}
+
+/**
+ * kp_catalogue_begin:
+ * @error: %KP_ERROR_LOCAL_STORAGE
+ *
+ * Groups what follows until kp_catalogue_commit(), by whichever thread.
+ */
+gboolean
+kp_catalogue_begin (KpCatalogue *catalogue, GError **error)
+{
+  return run_simple (catalogue, STATEMENT_BEGIN, error);
+}
+
+gboolean
+kp_catalogue_commit (KpCatalogue *catalogue, GError **error)
+{
+  catalogue->n_commits++;
+  crash_if_asked (catalogue, FALSE);
+  gboolean ok = run_simple (catalogue, STATEMENT_COMMIT, error);
+  crash_if_asked (catalogue, TRUE);
+  return ok;
+}
+
+/**
+ * kp_catalogue_put_known:
+ *
+ * Records what an object holds, once the server has confirmed it.
+ */
+gboolean
+kp_catalogue_put_known (KpCatalogue *catalogue,
+                        const char *key,
+                        const KpKnown *known,
+                        GError **error)
+{
+  sqlite3_stmt *statement = catalogue->statements[STATEMENT_PUT_KNOWN];
+  const KpFileInfo *info = &known->info;
+
+  g_rec_mutex_lock (&catalogue->lock);
+  kp_sql_bind_bytes (statement, 1, key);
+  kp_sql_bind_text (statement, 2, known->etag);
+  kp_sql_bind_number (statement, 3, info->size);
+  kp_sql_bind_number (statement, 4, info->mode);
+  kp_sql_bind_number (statement, 5, info->uid);
+  kp_sql_bind_number (statement, 6, info->gid);
+  kp_sql_bind_number (statement, 7, (guint64) info->mtime);
+  kp_sql_bind_number (statement, 8, (guint64) info->ctime);
+  kp_sql_bind_number (statement, 9, info->ino);
+  kp_sql_bind_number (statement, 10, info->rdev);
+  kp_sql_bind_gbytes (statement, 11, known->sha256);
+  kp_sql_bind_gbytes (statement, 12, known->xattrs);
+  gboolean ok = kp_catalogue_run (catalogue, statement, error);
+  g_rec_mutex_unlock (&catalogue->lock);
+  return ok;
+}
+
+gboolean
+kp_catalogue_remove_known (KpCatalogue *catalogue, const char *key, GError **error)
+{
+  sqlite3_stmt *statement = catalogue->statements[STATEMENT_REMOVE_KNOWN];
+
+  g_rec_mutex_lock (&catalogue->lock);
+  kp_sql_bind_bytes (statement, 1, key);
+  gboolean ok = kp_catalogue_run (catalogue, statement, error);
+  g_rec_mutex_unlock (&catalogue->lock);
+  return ok;
+}
+
+/**
+ * kp_catalogue_get_root:
+ * @path: of a source
+ * @identity: (out): where it was last time
+ * @found: (out): whether there was a last time
+ */
+gboolean
+kp_catalogue_get_root (KpCatalogue *catalogue,
+                       const char *path,
+                       KpRootIdentity *identity,
+                       gboolean *found,
+                       GError **error)
+{
+  sqlite3_stmt *statement = catalogue->statements[STATEMENT_GET_ROOT];
+
+  g_rec_mutex_lock (&catalogue->lock);
+  kp_sql_bind_bytes (statement, 1, path);
+  gboolean ok = kp_catalogue_fetch (catalogue, statement, found, error);
+  if (ok && *found)
+    {
+      identity->dev = kp_sql_column_number (statement, 0);
+      identity->fsid = kp_sql_column_number (statement, 1);
+      identity->is_mount_point = sqlite3_column_int (statement, 2) != 0;
+    }
+  sqlite3_reset (statement);
+  g_rec_mutex_unlock (&catalogue->lock);
+  return ok;
+}
+
+gboolean
+kp_catalogue_put_root (KpCatalogue *catalogue,
+                       const char *path,
+                       const KpRootIdentity *identity,
+                       GError **error)
+{
+  sqlite3_stmt *statement = catalogue->statements[STATEMENT_PUT_ROOT];
+
+  g_rec_mutex_lock (&catalogue->lock);
+  kp_sql_bind_bytes (statement, 1, path);
+  kp_sql_bind_number (statement, 2, identity->dev);
+  kp_sql_bind_number (statement, 3, identity->fsid);
+  kp_sql_bind_number (statement, 4, identity->is_mount_point);
+  gboolean ok = kp_catalogue_run (catalogue, statement, error);
+  g_rec_mutex_unlock (&catalogue->lock);
+  return ok;
+}
+
+void
+kp_scanned_clear (KpScanned *scanned)
+{
+  g_clear_pointer (&scanned->key, g_free);
+  g_clear_pointer (&scanned->path, g_free);
+}
+
+void
+kp_known_clear (KpKnown *known)
+{
+  g_clear_pointer (&known->etag, g_free);
+  g_clear_pointer (&known->sha256, g_bytes_unref);
+  g_clear_pointer (&known->xattrs, g_bytes_unref);
+}
+
+void
+kp_known_copy (KpKnown *to, const KpKnown *from)
+{
+  to->etag = g_strdup (from->etag);
+  to->info = from->info;
+  to->sha256 = from->sha256 != NULL ? g_bytes_ref (from->sha256) : NULL;
+  to->xattrs = from->xattrs != NULL ? g_bytes_ref (from->xattrs) : NULL;
+}
+
+void
+kp_comparison_clear (KpComparison *row)
+{
+  kp_scanned_clear (&row->local);
+  g_clear_pointer (&row->listed_etag, g_free);
+  kp_known_clear (&row->known);
+}
+
+void
+kp_change_clear (KpChange *row)
+{
+  kp_scanned_clear (&row->local);
+  g_clear_pointer (&row->from_key, g_free);
+  g_clear_pointer (&row->storage_class, g_free);
+  g_clear_pointer (&row->listed_etag, g_free);
+  kp_known_clear (&row->known);
+}

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ * SPDX-FileCopyrightText: The Keepsake authors */
+
+#include "kp-chunker.h"
+
+/* Before the average a cut is made four times as rare, behind it four times as likely: that keeps
+ * most chunks near the average. The bits tested are the highest, which depend on the last 64 bytes.
+ */
+#define BITS 20
+#define MASK_BEFORE (((G_GUINT64_CONSTANT (1) << (BITS + 2)) - 1) << (64 - BITS - 2))
+#define MASK_BEHIND (((G_GUINT64_CONSTANT (1) << (BITS - 2)) - 1) << (64 - BITS + 2))
+
+/* 256 numbers without a pattern: the outputs of SplitMix64 (Steele, Lea, Flood 2014) from the state
+ * 0. */
+static const guint64 *
+gear_table (void)
+{
+  static guint64 table[256];
+  static gsize ready = 0;
+
+  if (g_once_init_enter (&ready))
+    {
+      guint64 state = 0;
+      for (int i = 0; i < 256; i++)
+        {
+          state += G_GUINT64_CONSTANT (0x9E3779B97F4A7C15);
+          guint64 z = state;
+          z = (z ^ (z >> 30)) * G_GUINT64_CONSTANT (0xBF58476D1CE4E5B9);
+          z = (z ^ (z >> 27)) * G_GUINT64_CONSTANT (0x94D049BB133111EB);
+          table[i] = z ^ (z >> 31);
+        }
+      g_once_init_leave (&ready, 1);
+    }
+  return table;
+}
+
+/**
+ * kp_chunker_cut:
+ * @data: what follows the last cut
+ * @length: bytes of @data: at least %KP_CHUNK_MAX, or all that is left of the file
+ *
+ * Returns: the length of the first chunk of @data, at most %KP_CHUNK_MAX
+ */
+gsize
+kp_chunker_cut (const guint8 *data, gsize length)
+{
+  const guint64 *gear = gear_table ();
+  gsize end = MIN (length, KP_CHUNK_MAX);
+  gsize middle = MIN (end, KP_CHUNK_AVERAGE);
+  guint64 hash = 0;
+  gsize i;
+
+  if (length <= KP_CHUNK_MIN)
+    return length;
+  /* The hash has forgotten all but 64 bytes; those before the minimum need not be looked at. */
+  for (i = KP_CHUNK_MIN - 64; i < KP_CHUNK_MIN; i++)
+    hash = (hash << 1) + gear[data[i]];
+  for (; i < middle; i++)
+    {
+      hash = (hash << 1) + gear[data[i]];
+      if ((hash & MASK_BEFORE) == 0)
+        return i + 1;
+    }
+  for (; i < end; i++)
+    {
+      hash = (hash << 1) + gear[data[i]];
+      if ((hash & MASK_BEHIND) == 0)
+        return i + 1;
+    }
+  return end;
+}

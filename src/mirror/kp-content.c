@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ * SPDX-FileCopyrightText: The Keepsake authors */
+
+#include "kp-content.h"
+
+#include "kp-error.h"
+
+#include <errno.h>
+#include <openssl/evp.h>
+#include <string.h>
+#include <unistd.h>
+
+#define READ_SIZE (256 * 1024)
+#define MEBIBYTE (1024 * 1024)
+
+/* A change that comes within the clock tick of the one before leaves no trace in the times. Kernel
+ * ticks are at most 10 ms; file systems that count whole seconds show it by times without a
+ * fraction. */
+#define TICK (20 * G_TIME_SPAN_MILLISECOND)
+#define COARSE_TICK (2 * G_TIME_SPAN_SECOND)
+
+/**
+ * kp_content_part_size:
+ * @size: of the object in bytes
+ * @max_parts: how many parts the provider allows
+ *
+ * Returns: bytes of each part but the last: whole MiB, and as few as @max_parts allows
+ */
+guint64
+kp_content_part_size (guint64 size, unsigned max_parts)
+{
+  guint64 needed = (size + max_parts - 1) / max_parts;
+  guint64 rounded = (needed + MEBIBYTE - 1) / MEBIBYTE * MEBIBYTE;
+
+  return MAX (rounded, KP_PART_SIZE);
+}
+
+static gboolean
+set_read_error (GError **error)
+{
+  g_set_error (error, KP_ERROR, KP_ERROR_SOURCE_UNREADABLE, "Cannot read: %s", g_strerror (errno));
+  return FALSE;
+}
+
+gboolean
+kp_content_stat (int fd, KpFileInfo *info, GError **error)
+{
+  struct stat st;
+
+  if (fstat (fd, &st) < 0)
+    return set_read_error (error);
+  kp_file_info_from_stat (info, &st);
+  return TRUE;
+}
+
+/* Reads until @length bytes are there or the file ends. Returns -1 with errno set. */
+static gssize
+read_fully (int fd, char *buffer, gsize length, guint64 offset)
+{
+  gsize done = 0;
+
+  while (done < length)
+    {
+      ssize_t n = pread (fd, buffer + done, length - done, (off_t) (offset + done));
+      if (n < 0 && errno == EINTR)
+        continue;
+      if (n < 0)
+        return -1;
+      if (n == 0)
+        break;
+      done += (gsize) n;
+    }
+  return (gssize) done;
+}
+
+/**
+ * kp_content_read:
+ * @offset: first byte
+ * @length: bytes
+ * @error: %KP_ERROR_CHANGED_WHILE_READING when the file ends earlier; %KP_ERROR_SOURCE_UNREADABLE
+ */
+GBytes *
+kp_content_read (int fd, guint64 offset, guint64 length, GError **error)
+{
+  g_autofree char *buffer = g_malloc (MAX (length, 1));
+  gssize n = read_fully (fd, buffer, length, offset);
+
+  if (n < 0)
+    {
+      set_read_error (error);
+      return NULL;
+    }
+  if ((guint64) n != length)
+    {
+      g_set_error_literal (error, KP_ERROR, KP_ERROR_CHANGED_WHILE_READING,
+                           "The file became shorter while it was read");
+      return NULL;
+    }
+  return g_bytes_new_take (g_steal_pointer (&buffer), length);
+}
+
+/**
+ * kp_content_is_settled:
+ * @info: what the file was when its bytes had been read
+ * @now: the wall clock then, in microseconds
+ *
+ * Whether its last change lies so far back that another one would show. If not, the next job has to
+ * look at the bytes again.
+ */
+gboolean
+kp_content_is_settled (const KpFileInfo *info, gint64 now)
+{
+  gint64 changed = MAX (info->ctime, info->mtime) / 1000;
+  gint64 tick = info->ctime % 1000000000 == 0 ? COARSE_TICK : TICK;
+
+  return now - changed > tick;
+}
+
+/**
+ * kp_content_wait_settled:
+ * @info: (out): what the file is now
+ *
+ * Waits until a change that comes from now on would show: a few milliseconds, or two seconds where
+ * times are that coarse.
+ */
+gboolean
+kp_content_wait_settled (int fd, KpFileInfo *info, GError **error)
+{
+  if (!kp_content_stat (fd, info, error))
+    return FALSE;
+  if (kp_content_is_settled (info, g_get_real_time ()))
+    return TRUE;
+  g_usleep (info->ctime % 1000000000 == 0 ? COARSE_TICK : TICK);
+  return kp_content_stat (fd, info, error);
+}
+
+/**
+ * kp_content_chunks:
+ * @size: bytes of the file
+ * @error: as for kp_content_read(), or %G_IO_ERROR_CANCELLED
+ *
+ * Returns: (transfer full) (element-type KpChunk): the file's chunks in order, with their hashes
+ */
+GArray *
+kp_content_chunks (int fd, guint64 size, GCancellable *cancellable, GError **error)
+{
+  g_autoptr (GArray) chunks = g_array_new (FALSE, FALSE, sizeof (KpChunk));
+  gsize capacity = 2 * KP_CHUNK_MAX;
+  g_autofree guint8 *buffer = g_malloc (capacity);
+  gsize filled = 0;    /* bytes in the buffer… */
+  gsize start = 0;     /* …from here on not yet cut */
+  guint64 read_to = 0; /* how far the file is read */
+  guint64 offset = 0;  /* of the next chunk */
+
+  while (offset < size)
+    {
+      if (filled - start < KP_CHUNK_MAX && read_to < size)
+        {
+          memmove (buffer, buffer + start, filled - start);
+          filled -= start;
+          start = 0;
+          gsize wanted = (gsize) MIN (capacity - filled, size - read_to);
+          gssize n = read_fully (fd, (char *) buffer + filled, wanted, read_to);
+          if (n < 0)
+            {
+              set_read_error (error);
+              return NULL;
+            }
+          if ((gsize) n != wanted)
+            {
+              g_set_error_literal (error, KP_ERROR, KP_ERROR_CHANGED_WHILE_READING,
+                                   "The file became shorter while it was read");
+              return NULL;
+            }
+          filled += wanted;
+          read_to += wanted;
+        }
+      KpChunk chunk = { .offset = offset };
+      chunk.length = (guint32) kp_chunker_cut (buffer + start, filled - start);
+      if (!EVP_Digest (buffer + start, chunk.length, chunk.sha256, NULL, EVP_sha256 (), NULL))
+        g_error ("libcrypto has no SHA-256");
+      g_array_append_val (chunks, chunk);
+      start += chunk.length;
+      offset += chunk.length;
+      if (g_cancellable_set_error_if_cancelled (cancellable, error))
+        return NULL;
+    }
+  return g_steal_pointer (&chunks);
+}
+
+static void
+append_hex (GString *text, const guchar *bytes, unsigned length)
+{
+  for (unsigned i = 0; i < length; i++)
+    g_string_append_printf (text, "%02x", bytes[i]);
+}
+
+typedef EVP_MD_CTX Digest;
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (Digest, EVP_MD_CTX_free)
+
+static void
+digest_start (Digest *digest, const EVP_MD *type)
+{
+  if (!EVP_DigestInit_ex (digest, type, NULL))
+    g_error ("libcrypto has no %s", EVP_MD_get0_name (type));
+}
+
+/**
+ * kp_content_hash:
+ * @size: bytes of the file
+ * @part_size: where an upload in parts would cut it; files up to %KP_PART_SIZE are not cut
+ * @with_etag: whether to make the ETag too, which costs as much again
+ * @hashes: (out): filled in
+ * @error: as for kp_content_read(), or %G_IO_ERROR_CANCELLED
+ */
+gboolean
+kp_content_hash (int fd,
+                 guint64 size,
+                 guint64 part_size,
+                 gboolean with_etag,
+                 KpContentHashes *hashes,
+                 GCancellable *cancellable,
+                 GError **error)
+{
+  g_autoptr (Digest) sha256 = EVP_MD_CTX_new ();
+  g_autoptr (Digest) md5 = EVP_MD_CTX_new ();
+  g_autoptr (Digest) md5_of_parts = EVP_MD_CTX_new ();
+  g_autofree char *buffer = g_malloc (READ_SIZE);
+  guchar digest[EVP_MAX_MD_SIZE];
+  unsigned length;
+  guint64 offset = 0;
+  guint64 part_end;
+  unsigned parts = 0;
+
+  *hashes = (KpContentHashes){ NULL };
+  if (size <= KP_PART_SIZE)
+    part_size = MAX (size, 1);
+  part_end = part_size;
+  digest_start (sha256, EVP_sha256 ());
+  digest_start (md5, EVP_md5 ());
+  digest_start (md5_of_parts, EVP_md5 ());
+
+  while (offset < size)
+    {
+      gsize wanted = (gsize) MIN (MIN (READ_SIZE, part_end - offset), size - offset);
+      gssize n = read_fully (fd, buffer, wanted, offset);
+
+      if (n < 0)
+        return set_read_error (error);
+      if ((gsize) n != wanted)
+        {
+          g_set_error_literal (error, KP_ERROR, KP_ERROR_CHANGED_WHILE_READING,
+                               "The file became shorter while it was read");
+          return FALSE;
+        }
+      EVP_DigestUpdate (sha256, buffer, wanted);
+      if (with_etag)
+        EVP_DigestUpdate (md5, buffer, wanted);
+      offset += wanted;
+      if (with_etag && (offset == part_end || offset == size))
+        {
+          EVP_DigestFinal_ex (md5, digest, &length);
+          EVP_DigestUpdate (md5_of_parts, digest, length);
+          if (offset < size)
+            digest_start (md5, EVP_md5 ());
+          parts++;
+        }
+      if (offset == part_end)
+        part_end += part_size;
+      if (g_cancellable_set_error_if_cancelled (cancellable, error))
+        return FALSE;
+    }
+  if (with_etag)
+    {
+      GString *etag = g_string_new (NULL);
+      if (size == 0)
+        EVP_DigestFinal_ex (md5, digest, &length);
+      if (size > KP_PART_SIZE)
+        EVP_DigestFinal_ex (md5_of_parts, digest, &length);
+      append_hex (etag, digest, length);
+      if (size > KP_PART_SIZE)
+        g_string_append_printf (etag, "-%u", parts);
+      hashes->etag = g_string_free (etag, FALSE);
+    }
+  EVP_DigestFinal_ex (sha256, digest, &length);
+  hashes->sha256 = g_bytes_new (digest, length);
+  return TRUE;
+}
+
+void
+kp_content_hashes_clear (KpContentHashes *hashes)
+{
+  g_clear_pointer (&hashes->sha256, g_bytes_unref);
+  g_clear_pointer (&hashes->etag, g_free);
+}

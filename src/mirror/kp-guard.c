@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ * SPDX-FileCopyrightText: The Keepsake authors */
+
+#include "kp-guard.h"
+
+#include "kp-name.h"
+
+/**
+ * kp_guard_judge:
+ *
+ * Returns: (transfer full) (nullable): why nothing may be deleted, and what to do, as a sentence;
+ * %NULL when the deletions may go on
+ */
+char *
+kp_guard_judge (const KpGuardCase *guard_case)
+{
+  if (guard_case->source_missing)
+    return g_strdup ("a source folder is missing; is its disk connected?");
+  if (guard_case->moved_source != NULL)
+    {
+      g_autofree char *name = kp_name_display (guard_case->moved_source);
+      return g_strdup_printf ("“%s” is on another file system than before; is its disk mounted? If "
+                              "the folder has really moved, say --accept-new-file-system once",
+                              name);
+    }
+  if (guard_case->empty_source != NULL)
+    {
+      g_autofree char *name = kp_name_display (guard_case->empty_source);
+      return g_strdup_printf ("“%s” is empty and was not before; is its disk mounted?", name);
+    }
+  if (guard_case->unreadable > 0)
+    return g_strdup_printf ("%" G_GUINT64_FORMAT " files or folders could not be read, so what is "
+                            "missing may only be out of sight",
+                            guard_case->unreadable);
+  if (guard_case->unsaved > 0)
+    return g_strdup_printf ("%" G_GUINT64_FORMAT
+                            " files could not be stored, and what would be deleted "
+                            "may be their only copy under an older name",
+                            guard_case->unsaved);
+  if (guard_case->has_consent)
+    {
+      if (guard_case->deletions > guard_case->consent)
+        return g_strdup_printf ("%" G_GUINT64_FORMAT " objects would be deleted, more than the "
+                                "%" G_GUINT64_FORMAT " allowed by --max-delete",
+                                guard_case->deletions, guard_case->consent);
+    }
+  else if (guard_case->deletions > KP_GUARD_COUNT
+           && guard_case->deletions > guard_case->known / 100.0 * KP_GUARD_PERCENT)
+    return g_strdup_printf (
+        "%" G_GUINT64_FORMAT " of %" G_GUINT64_FORMAT " objects would be deleted, "
+        "more than %d %%; if that is meant, say --max-delete %" G_GUINT64_FORMAT,
+        guard_case->deletions, guard_case->known, KP_GUARD_PERCENT, guard_case->deletions);
+  return NULL;
+}

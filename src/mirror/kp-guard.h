@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ * SPDX-FileCopyrightText: The Keepsake authors */
+
+#pragma once
+
+/* The delete guard: whether the deletions that a mirror wants look like what a person did, or like
+ * an accident. Pure. Nothing is ever deleted that it has not passed. */
+
+#include <glib.h>
+
+G_BEGIN_DECLS
+
+/* Above both, deletions need consent. */
+#define KP_GUARD_PERCENT 25
+#define KP_GUARD_COUNT 100
+
+typedef struct
+{
+  gboolean source_missing;  /* a source could not be opened */
+  const char *empty_source; /* path of a source that is empty and was not, or NULL */
+  const char *moved_source; /* path of a source on another file system than before, or NULL */
+  guint64 unreadable;       /* files and folders that could not be read */
+  guint64 unsaved;          /* files that are nowhere in the bucket, as sending them failed */
+  guint64 known;            /* objects that the mirror has */
+  guint64 deletions;        /* of them, how many would go */
+  gboolean has_consent;     /* the user named a number… */
+  guint64 consent;          /* …up to which deletions are meant */
+} KpGuardCase;
+
+char *kp_guard_judge (const KpGuardCase *guard_case);
+
+G_END_DECLS

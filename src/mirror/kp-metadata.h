@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ * SPDX-FileCopyrightText: The Keepsake authors */
+
+#pragma once
+
+/* What a file is besides its bytes, and how that is written on an object: the headers of s3fs,
+ * which rclone reads too. docs/formats.md describes every one of them. Pure but for reading
+ * attributes. */
+
+#include "kp-s3-object.h"
+
+#include <sys/stat.h>
+
+G_BEGIN_DECLS
+
+/* What headers of one object may hold of ours: names and values (Amazon S3 user guide, "Working
+ * with object metadata"). */
+#define KP_METADATA_MAX 2048
+
+typedef struct
+{
+  guint32 mode; /* type and permissions, as st_mode */
+  guint32 uid;
+  guint32 gid;
+  guint64 size; /* bytes; of a symbolic link: of its target's text; 0 for all but regular files */
+  gint64 mtime; /* nanoseconds since 1970 */
+  gint64 ctime;
+  gint64 atime;
+  guint64 dev;
+  guint64 ino;
+  guint64 rdev;
+  guint64 nlink;
+} KpFileInfo;
+
+void kp_file_info_from_stat (KpFileInfo *info, const struct stat *st);
+gboolean kp_file_info_same_content (const KpFileInfo *a, const KpFileInfo *b);
+
+char *kp_metadata_format_time (gint64 nanoseconds);
+gboolean kp_metadata_parse_time (const char *text, gint64 *nanoseconds);
+
+/* Extended attributes of the user, sorted by name. */
+typedef struct
+{
+  char *name; /* "user.…" */
+  GBytes *value;
+} KpXattr;
+
+GPtrArray *kp_xattrs_read (int fd, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+char *kp_xattrs_format (GPtrArray *xattrs);
+GPtrArray *kp_xattrs_parse (const char *text);
+GBytes *kp_xattrs_digest (GPtrArray *xattrs);
+
+KpS3HeaderList *kp_metadata_to_headers (const KpFileInfo *info,
+                                        GPtrArray *xattrs,
+                                        const char *path,
+                                        const char *storage_class,
+                                        gboolean *xattrs_left_out);
+gboolean kp_metadata_from_object (KpFileInfo *info, const KpS3Object *object, const char *key);
+char *kp_metadata_key (const char *key, guint32 mode);
+
+G_END_DECLS

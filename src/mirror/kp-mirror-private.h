@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ * SPDX-FileCopyrightText: The Keepsake authors */
+
+#pragma once
+
+/* What the phases of a mirror share. Only kp-mirror.c, kp-change-set.c, kp-transfer.c and
+ * kp-vanished.c see it. */
+
+#include "kp-mirror.h"
+#include "kp-scan.h"
+
+G_BEGIN_DECLS
+
+struct _KpMirror
+{
+  GObject parent_instance;
+
+  KpS3Service *service;
+  KpMirrorOptions options; /* its pointers are owned */
+  GPtrArray *sources;      /* of KpSource */
+  KpReport *report;
+
+  /* Of the run. */
+  KpCatalogue *catalogue;
+  GCancellable
+      *cancellable; /* ours: cancelled with the caller's, or when going on makes no sense */
+  KpScanResult scan;
+  KpMirrorResult result; /* used by the thread of kp_mirror_run() */
+  gboolean source_missing;
+  guint64 unreadable; /* files and folders that could not be read */
+  guint64 unsaved;    /* files that are in the bucket under no version at all */
+  char *guard_reason;
+};
+
+KpSource *kp_mirror_get_source (KpMirror *mirror, guint index);
+void kp_mirror_fail_file (KpMirror *mirror,
+                          const KpScanned *local,
+                          gboolean has_object,
+                          const GError *error);
+
+gboolean kp_change_set_make (KpMirror *mirror, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+gboolean kp_change_set_print (KpMirror *mirror, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+gboolean kp_transfer_run (KpMirror *mirror, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+gboolean kp_vanished_find (KpMirror *mirror,
+                           guint64 *n_vanished,
+                           guint64 *n_deletions,
+                           GError **error) G_GNUC_WARN_UNUSED_RESULT;
+gboolean kp_vanished_judge (KpMirror *mirror,
+                            guint64 n_vanished,
+                            guint64 n_deletions,
+                            GError **error) G_GNUC_WARN_UNUSED_RESULT;
+gboolean kp_vanished_delete (KpMirror *mirror, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+const char *kp_action_name (KpAction action);
+
+G_END_DECLS

@@ -1,0 +1,477 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ * SPDX-FileCopyrightText: The Keepsake authors */
+
+#define G_LOG_DOMAIN "keepsake-mirror"
+
+#include "kp-error.h"
+#include "kp-mirror-private.h"
+#include "kp-s3-listing.h"
+
+#include <unistd.h>
+
+/* Before the first answer there is nobody to wait for: a wrong address should be told soon. */
+#define FIRST_ATTEMPTS 4
+
+/* A page of a listing has a thousand keys; fewer pages than a few are not worth a connection. */
+#define KEYS_PER_LISTER 4000
+#define MAX_LISTERS 8
+
+G_DEFINE_FINAL_TYPE (KpMirror, kp_mirror, G_TYPE_OBJECT)
+
+static void
+kp_mirror_finalize (GObject *object)
+{
+  KpMirror *self = KP_MIRROR (object);
+
+  g_clear_pointer (&self->sources, g_ptr_array_unref);
+  g_clear_pointer (&self->report, kp_report_free);
+  g_clear_object (&self->service);
+  g_clear_object (&self->cancellable);
+  g_clear_pointer (&self->options.filter, kp_filter_unref);
+  g_free ((char *) self->options.state_dir);
+  g_free ((char *) self->options.storage_class);
+  g_free (self->guard_reason);
+  G_OBJECT_CLASS (kp_mirror_parent_class)->finalize (object);
+}
+
+static void
+kp_mirror_class_init (KpMirrorClass *klass)
+{
+  G_OBJECT_CLASS (klass)->finalize = kp_mirror_finalize;
+}
+
+static void
+kp_mirror_init (KpMirror *self)
+{
+  self->sources = g_ptr_array_new_with_free_func ((GDestroyNotify) kp_source_free);
+}
+
+/**
+ * kp_mirror_new:
+ * @options: copied
+ * @func: (nullable): called for each event, from any thread but one at a time
+ */
+KpMirror *
+kp_mirror_new (KpS3Service *service,
+               const KpMirrorOptions *options,
+               KpEventFunc func,
+               void *user_data)
+{
+  KpMirror *self = g_object_new (KP_TYPE_MIRROR, NULL);
+
+  self->service = g_object_ref (service);
+  self->options = *options;
+  self->options.filter = kp_filter_ref (options->filter);
+  self->options.state_dir = g_strdup (options->state_dir);
+  self->options.storage_class = g_strdup (options->storage_class);
+  self->report = kp_report_new (service, func, user_data);
+  return self;
+}
+
+/**
+ * kp_mirror_add_source:
+ * @argument: a path; with a slash at the end it stands for its contents
+ * @stored_as: (nullable): name below the prefix; %NULL for its own
+ */
+void
+kp_mirror_add_source (KpMirror *self, const char *argument, const char *stored_as)
+{
+  g_autoptr (KpS3Location) location = kp_s3_service_ref_location (self->service);
+
+  g_ptr_array_add (self->sources, kp_source_new (argument, stored_as, location));
+}
+
+KpSource *
+kp_mirror_get_source (KpMirror *self, guint index)
+{
+  return g_ptr_array_index (self->sources, index);
+}
+
+/* One file that failed, counted by what that means for deletions. @has_object says whether some
+ * version of it is in the bucket. */
+void
+kp_mirror_fail_file (KpMirror *self,
+                     const KpScanned *local,
+                     gboolean has_object,
+                     const GError *error)
+{
+  g_autofree char *path
+      = kp_source_full_path (kp_mirror_get_source (self, local->source), local->path);
+
+  self->result.failed++;
+  if (kp_error_is (error, KP_ERROR_SOURCE_UNREADABLE))
+    self->unreadable++;
+  else if (!has_object)
+    self->unsaved++;
+  kp_report_failed (self->report, path, error);
+}
+
+/* Two names in the bucket for different folders would overwrite each other at each run. */
+static gboolean
+check_sources (KpMirror *self, GError **error)
+{
+  for (guint i = 0; i < self->sources->len; i++)
+    for (guint j = i + 1; j < self->sources->len; j++)
+      {
+        KpSource *a = kp_mirror_get_source (self, i);
+        KpSource *b = kp_mirror_get_source (self, j);
+        if (g_str_equal (a->key, b->key))
+          {
+            g_set_error (error, KP_ERROR, KP_ERROR_USAGE,
+                         "“%s” and “%s” would both be stored as “%s”; mirror them to different "
+                         "prefixes",
+                         a->path, b->path, a->key);
+            return FALSE;
+          }
+      }
+  return TRUE;
+}
+
+static gboolean
+open_sources (KpMirror *self, GError **error)
+{
+  guint opened = 0;
+  g_autoptr (GError) last = NULL;
+
+  for (guint i = 0; i < self->sources->len; i++)
+    {
+      KpSource *source = kp_mirror_get_source (self, i);
+
+      g_clear_error (&last);
+      if (kp_source_open (source, &last))
+        {
+          opened++;
+          continue;
+        }
+      if (source->fd >= 0)
+        close (source->fd);
+      source->fd = -1;
+      self->source_missing = TRUE;
+      self->result.failed++;
+      if (self->sources->len > 1)
+        kp_report_failed (self->report, source->path, last);
+    }
+  if (opened > 0)
+    return TRUE;
+  /* Of several, each has been reported. */
+  if (self->sources->len > 1)
+    g_set_error_literal (error, KP_ERROR, KP_ERROR_SOURCE_MISSING,
+                         "None of the sources can be read");
+  else
+    g_propagate_error (error, g_steal_pointer (&last));
+  return FALSE;
+}
+
+/* One thread's piece of the listing. */
+typedef struct
+{
+  KpMirror *mirror;
+  const char *prefix;
+  char *start_after; /* or NULL: from the start */
+  char *end;         /* last key of the piece, or NULL: to the end */
+  GError *error;
+  GThread *thread;
+} ListJob;
+
+static void
+list_job_free (void *data)
+{
+  ListJob *job = data;
+
+  g_free (job->start_after);
+  g_free (job->end);
+  g_clear_error (&job->error);
+  g_free (job);
+}
+
+static void *
+list_main (void *data)
+{
+  ListJob *job = data;
+  KpMirror *self = job->mirror;
+  g_autoptr (GMainContext) context = g_main_context_new ();
+  g_autoptr (KpS3Listing) listing = kp_s3_listing_new (job->prefix, NULL, job->start_after);
+
+  kp_s3_listing_set_end (listing, job->end);
+  g_main_context_push_thread_default (context);
+  KpS3Client *client = kp_s3_client_new (self->service);
+  kp_s3_client_set_max_attempts (client, FIRST_ATTEMPTS);
+  while (job->error == NULL && !kp_s3_listing_is_finished (listing))
+    {
+      g_autoptr (GPtrArray) page
+          = kp_s3_listing_next_page (listing, client, self->cancellable, &job->error);
+      if (page == NULL || !kp_catalogue_add_listed (self->catalogue, page, &job->error))
+        break;
+      kp_report_add_listed (self->report, page->len);
+      kp_s3_client_set_max_attempts (client, KP_S3_MAX_ATTEMPTS);
+    }
+  /* The scan, and the other pieces, need not go on. */
+  if (job->error != NULL)
+    g_cancellable_cancel (self->cancellable);
+  kp_s3_client_free (client);
+  g_main_context_pop_thread_default (context);
+  return NULL;
+}
+
+/* Whether another source's listing already covers this one's. */
+static gboolean
+is_covered (KpMirror *self, guint index)
+{
+  KpSource *source = kp_mirror_get_source (self, index);
+
+  for (guint i = 0; i < self->sources->len; i++)
+    {
+      KpSource *other = kp_mirror_get_source (self, i);
+      if (i != index && !other->is_file && g_str_has_prefix (source->key, other->key))
+        return TRUE;
+    }
+  return FALSE;
+}
+
+/* Cuts what is to be listed into pieces of about the same length, going by the keys that the
+ * catalogue knows, and gives each to a thread. */
+static gboolean
+start_listing (KpMirror *self, GPtrArray *jobs, GError **error)
+{
+  for (guint i = 0; i < self->sources->len; i++)
+    {
+      const char *prefix = kp_mirror_get_source (self, i)->key;
+      g_autofree char *start_after = NULL;
+
+      if (is_covered (self, i))
+        continue;
+      guint64 known;
+      if (!kp_catalogue_count_known (self->catalogue, &known, error))
+        return FALSE;
+      unsigned n = (unsigned) CLAMP (known / KEYS_PER_LISTER, 1, MAX_LISTERS);
+      g_autoptr (GPtrArray) splits
+          = kp_catalogue_get_split_keys (self->catalogue, prefix, n, error);
+      if (splits == NULL)
+        return FALSE;
+      for (guint j = 0; j <= splits->len; j++)
+        {
+          ListJob *job = g_new0 (ListJob, 1);
+          job->mirror = self;
+          job->prefix = prefix;
+          job->start_after = g_steal_pointer (&start_after);
+          if (j < splits->len)
+            {
+              job->end = g_strdup (g_ptr_array_index (splits, j));
+              start_after = g_strdup (job->end);
+            }
+          g_ptr_array_add (jobs, job);
+        }
+    }
+  for (guint i = 0; i < jobs->len; i++)
+    {
+      ListJob *job = g_ptr_array_index (jobs, i);
+      job->thread = g_thread_new ("keepsake-list", list_main, job);
+    }
+  return TRUE;
+}
+
+/* Waits for the listing. Gives the error that cancelled the others, not theirs. */
+static void
+end_listing (GPtrArray *jobs, GError **error)
+{
+  g_autoptr (GError) first = NULL;
+
+  for (guint i = 0; i < jobs->len; i++)
+    {
+      ListJob *job = g_ptr_array_index (jobs, i);
+      if (job->thread != NULL)
+        g_thread_join (job->thread);
+      if (job->error != NULL
+          && (first == NULL || g_error_matches (first, G_IO_ERROR, G_IO_ERROR_CANCELLED)))
+        {
+          g_clear_error (&first);
+          first = g_steal_pointer (&job->error);
+        }
+    }
+  if (first != NULL)
+    g_propagate_error (error, g_steal_pointer (&first));
+}
+
+static gboolean
+scan_sources (KpMirror *self, GError **error)
+{
+  for (guint i = 0; i < self->sources->len; i++)
+    {
+      KpSource *source = kp_mirror_get_source (self, i);
+      if (source->fd >= 0
+          && !kp_scan_source (source, i, self->options.filter, self->options.all_file_systems,
+                              self->catalogue, self->report, &self->scan, self->cancellable, error))
+        return FALSE;
+    }
+  self->unreadable += self->scan.unreadable;
+  self->unsaved += self->scan.too_long;
+  self->result.failed += self->scan.unreadable + self->scan.too_long;
+  return TRUE;
+}
+
+/* Walks the sources here while other threads list the bucket. */
+static gboolean
+scan_and_list (KpMirror *self, GError **error)
+{
+  g_autoptr (GPtrArray) jobs = g_ptr_array_new_with_free_func (list_job_free);
+  g_autoptr (GError) scan_error = NULL;
+  g_autoptr (GError) list_error = NULL;
+
+  kp_report_begin_phase (self->report, KP_PHASE_SCANNING);
+  if (!start_listing (self, jobs, error) || !kp_catalogue_begin (self->catalogue, error))
+    {
+      g_cancellable_cancel (self->cancellable);
+      end_listing (jobs, NULL);
+      return FALSE;
+    }
+  gboolean ok = scan_sources (self, &scan_error);
+  if (!ok)
+    g_cancellable_cancel (self->cancellable);
+  end_listing (jobs, &list_error);
+
+  /* Whoever failed first cancelled the other. */
+  if (list_error != NULL && (ok || g_error_matches (scan_error, G_IO_ERROR, G_IO_ERROR_CANCELLED)))
+    {
+      g_propagate_error (error, g_steal_pointer (&list_error));
+      return FALSE;
+    }
+  if (!ok)
+    {
+      g_propagate_error (error, g_steal_pointer (&scan_error));
+      return FALSE;
+    }
+  return kp_catalogue_commit (self->catalogue, error);
+}
+
+static gboolean
+make_change_set (KpMirror *self, guint64 *n_vanished, guint64 *n_deletions, GError **error)
+{
+  *n_vanished = 0;
+  *n_deletions = 0;
+  kp_report_begin_phase (self->report, KP_PHASE_COMPARING);
+  return kp_catalogue_begin (self->catalogue, error) && kp_change_set_make (self, error)
+         && (!self->options.delete_vanished
+             || kp_vanished_find (self, n_vanished, n_deletions, error))
+         && kp_catalogue_commit (self->catalogue, error);
+}
+
+/* Where each source is now becomes what the next run compares with, unless the guard has doubts:
+ * then the doubt must stay until it is settled. */
+static gboolean
+remember_sources (KpMirror *self, GError **error)
+{
+  for (guint i = 0; i < self->sources->len; i++)
+    {
+      KpSource *source = kp_mirror_get_source (self, i);
+      KpRootIdentity before;
+      gboolean found;
+
+      if (source->fd < 0)
+        continue;
+      if (!kp_catalogue_get_root (self->catalogue, source->path, &before, &found, error))
+        return FALSE;
+      gboolean moved = found
+                       && (before.dev != source->identity.dev
+                           || before.is_mount_point != source->identity.is_mount_point);
+      gboolean accepted = self->options.accept_new_file_system
+                          || (self->options.delete_vanished && self->guard_reason == NULL);
+      if (found && moved && !accepted)
+        continue;
+      if (!kp_catalogue_put_root (self->catalogue, source->path, &source->identity, error))
+        return FALSE;
+    }
+  return TRUE;
+}
+
+static gboolean
+run_phases (KpMirror *self, GError **error)
+{
+  guint64 n_vanished;
+  guint64 n_deletions;
+
+  if (!scan_and_list (self, error) || !make_change_set (self, &n_vanished, &n_deletions, error))
+    return FALSE;
+  if (self->options.dry_run)
+    return kp_vanished_judge (self, n_vanished, n_deletions, error)
+           && kp_change_set_print (self, error);
+
+  kp_report_begin_phase (self->report, KP_PHASE_TRANSFERRING);
+  if (!kp_transfer_run (self, error) || !kp_vanished_judge (self, n_vanished, n_deletions, error))
+    return FALSE;
+  if (n_deletions > 0 && self->guard_reason == NULL)
+    {
+      kp_report_begin_phase (self->report, KP_PHASE_DELETING);
+      if (!kp_vanished_delete (self, error))
+        return FALSE;
+    }
+  return remember_sources (self, error);
+}
+
+static void
+forward_cancel_cb (GCancellable *theirs, GCancellable *ours)
+{
+  g_cancellable_cancel (ours);
+}
+
+/**
+ * kp_mirror_run:
+ * @error: what ended the job before its time: any #KpError for which kp_error_stops_job(), or
+ *   %G_IO_ERROR_CANCELLED. Files that failed alone, and deletions that the guard held back, are in
+ * the result and no error.
+ *
+ * Runs once. What has been sent when it ends early is recorded, and the next run goes on from
+ * there.
+ */
+gboolean
+kp_mirror_run (KpMirror *self, GCancellable *cancellable, GError **error)
+{
+  g_autoptr (KpS3Location) location = kp_s3_service_ref_location (self->service);
+  g_autoptr (GMainContext) context = g_main_context_new ();
+  gulong handler = 0;
+
+  g_return_val_if_fail (self->catalogue == NULL && self->cancellable == NULL, FALSE);
+
+  if (!check_sources (self, error) || !open_sources (self, error))
+    return FALSE;
+  self->catalogue = kp_catalogue_open (self->options.state_dir, location, error);
+  if (self->catalogue == NULL)
+    return FALSE;
+
+  if (kp_catalogue_get_set_aside (self->catalogue) != NULL)
+    kp_report_notice (self->report,
+                      "The catalogue could not be used and is set aside as “%s”; a new one is made "
+                      "from the bucket",
+                      kp_catalogue_get_set_aside (self->catalogue));
+
+  self->cancellable = g_cancellable_new ();
+  if (cancellable != NULL)
+    handler = g_cancellable_connect (cancellable, G_CALLBACK (forward_cancel_cb), self->cancellable,
+                                     NULL);
+  g_main_context_push_thread_default (context);
+  gboolean ok = run_phases (self, error);
+  g_main_context_pop_thread_default (context);
+  g_cancellable_disconnect (cancellable, handler);
+
+  kp_scan_result_clear (&self->scan);
+  g_clear_pointer (&self->catalogue, kp_catalogue_free);
+  kp_report_begin_phase (self->report, KP_PHASE_FINISHED);
+  return ok;
+}
+
+void
+kp_mirror_get_progress (KpMirror *self, KpProgress *progress)
+{
+  kp_report_get_progress (self->report, progress);
+}
+
+/**
+ * kp_mirror_get_result:
+ * @result: (out): what came of it; its strings live as long as @self. To be called when
+ *   kp_mirror_run() has returned
+ */
+void
+kp_mirror_get_result (KpMirror *self, KpMirrorResult *result)
+{
+  *result = self->result;
+  result->guard_reason = self->guard_reason;
+}

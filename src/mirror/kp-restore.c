@@ -1,0 +1,792 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ * SPDX-FileCopyrightText: The Keepsake authors */
+
+#define G_LOG_DOMAIN "keepsake-mirror"
+
+#include "kp-restore.h"
+
+#include "kp-beneath.h"
+#include "kp-budget.h"
+#include "kp-catalogue.h"
+#include "kp-content.h"
+#include "kp-error.h"
+#include "kp-name.h"
+#include "kp-pool.h"
+#include "kp-s3-listing.h"
+#include "kp-target.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+/* One range of a large object. */
+#define RANGE_SIZE KP_PART_SIZE
+
+#define FIRST_ATTEMPTS 4
+#define MAX_SERVER_FAILURES 10
+
+struct _KpRestore
+{
+  GObject parent_instance;
+
+  KpS3Service *service;
+  char *target;
+  KpRestoreOptions options;
+  KpReport *report;
+
+  /* Of the run. */
+  KpCatalogue *catalogue; /* temporary: the listing, and the folders to finish at the end */
+  char *base;             /* what is cut off the keys */
+  int target_fd;
+  GCancellable *cancellable;
+  KpPool *pool;
+  KpBudget *budget;
+  GAsyncQueue *results; /* of Task */
+  unsigned outstanding;
+  unsigned server_failures; /* in a row */
+  KpRestoreResult result;
+};
+
+G_DEFINE_FINAL_TYPE (KpRestore, kp_restore, G_TYPE_OBJECT)
+
+typedef struct _Download Download;
+
+typedef enum
+{
+  OUTCOME_RESTORED,
+  OUTCOME_UNCHANGED,
+  OUTCOME_KEPT,
+  OUTCOME_DIRECTORY, /* made; its metadata follows at the end */
+} Outcome;
+
+/* An object, or a range of one, on its way to a worker and back. */
+typedef struct
+{
+  KpRestore *restore;
+  char *key;
+  char *path;   /* below the target */
+  guint64 size; /* as listed */
+
+  /* The outcome. */
+  Outcome outcome;
+  KpFileInfo info;
+  char *xattrs; /* as the object has them */
+  guint64 bytes;
+  GError *error;
+
+  /* Of one range of a large object. */
+  Download *download;
+  guint64 offset;
+} Task;
+
+/* A large object that is fetched in ranges. The last range to end completes it. */
+struct _Download
+{
+  Task *task; /* owned until it is handed back */
+  KpTargetFile *file;
+  KpS3Object *object;
+
+  GMutex lock; /* guards what follows */
+  unsigned left;
+  guint64 fetched; /* bytes */
+  GError *error;   /* the first */
+};
+
+static void
+kp_restore_finalize (GObject *object)
+{
+  KpRestore *self = KP_RESTORE (object);
+
+  g_clear_object (&self->service);
+  g_clear_object (&self->cancellable);
+  g_clear_pointer (&self->report, kp_report_free);
+  g_free (self->target);
+  g_free (self->base);
+  G_OBJECT_CLASS (kp_restore_parent_class)->finalize (object);
+}
+
+static void
+kp_restore_class_init (KpRestoreClass *klass)
+{
+  G_OBJECT_CLASS (klass)->finalize = kp_restore_finalize;
+}
+
+static void
+kp_restore_init (KpRestore *self)
+{
+  self->target_fd = -1;
+}
+
+/**
+ * kp_restore_new:
+ * @service: its location names what to restore: all below the prefix, or the one object
+ * @target: a folder; made when missing
+ * @func: (nullable): called for each event, from any thread but one at a time
+ */
+KpRestore *
+kp_restore_new (KpS3Service *service,
+                const char *target,
+                const KpRestoreOptions *options,
+                KpEventFunc func,
+                void *user_data)
+{
+  KpRestore *self = g_object_new (KP_TYPE_RESTORE, NULL);
+
+  self->service = g_object_ref (service);
+  self->target = g_strdup (target);
+  self->options = *options;
+  self->report = kp_report_new (service, func, user_data);
+  return self;
+}
+
+static void
+task_free (void *data)
+{
+  Task *task = data;
+
+  g_free (task->key);
+  g_free (task->path);
+  g_free (task->xattrs);
+  g_clear_error (&task->error);
+  g_free (task);
+}
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (Task, task_free)
+
+static void
+download_free (Download *download)
+{
+  g_clear_pointer (&download->file, kp_target_file_free);
+  g_clear_pointer (&download->object, kp_s3_object_free);
+  g_clear_error (&download->error);
+  g_mutex_clear (&download->lock);
+  g_free (download);
+}
+
+/* For what is still in the queue when the pool ends. */
+static void
+task_drop (void *data)
+{
+  Task *task = data;
+  Download *download = task->download;
+
+  task_free (task);
+  if (download != NULL && --download->left == 0)
+    {
+      task_free (download->task);
+      download_free (download);
+    }
+}
+
+static void
+finish (Task *task)
+{
+  g_async_queue_push (task->restore->results, task);
+}
+
+/* Where a provider's ETags are MD5s, they prove the bytes. */
+static gboolean
+check_bytes (KpRestore *self, const KpS3Object *object, GBytes *bytes, GError **error)
+{
+  g_autoptr (KpS3Location) location = kp_s3_service_ref_location (self->service);
+  gsize length;
+  const void *data = g_bytes_get_data (bytes, &length);
+
+  if (length != object->size)
+    {
+      g_set_error (error, KP_ERROR, KP_ERROR_CORRUPT,
+                   "The server sent %" G_GSIZE_FORMAT " of %" G_GUINT64_FORMAT " bytes", length,
+                   object->size);
+      return FALSE;
+    }
+  if (!kp_s3_location_get_provider (location)->md5_etag || strlen (object->etag) != 32)
+    return TRUE;
+
+  g_autofree char *md5 = g_compute_checksum_for_data (
+      G_CHECKSUM_MD5, data != NULL ? data : (const void *) "", length);
+  if (g_str_equal (md5, object->etag))
+    return TRUE;
+  g_set_error (error, KP_ERROR, KP_ERROR_CORRUPT,
+               "The bytes that the server sent are not those that were stored (MD5 %s, not %s)",
+               md5, object->etag);
+  return FALSE;
+}
+
+/* Takes what the object says its file is. */
+static void
+take_object (Task *task, const KpS3Object *object)
+{
+  kp_metadata_from_object (&task->info, object, task->key);
+  g_free (task->xattrs);
+  task->xattrs = g_strdup (kp_s3_object_get_metadata (object, "xattr"));
+}
+
+/* Whether to go on, seeing what stands in the file's place. */
+static gboolean
+may_replace (Task *task, const KpFileInfo *existing)
+{
+  const KpFileInfo *info = &task->info;
+
+  if ((info->mode & S_IFMT) == (existing->mode & S_IFMT) && info->mtime == existing->mtime
+      && info->size == existing->size && info->rdev == existing->rdev)
+    {
+      task->outcome = OUTCOME_UNCHANGED;
+      return FALSE;
+    }
+  if (task->restore->options.overwrite == KP_OVERWRITE_ALWAYS
+      || (task->restore->options.overwrite == KP_OVERWRITE_OLDER && existing->mtime <= info->mtime))
+    return TRUE;
+  task->outcome = OUTCOME_KEPT;
+  return FALSE;
+}
+
+static gboolean
+commit (Task *task, KpTargetFile *file, GError **error)
+{
+  g_autoptr (GPtrArray) xattrs = kp_xattrs_parse (task->xattrs);
+
+  task->outcome = OUTCOME_RESTORED;
+  return kp_target_file_commit (file, &task->info, xattrs, error);
+}
+
+/* Ends a large object in the worker that fetched its last range. */
+static void
+download_end (Download *download)
+{
+  Task *task = download->task;
+
+  if (download->error != NULL)
+    {
+      kp_report_add_bytes (task->restore->report, -(gint64) download->fetched);
+      task->error = g_steal_pointer (&download->error);
+    }
+  else if (commit (task, download->file, &task->error))
+    task->bytes = download->fetched;
+  download_free (download);
+  finish (task);
+}
+
+static void
+download_range (Task *range, KpS3Client *client)
+{
+  Download *download = range->download;
+  Task *task = download->task;
+  guint64 length = MIN (RANGE_SIZE, task->size - range->offset);
+  g_autoptr (GError) error = NULL;
+
+  g_mutex_lock (&download->lock);
+  gboolean given_up = download->error != NULL;
+  g_mutex_unlock (&download->lock);
+
+  if (!given_up
+      && kp_budget_take (task->restore->budget, length, task->restore->cancellable, &error))
+    {
+      g_autoptr (GBytes) bytes
+          = kp_s3_client_get (client, task->key, NULL, range->offset, length,
+                              download->object->etag, NULL, task->restore->cancellable, &error);
+      if (bytes != NULL && g_bytes_get_size (bytes) != length)
+        g_set_error (&error, KP_ERROR, KP_ERROR_CORRUPT,
+                     "The server sent %" G_GSIZE_FORMAT " of %" G_GUINT64_FORMAT " bytes",
+                     g_bytes_get_size (bytes), length);
+      if (error == NULL && kp_target_file_write (download->file, range->offset, bytes, &error))
+        kp_report_add_bytes (task->restore->report, (gint64) length);
+      g_clear_pointer (&bytes, g_bytes_unref);
+      kp_budget_give_back (task->restore->budget, length);
+    }
+  task_free (range);
+
+  g_mutex_lock (&download->lock);
+  if (error == NULL && !given_up)
+    download->fetched += length;
+  else if (error != NULL && download->error == NULL)
+    download->error = g_steal_pointer (&error);
+  gboolean is_last = --download->left == 0;
+  g_mutex_unlock (&download->lock);
+  if (is_last)
+    download_end (download);
+}
+
+/* Splits a large object into ranges. Takes over @file and @object. */
+static void
+download_begin (Task *task, KpTargetFile *file, KpS3Object *object)
+{
+  KpRestore *self = task->restore;
+  Download *download = g_new0 (Download, 1);
+  guint64 n_ranges = (task->size + RANGE_SIZE - 1) / RANGE_SIZE;
+
+  download->task = task;
+  download->file = file;
+  download->object = object;
+  download->left = (unsigned) n_ranges;
+  g_mutex_init (&download->lock);
+  for (guint64 i = n_ranges; i-- > 0;)
+    {
+      Task *range = g_new0 (Task, 1);
+      range->restore = self;
+      range->download = download;
+      range->offset = i * RANGE_SIZE;
+      kp_pool_push_first (self->pool, range);
+    }
+}
+
+/* Fetches an object in one piece; once more when what came is not what was stored. */
+static GBytes *
+get_proved (Task *task, KpS3Client *client, KpS3Object **object, GError **error)
+{
+  KpRestore *self = task->restore;
+
+  for (int tries = 0;; tries++)
+    {
+      g_autoptr (GError) local_error = NULL;
+      g_autoptr (GBytes) bytes
+          = kp_s3_client_get (client, task->key, NULL, 0, MIN (task->size, RANGE_SIZE), NULL,
+                              object, self->cancellable, &local_error);
+
+      if (bytes != NULL && check_bytes (self, *object, bytes, &local_error))
+        return g_steal_pointer (&bytes);
+      g_clear_pointer (object, kp_s3_object_free);
+      if (tries > 0 || !kp_error_is (local_error, KP_ERROR_CORRUPT))
+        {
+          g_propagate_error (error, g_steal_pointer (&local_error));
+          return NULL;
+        }
+    }
+}
+
+/* Fetches an object that is no folder. Returns FALSE with an error; @passed_on when its ranges will
+ * finish the task. */
+static gboolean
+fetch_within_budget (Task *task, KpS3Client *client, gboolean *passed_on, GError **error)
+{
+  KpRestore *self = task->restore;
+  g_autoptr (KpS3Object) object = NULL;
+  g_autoptr (GBytes) bytes = NULL;
+  KpFileInfo existing;
+  gboolean exists;
+
+  *passed_on = FALSE;
+  g_autoptr (KpTargetFile) file = kp_target_file_new (self->target_fd, task->path, error);
+  if (file == NULL || !kp_target_file_stat (file, &existing, &exists, error))
+    return FALSE;
+
+  /* A GET tells all that a HEAD does: one request for each small file that is not there yet. */
+  gboolean in_one = task->size > 0 && task->size <= RANGE_SIZE;
+  if (exists || !in_one)
+    {
+      object = kp_s3_client_head (client, task->key, NULL, self->cancellable, error);
+      if (object == NULL)
+        return FALSE;
+      take_object (task, object);
+      task->size = object->size;
+      if (exists && !may_replace (task, &existing))
+        return TRUE;
+    }
+  if (task->size > RANGE_SIZE && S_ISREG (task->info.mode))
+    {
+      if (!kp_target_file_create (file, &task->info, NULL, error))
+        return FALSE;
+      *passed_on = TRUE;
+      download_begin (task, g_steal_pointer (&file), g_steal_pointer (&object));
+      return TRUE;
+    }
+
+  if (task->size > 0)
+    {
+      g_clear_pointer (&object, kp_s3_object_free);
+      bytes = get_proved (task, client, &object, error);
+      if (bytes == NULL)
+        return FALSE;
+      take_object (task, object);
+    }
+  else
+    bytes = g_bytes_new (NULL, 0);
+  if (!kp_target_file_create (file, &task->info, bytes, error)
+      || (S_ISREG (task->info.mode) && !kp_target_file_write (file, 0, bytes, error))
+      || !commit (task, file, error))
+    return FALSE;
+  task->bytes = g_bytes_get_size (bytes);
+  kp_report_add_bytes (self->report, (gint64) task->bytes);
+  return TRUE;
+}
+
+static gboolean
+fetch (Task *task, KpS3Client *client, gboolean *passed_on, GError **error)
+{
+  KpRestore *self = task->restore;
+  guint64 held = MIN (task->size, RANGE_SIZE);
+
+  if (!kp_budget_take (self->budget, held, self->cancellable, error))
+    return FALSE;
+  gboolean ok = fetch_within_budget (task, client, passed_on, error);
+  kp_budget_give_back (self->budget, held);
+  return ok;
+}
+
+static gboolean
+make_directory (Task *task, KpS3Client *client, GError **error)
+{
+  KpRestore *self = task->restore;
+  g_autoptr (KpS3Object) object
+      = kp_s3_client_head (client, task->key, NULL, self->cancellable, error);
+
+  if (object == NULL)
+    return FALSE;
+  take_object (task, object);
+  task->outcome = OUTCOME_DIRECTORY;
+  if (*task->path != '\0' && !kp_beneath_is_safe (task->path))
+    {
+      g_set_error_literal (error, KP_ERROR, KP_ERROR_BAD_NAME,
+                           "The key is no path of a folder below the target folder");
+      return FALSE;
+    }
+  int fd = kp_beneath_make_directories (self->target_fd, task->path);
+  if (fd < 0)
+    {
+      g_set_error (error, KP_ERROR, KP_ERROR_CONFLICT, "Cannot make the folder: %s",
+                   g_strerror (errno));
+      return FALSE;
+    }
+  close (fd);
+  return TRUE;
+}
+
+/* Runs in a worker. */
+static void
+task_cb (KpS3Client *client, void *item, void *user_data)
+{
+  Task *task = item;
+  gboolean passed_on = FALSE;
+  gsize length;
+
+  if (task->download != NULL)
+    {
+      download_range (task, client);
+      return;
+    }
+  length = strlen (task->path);
+  if (length == 0 || task->path[length - 1] == '/')
+    {
+      if (length > 0)
+        task->path[length - 1] = '\0';
+      if (!make_directory (task, client, &task->error))
+        g_assert (task->error != NULL);
+    }
+  else if (!fetch (task, client, &passed_on, &task->error))
+    g_assert (task->error != NULL);
+  if (!passed_on)
+    finish (task);
+}
+
+static void
+report_failure (KpRestore *self, const char *key, const GError *error)
+{
+  self->result.failed++;
+  kp_report_failed (self->report, key, error);
+}
+
+/* Folders get their metadata when all that lies in them is there; until then they wait in a table.
+ */
+static gboolean
+remember_directory (KpRestore *self, Task *task, GError **error)
+{
+  g_autoptr (GBytes) xattrs
+      = task->xattrs != NULL ? g_bytes_new (task->xattrs, strlen (task->xattrs)) : NULL;
+  KpKnown known = { .etag = (char *) "", .info = task->info, .xattrs = xattrs };
+
+  return kp_catalogue_put_known (self->catalogue, task->path, &known, error);
+}
+
+static gboolean
+take_result (KpRestore *self, Task *task, GError **error)
+{
+  self->outstanding--;
+  if (task->error != NULL)
+    {
+      if (kp_error_is (task->error, KP_ERROR_SERVER))
+        self->server_failures++;
+      if (kp_error_stops_job (task->error) || self->server_failures >= MAX_SERVER_FAILURES)
+        {
+          g_propagate_error (error, g_steal_pointer (&task->error));
+          return FALSE;
+        }
+      report_failure (self, task->key, task->error);
+      return TRUE;
+    }
+
+  self->server_failures = 0;
+  self->result.bytes += task->bytes;
+  switch (task->outcome)
+    {
+    case OUTCOME_UNCHANGED:
+      self->result.unchanged++;
+      kp_report_add_total (self->report, -1, -(gint64) task->size);
+      return TRUE;
+    case OUTCOME_KEPT:
+      self->result.kept++;
+      kp_report_done (self->report, "kept", task->key, 0);
+      kp_report_add_total (self->report, 0, -(gint64) task->size);
+      return TRUE;
+    case OUTCOME_DIRECTORY:
+      if (!remember_directory (self, task, error))
+        return FALSE;
+      break;
+    case OUTCOME_RESTORED:
+    default:
+      break;
+    }
+  self->result.restored++;
+  kp_report_done (self->report, "restored", task->key, task->bytes);
+  return TRUE;
+}
+
+static gboolean
+take_results (KpRestore *self, GError **error)
+{
+  Task *next = g_async_queue_timeout_pop (self->results, 100 * G_TIME_SPAN_MILLISECOND);
+  gboolean ok = TRUE;
+
+  kp_pool_adapt (self->pool, g_get_monotonic_time ());
+  while (ok && next != NULL)
+    {
+      g_autoptr (Task) task = next;
+      ok = take_result (self, task, error);
+      next = ok ? g_async_queue_try_pop (self->results) : NULL;
+    }
+  return ok && !g_cancellable_set_error_if_cancelled (self->cancellable, error);
+}
+
+static gboolean
+push_object (KpRestore *self, const char *key, guint64 size)
+{
+  g_autoptr (GError) error = NULL;
+  g_autofree char *path = NULL;
+
+  /* The root of a bucket has no object. */
+  if (*key == '\0')
+    return FALSE;
+  path = kp_name_from_key (key + strlen (self->base), &error);
+  if (path == NULL)
+    {
+      report_failure (self, key, error);
+      return FALSE;
+    }
+  Task *task = g_new0 (Task, 1);
+  task->restore = self;
+  task->key = g_strdup (key);
+  task->path = g_steal_pointer (&path);
+  task->size = size;
+  self->outstanding++;
+  kp_pool_push (self->pool, task);
+  return TRUE;
+}
+
+static gboolean
+fetch_all (KpRestore *self, GError **error)
+{
+  g_autoptr (KpCursor) cursor = kp_catalogue_list_listed (self->catalogue, error);
+  int result = 1;
+
+  if (cursor == NULL)
+    return FALSE;
+  while (result == 1 || self->outstanding > 0)
+    {
+      for (unsigned room = kp_pool_get_room (self->pool); result == 1 && room > 0; room--)
+        {
+          g_autofree char *key = NULL;
+          guint64 size;
+          result = kp_cursor_next_listed (cursor, &key, &size, error);
+          if (result < 0)
+            return FALSE;
+          if (result == 1)
+            push_object (self, key, size);
+        }
+      if (self->outstanding > 0 && !take_results (self, error))
+        return FALSE;
+    }
+  return TRUE;
+}
+
+static gboolean
+finish_directories (KpRestore *self, GError **error)
+{
+  g_autoptr (KpCursor) cursor = kp_catalogue_list_known_backwards (self->catalogue, error);
+  int result = 1;
+
+  if (cursor == NULL)
+    return FALSE;
+  while (result == 1)
+    {
+      g_autofree char *path = NULL;
+      g_auto (KpKnown) known = { 0 };
+      g_autoptr (GError) local_error = NULL;
+
+      result = kp_cursor_next_known (cursor, &path, &known, error);
+      if (result != 1)
+        break;
+      g_autofree char *text
+          = known.xattrs != NULL
+                ? g_strndup (g_bytes_get_data (known.xattrs, NULL), g_bytes_get_size (known.xattrs))
+                : NULL;
+      g_autoptr (GPtrArray) xattrs = kp_xattrs_parse (text);
+      known.info.atime = known.info.mtime;
+      if (!kp_target_set_directory (self->target_fd, path, &known.info, xattrs, &local_error))
+        report_failure (self, path, local_error);
+    }
+  return result == 0;
+}
+
+static gboolean
+list_prefix (KpRestore *self,
+             KpS3Client *client,
+             const char *prefix,
+             guint64 *found,
+             GError **error)
+{
+  g_autoptr (KpS3Listing) listing = kp_s3_listing_new (prefix, NULL, NULL);
+
+  while (!kp_s3_listing_is_finished (listing))
+    {
+      g_autoptr (GPtrArray) page
+          = kp_s3_listing_next_page (listing, client, self->cancellable, error);
+      if (page == NULL || !kp_catalogue_add_listed (self->catalogue, page, error))
+        return FALSE;
+      *found += page->len;
+      kp_report_add_listed (self->report, page->len);
+      kp_s3_client_set_max_attempts (client, KP_S3_MAX_ATTEMPTS);
+    }
+  return TRUE;
+}
+
+/* Below "prefix/", or else the single object "prefix". */
+static gboolean
+list_all (KpRestore *self, GError **error)
+{
+  g_autoptr (KpS3Location) location = kp_s3_service_ref_location (self->service);
+  g_autoptr (KpS3Client) client = kp_s3_client_new (self->service);
+  const char *prefix = kp_s3_location_get_prefix (location);
+  guint64 found = 0;
+
+  kp_s3_client_set_max_attempts (client, FIRST_ATTEMPTS);
+  self->base = kp_s3_location_get_key (location, "");
+  if (!list_prefix (self, client, self->base, &found, error))
+    return FALSE;
+  if (found > 0)
+    return TRUE;
+
+  g_autofree char *name
+      = g_strconcat ("s3://", kp_s3_location_get_bucket (location), "/", prefix, NULL);
+  g_autoptr (KpS3Object) object
+      = *prefix != '\0' ? kp_s3_client_head (client, prefix, NULL, self->cancellable, NULL) : NULL;
+  if (object == NULL)
+    {
+      g_set_error (error, KP_ERROR, KP_ERROR_NOT_FOUND,
+                   "There is nothing at “%s”; keepsakectl ls shows what there is", name);
+      return FALSE;
+    }
+  const char *slash = strrchr (prefix, '/');
+  g_free (self->base);
+  self->base = slash != NULL ? g_strndup (prefix, (gsize) (slash + 1 - prefix)) : g_strdup ("");
+  g_autoptr (GPtrArray) page = g_ptr_array_new_with_free_func ((GDestroyNotify) kp_s3_entry_free);
+  KpS3Entry *entry = kp_s3_entry_new ();
+  entry->key = g_strdup (prefix);
+  entry->size = object->size;
+  entry->etag = g_strdup (object->etag);
+  g_ptr_array_add (page, entry);
+  return kp_catalogue_add_listed (self->catalogue, page, error);
+}
+
+static gboolean
+open_target (KpRestore *self, GError **error)
+{
+  if (g_mkdir_with_parents (self->target, 0755) == 0)
+    self->target_fd = open (self->target, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (self->target_fd >= 0)
+    return TRUE;
+  g_set_error (error, KP_ERROR, KP_ERROR_LOCAL_STORAGE, "Cannot use “%s” as the target folder: %s",
+               self->target, g_strerror (errno));
+  return FALSE;
+}
+
+static gboolean
+run_phases (KpRestore *self, GError **error)
+{
+  guint64 objects;
+  guint64 bytes;
+
+  kp_report_begin_phase (self->report, KP_PHASE_SCANNING);
+  if (!kp_catalogue_begin (self->catalogue, error) || !list_all (self, error)
+      || !kp_catalogue_sum_listed (self->catalogue, &objects, &bytes, error))
+    return FALSE;
+
+  kp_report_set_total (self->report, objects, bytes);
+  kp_report_begin_phase (self->report, KP_PHASE_TRANSFERRING);
+  self->results = g_async_queue_new_full (task_free);
+  self->budget = kp_budget_new (KP_MEMORY_BUDGET);
+  self->pool = kp_pool_new (self->service, self->options.jobs, task_cb, task_drop, self);
+  gboolean ok = fetch_all (self, error);
+  if (!ok)
+    g_cancellable_cancel (self->cancellable);
+  g_clear_pointer (&self->pool, kp_pool_free);
+  g_clear_pointer (&self->budget, kp_budget_free);
+  g_clear_pointer (&self->results, g_async_queue_unref);
+  return ok && finish_directories (self, error) && kp_catalogue_commit (self->catalogue, error);
+}
+
+static void
+forward_cancel_cb (GCancellable *theirs, GCancellable *ours)
+{
+  g_cancellable_cancel (ours);
+}
+
+/**
+ * kp_restore_run:
+ * @error: what ended the restore before its time: any #KpError for which kp_error_stops_job(),
+ *   %KP_ERROR_NOT_FOUND when there is nothing to restore, %G_IO_ERROR_CANCELLED. Files that failed
+ *   alone are in the result.
+ *
+ * Runs once. What is complete when it ends early is in place; nothing half-written is.
+ */
+gboolean
+kp_restore_run (KpRestore *self, GCancellable *cancellable, GError **error)
+{
+  g_autoptr (GMainContext) context = g_main_context_new ();
+  gulong handler = 0;
+
+  g_return_val_if_fail (self->cancellable == NULL, FALSE);
+
+  if (!open_target (self, error))
+    return FALSE;
+  self->cancellable = g_cancellable_new ();
+  self->catalogue = kp_catalogue_open_temporary (error);
+  gboolean ok = self->catalogue != NULL;
+  if (cancellable != NULL)
+    handler = g_cancellable_connect (cancellable, G_CALLBACK (forward_cancel_cb), self->cancellable,
+                                     NULL);
+  g_main_context_push_thread_default (context);
+  ok = ok && run_phases (self, error);
+  g_main_context_pop_thread_default (context);
+  g_cancellable_disconnect (cancellable, handler);
+
+  g_clear_pointer (&self->catalogue, kp_catalogue_free);
+  close (self->target_fd);
+  self->target_fd = -1;
+  kp_report_begin_phase (self->report, KP_PHASE_FINISHED);
+  return ok;
+}
+
+void
+kp_restore_get_progress (KpRestore *self, KpProgress *progress)
+{
+  kp_report_get_progress (self->report, progress);
+}
+
+/**
+ * kp_restore_get_result:
+ * @result: (out): what came of it; to be called when kp_restore_run() has returned
+ */
+void
+kp_restore_get_result (KpRestore *self, KpRestoreResult *result)
+{
+  *result = self->result;
+}

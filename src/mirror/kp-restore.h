@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ * SPDX-FileCopyrightText: The Keepsake authors */
+
+#pragma once
+
+/* Brings files back from a mirror into a folder. Needs nothing but the bucket: no catalogue, no
+ * plan. Writes only below the target folder, whatever the keys say, and replaces no newer file
+ * unless asked. Blocks; for a thread of its own. */
+
+#include "kp-report.h"
+
+G_BEGIN_DECLS
+
+#define KP_TYPE_RESTORE (kp_restore_get_type ())
+G_DECLARE_FINAL_TYPE (KpRestore, kp_restore, KP, RESTORE, GObject)
+
+typedef enum
+{
+  KP_OVERWRITE_NEVER,  /* what exists stays */
+  KP_OVERWRITE_OLDER,  /* what exists is replaced unless it is newer */
+  KP_OVERWRITE_ALWAYS, /* what exists is replaced */
+} KpOverwrite;
+
+typedef struct
+{
+  KpOverwrite overwrite;
+  unsigned jobs; /* workers; 0 to find out */
+} KpRestoreOptions;
+
+typedef struct
+{
+  guint64 restored;  /* files, folders and links */
+  guint64 unchanged; /* were there already */
+  guint64 kept;      /* were there, differ, and were left as they are */
+  guint64 failed;
+  guint64 bytes; /* written */
+} KpRestoreResult;
+
+KpRestore *kp_restore_new (KpS3Service *service,
+                           const char *target,
+                           const KpRestoreOptions *options,
+                           KpEventFunc func,
+                           void *user_data);
+gboolean kp_restore_run (KpRestore *restore, GCancellable *cancellable, GError **error)
+    G_GNUC_WARN_UNUSED_RESULT;
+void kp_restore_get_progress (KpRestore *restore, KpProgress *progress);
+void kp_restore_get_result (KpRestore *restore, KpRestoreResult *result);
+
+G_END_DECLS

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ * SPDX-FileCopyrightText: The Keepsake authors */
+
+#include "kp-source.h"
+
+#include "kp-beneath.h"
+#include "kp-error.h"
+#include "kp-name.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+/**
+ * kp_source_new:
+ * @argument: a path as typed. As with rsync, with a slash at the end it stands for its contents
+ * @stored_as: (nullable): the name below the prefix; %NULL for the folder's own
+ * @location: where it goes
+ */
+KpSource *
+kp_source_new (const char *argument, const char *stored_as, KpS3Location *location)
+{
+  KpSource *source = g_new0 (KpSource, 1);
+  gsize length = strlen (argument);
+  gboolean contents = length > 0
+                      && (argument[length - 1] == '/' || g_str_has_suffix (argument, "/.")
+                          || g_str_equal (argument, "."));
+
+  source->fd = -1;
+  source->path = g_canonicalize_filename (argument, NULL);
+  g_autofree char *name = g_path_get_basename (source->path);
+  if (stored_as == NULL)
+    stored_as = contents || g_str_equal (source->path, "/") ? "" : name;
+
+  g_autofree char *name_key = kp_name_to_key (stored_as);
+  g_autofree char *below = *name_key != '\0' ? g_strconcat (name_key, "/", NULL) : g_strdup ("");
+  source->key = kp_s3_location_get_key (location, below);
+  source->filter_path = *stored_as != '\0' ? g_strconcat (stored_as, "/", NULL) : g_strdup ("");
+  return source;
+}
+
+static gboolean
+set_open_error (KpSource *source, GError **error)
+{
+  KpError code
+      = errno == ENOENT || errno == ENOTDIR ? KP_ERROR_SOURCE_MISSING : KP_ERROR_SOURCE_UNREADABLE;
+  g_autofree char *name = kp_name_display (source->path);
+
+  g_set_error (error, KP_ERROR, (int) code, "Cannot open “%s”: %s", name, g_strerror (errno));
+  return FALSE;
+}
+
+static void
+turn_into_file (KpSource *source)
+{
+  g_autofree char *directory = g_path_get_dirname (source->path);
+  gsize length = strlen (source->key);
+
+  source->is_file = TRUE;
+  source->file_name = g_path_get_basename (source->path);
+  close (source->fd);
+  source->fd = open (directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (length > 0)
+    source->key[length - 1] = '\0';
+  g_free (source->filter_path);
+  source->filter_path = g_strdup ("");
+}
+
+/**
+ * kp_source_open:
+ * @error: %KP_ERROR_SOURCE_MISSING, %KP_ERROR_SOURCE_UNREADABLE
+ *
+ * Opens the folder, and keeps it open: whatever is renamed or mounted later, the job reads one
+ * tree.
+ */
+gboolean
+kp_source_open (KpSource *source, GError **error)
+{
+  struct stat st;
+  struct stat parent;
+  struct statfs fs;
+
+  source->fd = open (source->path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+  if (source->fd < 0 || fstat (source->fd, &st) < 0)
+    return set_open_error (source, error);
+  if (!S_ISDIR (st.st_mode))
+    {
+      if (*source->filter_path == '\0')
+        {
+          /* "file/" has no contents. */
+          errno = ENOTDIR;
+          return set_open_error (source, error);
+        }
+      turn_into_file (source);
+      if (source->fd < 0 || fstat (source->fd, &st) < 0)
+        return set_open_error (source, error);
+    }
+  if (fstatfs (source->fd, &fs) < 0)
+    return set_open_error (source, error);
+
+  guint32 fsid[2];
+  memcpy (fsid, &fs.f_fsid, sizeof fsid);
+  source->identity.dev = st.st_dev;
+  source->identity.fsid = (guint64) fsid[0] << 32 | fsid[1];
+  source->identity.is_mount_point
+      = fstatat (source->fd, "..", &parent, AT_SYMLINK_NOFOLLOW) == 0 && parent.st_dev != st.st_dev;
+  return TRUE;
+}
+
+/**
+ * kp_source_open_file:
+ * @path: below the source's root; "" for the root
+ * @flags: as for open()
+ *
+ * Returns: a file descriptor, or -1 with errno set
+ */
+int
+kp_source_open_file (KpSource *source, const char *path, int flags)
+{
+  /* A fifo must not make us wait; openat2() refuses these flags where they mean nothing. */
+  if ((flags & O_PATH) == 0)
+    flags |= O_NONBLOCK | O_NOCTTY;
+  return kp_beneath_open (source->fd, source->is_file ? source->file_name : path, flags);
+}
+
+/**
+ * kp_source_read_link:
+ * @path: of a symbolic link below the source's root
+ * @error: %KP_ERROR_SOURCE_UNREADABLE
+ *
+ * Returns: (transfer full): its target, any bytes
+ */
+char *
+kp_source_read_link (KpSource *source, const char *path, GError **error)
+{
+  char target[PATH_MAX + 1];
+  ssize_t length = -1;
+  int fd = kp_source_open_file (source, path, O_PATH);
+
+  if (fd >= 0)
+    {
+      length = readlinkat (fd, "", target, sizeof target - 1);
+      int saved_errno = errno;
+      close (fd);
+      errno = saved_errno;
+    }
+  if (length < 0)
+    {
+      g_set_error (error, KP_ERROR, KP_ERROR_SOURCE_UNREADABLE, "Cannot read the link: %s",
+                   g_strerror (errno));
+      return NULL;
+    }
+  return g_strndup (target, (gsize) length);
+}
+
+/**
+ * kp_source_full_path:
+ *
+ * Returns: (transfer full): the absolute path of @path below the source, for people to read
+ */
+char *
+kp_source_full_path (KpSource *source, const char *path)
+{
+  if (source->is_file || *path == '\0')
+    return g_strdup (source->path);
+  return g_strconcat (source->path, g_str_has_suffix (source->path, "/") ? "" : "/", path, NULL);
+}
+
+void
+kp_source_free (KpSource *source)
+{
+  if (source->fd >= 0)
+    close (source->fd);
+  g_free (source->path);
+  g_free (source->key);
+  g_free (source->filter_path);
+  g_free (source->file_name);
+  g_free (source);
+}

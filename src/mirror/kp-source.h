@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ * SPDX-FileCopyrightText: The Keepsake authors */
+
+#pragma once
+
+/* One folder, or single file, that a job mirrors, and where its names go in the bucket. */
+
+#include "kp-catalogue.h"
+
+G_BEGIN_DECLS
+
+typedef struct
+{
+  char *path;        /* absolute */
+  char *key;         /* of its contents: "prefix/name/"; of a single file: "prefix/name" */
+  char *filter_path; /* what patterns see before a name in it: "name/" or "" */
+  gboolean is_file;
+  int fd;          /* of the folder, or of the folder that holds the file; -1 until opened */
+  char *file_name; /* of a single file */
+
+  /* Known after kp_source_open(). */
+  KpRootIdentity identity;
+} KpSource;
+
+KpSource *kp_source_new (const char *argument, const char *stored_as, KpS3Location *location);
+gboolean kp_source_open (KpSource *source, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+int kp_source_open_file (KpSource *source, const char *path, int flags);
+char *kp_source_read_link (KpSource *source, const char *path, GError **error)
+    G_GNUC_WARN_UNUSED_RESULT;
+char *kp_source_full_path (KpSource *source, const char *path);
+void kp_source_free (KpSource *source);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (KpSource, kp_source_free)
+
+G_END_DECLS

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ * SPDX-FileCopyrightText: The Keepsake authors */
+
+#pragma once
+
+/* Writing one restored file so that no half of it ever stands under its name: a temporary name in
+ * the same folder, the bytes, fsync, metadata, rename. Never outside of the target folder. */
+
+#include "kp-metadata.h"
+
+#include <gio/gio.h>
+
+G_BEGIN_DECLS
+
+typedef struct _KpTargetFile KpTargetFile;
+
+KpTargetFile *kp_target_file_new (int root_fd, const char *path, GError **error)
+    G_GNUC_WARN_UNUSED_RESULT;
+void kp_target_file_free (KpTargetFile *file);
+gboolean kp_target_file_stat (KpTargetFile *file,
+                              KpFileInfo *info,
+                              gboolean *exists,
+                              GError **error) G_GNUC_WARN_UNUSED_RESULT;
+gboolean kp_target_file_create (KpTargetFile *file,
+                                const KpFileInfo *info,
+                                GBytes *link_target,
+                                GError **error) G_GNUC_WARN_UNUSED_RESULT;
+gboolean kp_target_file_write (KpTargetFile *file, guint64 offset, GBytes *bytes, GError **error)
+    G_GNUC_WARN_UNUSED_RESULT;
+gboolean kp_target_file_commit (KpTargetFile *file,
+                                const KpFileInfo *info,
+                                GPtrArray *xattrs,
+                                GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+gboolean kp_target_set_directory (int root_fd,
+                                  const char *path,
+                                  const KpFileInfo *info,
+                                  GPtrArray *xattrs,
+                                  GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (KpTargetFile, kp_target_file_free)
+
+G_END_DECLS

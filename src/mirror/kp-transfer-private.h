@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ * SPDX-FileCopyrightText: The Keepsake authors */
+
+#pragma once
+
+/* What kp-transfer.c (feeding, small files, copies, recording) and kp-upload.c (large files in
+ * parts) share. */
+
+#include "kp-budget.h"
+#include "kp-layout.h"
+#include "kp-mirror-private.h"
+#include "kp-pool.h"
+
+G_BEGIN_DECLS
+
+/* How often a file is read again that changed meanwhile. */
+#define KP_TRANSFER_MAX_READS 3
+
+typedef struct _KpUpload KpUpload;
+
+typedef struct
+{
+  KpMirror *mirror;
+  KpPool *pool;
+  GAsyncQueue *results;     /* of KpTask */
+  unsigned outstanding;     /* actions with the workers */
+  unsigned server_failures; /* in a row */
+  const KpS3Provider *provider;
+  KpDeltaLimits limits;
+  const char *storage_class; /* asked for, or NULL */
+  gint no_part_copy;         /* atomic: the server turned out not to copy parts */
+
+  KpBudget *budget;
+} KpTransfer;
+
+typedef enum
+{
+  KP_TASK_ACTION,       /* a change: carried out by a worker, or its outcome */
+  KP_TASK_PART,         /* one part of a large file, for a worker */
+  KP_TASK_CHUNKS,       /* finding the chunks of a large file, for a worker */
+  KP_TASK_UPLOAD_BEGUN, /* to be recorded: the server has begun an upload */
+  KP_TASK_PART_DONE,    /* to be recorded: the server has a part */
+  KP_TASK_UPLOAD_GONE,  /* to be recorded: an upload was ended without an object */
+} KpTaskKind;
+
+/* What goes to the workers and comes back. */
+typedef struct
+{
+  KpTaskKind kind;
+  KpTransfer *transfer;
+
+  /* Of an action. */
+  KpChange change;
+  KpAction carried_out;      /* what it came to: a link may have had to be a put */
+  KpLayout *layout;          /* of a large file, where it is known before */
+  GArray *chunks;            /* of KpChunk: of a large file, where they are known before */
+  KpUploadRow *earlier;      /* an upload that an earlier job began for this key */
+  GHashTable *earlier_parts; /* its parts' ETags by number */
+  KpKnown known;             /* the outcome, to be recorded */
+  gboolean has_no_xattrs;    /* of what is open: nothing that could have any, or not to be read */
+  gboolean xattrs_left_out;
+  gboolean vanished; /* the file was deleted since the scan */
+  guint64 bytes;     /* of bodies that the server confirmed */
+  GError *error;
+
+  /* Of a part, or of what is to be recorded about an upload. */
+  KpUpload *upload;
+  unsigned part; /* from 0 */
+  KpUploadRow *row;
+  char *etag;
+} KpTask;
+
+void kp_task_free (void *task);
+KpTask *kp_task_new (KpTransfer *transfer, KpTaskKind kind);
+void kp_task_finish (KpTask *task);
+gboolean kp_task_open_file (KpTask *task, int *fd, KpFileInfo *info, GError **error)
+    G_GNUC_WARN_UNUSED_RESULT;
+KpS3HeaderList *kp_task_make_headers (KpTask *task, int fd, const KpFileInfo *info, GError **error)
+    G_GNUC_WARN_UNUSED_RESULT;
+void kp_task_set_known (KpTask *task, const KpFileInfo *info, char *etag, GBytes *sha256);
+void kp_task_set_changed_error (GError **error);
+
+void kp_upload_begin (KpTask *task, KpS3Client *client);
+void kp_upload_do_part (KpTask *task, KpS3Client *client);
+void kp_upload_do_chunks (KpTask *task, KpS3Client *client);
+void kp_upload_drop_task (KpTask *task);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (KpTask, kp_task_free)
+
+G_END_DECLS

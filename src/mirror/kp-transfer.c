@@ -1,0 +1,737 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ * SPDX-FileCopyrightText: The Keepsake authors */
+
+#define G_LOG_DOMAIN "keepsake-mirror"
+
+/* The third phase: workers take actions, the job's thread feeds them and records each finished
+ * action in the catalogue. What was begun is finished before something new is begun, so that a job
+ * that is killed leaves little half-done. */
+
+#include "kp-compare.h"
+#include "kp-content.h"
+#include "kp-error.h"
+#include "kp-name.h"
+#include "kp-transfer-private.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+/* How long a finished action may wait to be recorded, in microseconds. The queue of the pool is
+ * long enough for the workers meanwhile. */
+#define RECORD_WITHIN (15 * G_TIME_SPAN_MILLISECOND)
+
+/* So many files in a row that the server would not take, and the job stops asking. */
+#define MAX_SERVER_FAILURES 10
+
+KpTask *
+kp_task_new (KpTransfer *transfer, KpTaskKind kind)
+{
+  KpTask *task = g_new0 (KpTask, 1);
+
+  task->kind = kind;
+  task->transfer = transfer;
+  return task;
+}
+
+void
+kp_task_free (void *data)
+{
+  KpTask *task = data;
+
+  kp_change_clear (&task->change);
+  g_clear_pointer (&task->layout, kp_layout_free);
+  g_clear_pointer (&task->chunks, g_array_unref);
+  g_clear_pointer (&task->earlier, kp_upload_row_free);
+  g_clear_pointer (&task->earlier_parts, g_hash_table_unref);
+  kp_known_clear (&task->known);
+  g_clear_error (&task->error);
+  g_clear_pointer (&task->row, kp_upload_row_free);
+  g_free (task->etag);
+  g_free (task);
+}
+
+/* For what is still in the queue when the pool ends. */
+static void
+task_drop (void *data)
+{
+  KpTask *task = data;
+
+  if (task->upload != NULL)
+    kp_upload_drop_task (task);
+  else
+    kp_task_free (task);
+}
+
+static KpSource *
+task_source (KpTask *task)
+{
+  return kp_mirror_get_source (task->transfer->mirror, task->change.local.source);
+}
+
+static GBytes *
+sha256_from_hex (const char *hex)
+{
+  guint8 bytes[32];
+
+  for (int i = 0; i < 32; i++)
+    bytes[i]
+        = (guint8) (g_ascii_xdigit_value (hex[2 * i]) << 4 | g_ascii_xdigit_value (hex[2 * i + 1]));
+  return g_bytes_new (bytes, sizeof bytes);
+}
+
+void
+kp_task_set_changed_error (GError **error)
+{
+  g_clear_error (error);
+  g_set_error (error, KP_ERROR, KP_ERROR_CHANGED_WHILE_READING,
+               "The file changed while it was read, %d times; the next run tries again",
+               KP_TRANSFER_MAX_READS);
+}
+
+void
+kp_task_finish (KpTask *task)
+{
+  g_async_queue_push (task->transfer->results, task);
+}
+
+/* Opens the task's file and says what it is now, which may not be what the scan saw. Leaves @fd at
+ * -1 for what has no content to open. */
+gboolean
+kp_task_open_file (KpTask *task, int *fd, KpFileInfo *info, GError **error)
+{
+  const KpScanned *local = &task->change.local;
+  gboolean has_content = S_ISREG (local->info.mode) || S_ISDIR (local->info.mode);
+
+  *fd = kp_source_open_file (task_source (task), local->path, has_content ? O_RDONLY : O_PATH);
+  task->has_no_xattrs = !has_content;
+  if (*fd < 0 && errno == EACCES && S_ISDIR (local->info.mode))
+    {
+      /* The scan has reported it; its mode and times can be kept all the same. */
+      *fd = kp_source_open_file (task_source (task), local->path, O_PATH);
+      task->has_no_xattrs = TRUE;
+    }
+  if (*fd < 0)
+    {
+      task->vanished = errno == ENOENT || errno == ENOTDIR;
+      g_set_error (error, KP_ERROR, KP_ERROR_SOURCE_UNREADABLE, "Cannot read: %s",
+                   g_strerror (errno));
+      return FALSE;
+    }
+  if (!kp_content_stat (*fd, info, error))
+    return FALSE;
+  if ((info->mode & S_IFMT) != (local->info.mode & S_IFMT))
+    {
+      g_set_error_literal (error, KP_ERROR, KP_ERROR_CHANGED_WHILE_READING,
+                           "It was replaced by something of another kind; the next run takes it");
+      return FALSE;
+    }
+  return TRUE;
+}
+
+static void
+close_file (int *fd)
+{
+  if (*fd >= 0)
+    close (*fd);
+  *fd = -1;
+}
+
+/* All the headers of the object, and the digest of its attributes for the catalogue. */
+KpS3HeaderList *
+kp_task_make_headers (KpTask *task, int fd, const KpFileInfo *info, GError **error)
+{
+  const KpScanned *local = &task->change.local;
+  /* A copy without a class would be in the bucket's default one. */
+  const char *storage_class = task->transfer->storage_class;
+  if (storage_class == NULL && task->carried_out != KP_ACTION_PUT)
+    storage_class = task->change.storage_class;
+  g_autoptr (GPtrArray) xattrs = task->has_no_xattrs ? NULL : kp_xattrs_read (fd, error);
+
+  if (!task->has_no_xattrs && xattrs == NULL)
+    return NULL;
+  g_clear_pointer (&task->known.xattrs, g_bytes_unref);
+  if (xattrs != NULL)
+    task->known.xattrs = kp_xattrs_digest (xattrs);
+  return kp_metadata_to_headers (info, xattrs, *local->path != '\0' ? local->path : local->key,
+                                 storage_class, &task->xattrs_left_out);
+}
+
+/* Fills in what the catalogue will know. The times are those before the bytes were read. */
+void
+kp_task_set_known (KpTask *task, const KpFileInfo *info, char *etag, GBytes *sha256)
+{
+  g_free (task->known.etag);
+  g_clear_pointer (&task->known.sha256, g_bytes_unref);
+  task->known.etag = etag;
+  task->known.info = *info;
+  task->known.sha256 = sha256;
+  if (S_ISREG (info->mode) && !kp_content_is_settled (info, g_get_real_time ()))
+    task->known.info.ctime = 0;
+}
+
+/* Sends what fits in one request: files up to a part, and all that is not a regular file. Returns
+ * FALSE with an error; large files that only grew so large meanwhile are passed on. */
+static gboolean
+put_small (KpTask *task, KpS3Client *client, gboolean *passed_on, GError **error)
+{
+  KpTransfer *transfer = task->transfer;
+  const char *key = task->change.local.key;
+
+  *passed_on = FALSE;
+  for (int reads = 0; reads < KP_TRANSFER_MAX_READS; reads++)
+    {
+      g_autoptr (GBytes) body = NULL;
+      g_autoptr (GError) read_error = NULL;
+      g_autofree char *sha256 = NULL;
+      KpFileInfo info, after;
+      int fd = -1;
+
+      if (!kp_task_open_file (task, &fd, &info, error))
+        {
+          close_file (&fd);
+          return FALSE;
+        }
+      if (S_ISREG (info.mode) && info.size > KP_PART_SIZE)
+        {
+          close_file (&fd);
+          *passed_on = TRUE;
+          return TRUE;
+        }
+      guint64 size = S_ISREG (info.mode) ? info.size : 0;
+      if (!kp_budget_take (transfer->budget, size, transfer->mirror->cancellable, error))
+        {
+          close_file (&fd);
+          return FALSE;
+        }
+
+      g_autoptr (KpS3HeaderList) headers = kp_task_make_headers (task, fd, &info, &read_error);
+      if (headers != NULL && S_ISLNK (info.mode))
+        {
+          char *target
+              = kp_source_read_link (task_source (task), task->change.local.path, &read_error);
+          if (target != NULL)
+            body = g_bytes_new_take (target, strlen (target));
+        }
+      else if (headers != NULL)
+        body = kp_content_read (fd, 0, size, &read_error);
+
+      /* A file that grew would be cut: one more byte than fstat() promised must not be there, and
+       * fstat() must say the same as before. */
+      gboolean settled = body != NULL && kp_content_stat (fd, &after, &read_error)
+                         && kp_file_info_same_content (&info, &after);
+      close_file (&fd);
+
+      if (settled)
+        {
+          sha256 = kp_s3_sha256_hex (g_bytes_get_data (body, NULL), g_bytes_get_size (body));
+          char *etag = kp_s3_client_put (client, key, headers, body, sha256,
+                                         transfer->mirror->cancellable, error);
+          if (etag != NULL)
+            {
+              kp_task_set_known (task, &info, etag,
+                                 S_ISREG (info.mode) ? sha256_from_hex (sha256) : NULL);
+              task->bytes = g_bytes_get_size (body);
+              kp_report_add_bytes (transfer->mirror->report, (gint64) task->bytes);
+            }
+          kp_budget_give_back (transfer->budget, size);
+          return etag != NULL;
+        }
+      kp_budget_give_back (transfer->budget, size);
+      if (read_error != NULL && !kp_error_is (read_error, KP_ERROR_CHANGED_WHILE_READING))
+        {
+          g_propagate_error (error, g_steal_pointer (&read_error));
+          return FALSE;
+        }
+    }
+  kp_task_set_changed_error (error);
+  return FALSE;
+}
+
+static void
+put (KpTask *task, KpS3Client *client)
+{
+  gboolean is_large = FALSE;
+
+  task->carried_out = KP_ACTION_PUT;
+  if (!S_ISREG (task->change.local.info.mode) || task->change.local.info.size <= KP_PART_SIZE)
+    {
+      if (!put_small (task, client, &is_large, &task->error) || !is_large)
+        {
+          kp_task_finish (task);
+          return;
+        }
+    }
+  kp_upload_begin (task, client);
+}
+
+static gboolean
+can_fall_back (const GError *error)
+{
+  return kp_error_is (error, KP_ERROR_UNSUPPORTED_BY_PROVIDER)
+         || kp_error_is (error, KP_ERROR_CONFLICT) || kp_error_is (error, KP_ERROR_NOT_FOUND)
+         || kp_error_is (error, KP_ERROR_SERVER);
+}
+
+static gboolean
+is_plain_md5 (const char *etag)
+{
+  return strlen (etag) == 32;
+}
+
+/* Whether the bytes that were copied are those we know. A provider that pins copies to an ETag has
+ * seen to that; else the ETag of a copy is the source's where both are MD5s. */
+static gboolean
+is_true_copy (KpTransfer *transfer, const KpKnown *known, const char *etag)
+{
+  return transfer->provider->copy_if_match || !is_plain_md5 (known->etag) || !is_plain_md5 (etag)
+         || g_str_equal (known->etag, etag);
+}
+
+/* Whether the object to be copied is still the one that we know, asked where nothing else would
+ * tell. */
+static gboolean
+is_still_there (KpTask *task, KpS3Client *client, const char *from_key, GError **error)
+{
+  const KpKnown *known = &task->change.known;
+
+  if (task->transfer->provider->copy_if_match || is_plain_md5 (known->etag))
+    return TRUE;
+  g_autoptr (KpS3Object) object
+      = kp_s3_client_head (client, from_key, NULL, task->transfer->mirror->cancellable, error);
+  if (object == NULL)
+    return FALSE;
+  if (g_str_equal (object->etag, known->etag))
+    return TRUE;
+  g_set_error (error, KP_ERROR, KP_ERROR_CONFLICT,
+               "“%s” was changed in the bucket by somebody else", from_key);
+  return FALSE;
+}
+
+/* Whether the bytes of the object to be copied are those of the task's file. Of a rename or a copy,
+ * the hash has proved it when comparing; another name of one file has its inode. */
+static gboolean
+has_equal_source (const KpChange *change)
+{
+  const KpFileInfo *known = &change->known.info;
+  const KpFileInfo *local = &change->local.info;
+
+  if (!change->has_known || *change->known.etag == '\0')
+    return FALSE;
+  if (change->action != KP_ACTION_LINK)
+    return known->size == local->size;
+  return known->ino == local->ino && known->size == local->size && known->mtime == local->mtime;
+}
+
+/* Sends the file after all: what was to be copied cannot be. */
+static void
+put_instead (KpTask *task, KpS3Client *client)
+{
+  kp_report_add_total (task->transfer->mirror->report, 0, (gint64) task->change.local.info.size);
+  put (task, client);
+}
+
+/* Copies an object of equal content to the task's key, with the file's present headers: from a name
+ * that is gone, from another name of the same file or the same bytes, or the same key for new
+ * metadata. Where that cannot be, the file is sent. */
+static void
+copy (KpTask *task, KpS3Client *client)
+{
+  KpTransfer *transfer = task->transfer;
+  KpChange *change = &task->change;
+  const KpKnown *known = &change->known;
+  const char *from_key = change->from_key != NULL ? change->from_key : change->local.key;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (KpS3HeaderList) headers = NULL;
+  g_autofree char *etag = NULL;
+  KpFileInfo info;
+  int fd = -1;
+
+  if (!has_equal_source (change))
+    {
+      put_instead (task, client);
+      return;
+    }
+  /* Where a copy cannot be pinned, and its ETag proves nothing, it is made of parts: between them
+   * and the end the source is looked at again. */
+  if (change->local.info.size > transfer->provider->max_copy
+      || (!transfer->provider->copy_if_match && !is_plain_md5 (known->etag)))
+    {
+      task->layout
+          = kp_layout_new_copy (from_key, known->etag, change->local.info.size, &transfer->limits);
+      kp_upload_begin (task, client);
+      return;
+    }
+
+  if (kp_task_open_file (task, &fd, &info, &error)
+      && kp_file_info_same_content (&info, &change->local.info))
+    headers = kp_task_make_headers (task, fd, &info, &error);
+  close_file (&fd);
+  if (headers != NULL && is_still_there (task, client, from_key, &error))
+    etag = kp_s3_client_copy (client, from_key, known->etag, change->local.key, headers,
+                              transfer->mirror->cancellable, &error);
+  if (etag != NULL && is_true_copy (transfer, known, etag))
+    {
+      kp_task_set_known (task, &info, g_steal_pointer (&etag),
+                         known->sha256 != NULL ? g_bytes_ref (known->sha256) : NULL);
+      kp_task_finish (task);
+    }
+  else if (error != NULL && !can_fall_back (error))
+    {
+      task->error = g_steal_pointer (&error);
+      kp_task_finish (task);
+    }
+  else
+    put_instead (task, client);
+}
+
+/* Runs in a worker. */
+static void
+task_cb (KpS3Client *client, void *item, void *user_data)
+{
+  KpTask *task = item;
+
+  if (task->kind == KP_TASK_PART)
+    {
+      kp_upload_do_part (task, client);
+      return;
+    }
+  if (task->kind == KP_TASK_CHUNKS)
+    {
+      kp_upload_do_chunks (task, client);
+      return;
+    }
+
+  task->carried_out = task->change.action;
+  switch (task->change.action)
+    {
+    case KP_ACTION_PUT:
+      put (task, client);
+      break;
+    case KP_ACTION_DELTA:
+      kp_upload_begin (task, client);
+      break;
+    case KP_ACTION_RENAME:
+    case KP_ACTION_COPY:
+    case KP_ACTION_METADATA:
+    case KP_ACTION_LINK:
+      copy (task, client);
+      break;
+    case KP_ACTION_DELETE:
+    default:
+      g_assert_not_reached ();
+    }
+}
+
+static void
+count_result (KpMirror *mirror, const KpTask *task)
+{
+  KpMirrorResult *result = &mirror->result;
+
+  result->bytes_sent += task->bytes;
+  switch (task->carried_out)
+    {
+    case KP_ACTION_DELTA:
+      result->delta++;
+      result->bytes_saved += task->known.info.size - MIN (task->bytes, task->known.info.size);
+      break;
+    case KP_ACTION_RENAME:
+    case KP_ACTION_COPY:
+    case KP_ACTION_LINK:
+      result->copied++;
+      result->bytes_saved += task->known.info.size;
+      break;
+    case KP_ACTION_METADATA:
+      result->metadata++;
+      result->bytes_saved += task->known.info.size;
+      break;
+    case KP_ACTION_PUT:
+    case KP_ACTION_DELETE:
+    default:
+      result->put++;
+      break;
+    }
+}
+
+/* What the catalogue learns of a finished action: the object, and the insides of a large one, which
+ * a copy shares with what it was copied from. */
+static gboolean
+record_object (KpMirror *mirror, KpTask *task, GError **error)
+{
+  KpCatalogue *catalogue = mirror->catalogue;
+  const KpChange *change = &task->change;
+  const char *key = change->local.key;
+
+  if (!S_ISREG (task->known.info.mode) || task->known.info.size <= KP_PART_SIZE)
+    return kp_catalogue_put_known (catalogue, key, &task->known, error);
+  if (task->chunks == NULL && change->has_known && task->carried_out != KP_ACTION_PUT)
+    {
+      const char *from_key = change->from_key != NULL ? change->from_key : key;
+      task->chunks = kp_catalogue_get_chunks (catalogue, from_key, change->known.etag, error);
+      if (task->chunks == NULL)
+        return FALSE;
+    }
+  return kp_catalogue_put_known (catalogue, key, &task->known, error)
+         && kp_catalogue_remove_upload (catalogue, key, error)
+         && (task->chunks == NULL || task->chunks->len == 0
+             || kp_catalogue_put_chunks (catalogue, key, task->known.etag, task->chunks, error));
+}
+
+/* An action has ended, in the job's thread. Returns FALSE when the job cannot go on. */
+static gboolean
+take_action (KpTransfer *transfer, KpTask *task, GError **error)
+{
+  KpMirror *mirror = transfer->mirror;
+  const KpScanned *local = &task->change.local;
+
+  transfer->outstanding--;
+  if (task->error == NULL)
+    {
+      transfer->server_failures = 0;
+      if (!record_object (mirror, task, error))
+        return FALSE;
+      count_result (mirror, task);
+      kp_report_done (mirror->report, kp_action_name (task->carried_out), local->key, task->bytes);
+      if (task->xattrs_left_out)
+        {
+          g_autoptr (GError) left_out = g_error_new (KP_ERROR, KP_ERROR_METADATA_TOO_LARGE,
+                                                     "The contents are safe, but the extended "
+                                                     "attributes do not fit into the %d bytes that "
+                                                     "S3 has for them",
+                                                     KP_METADATA_MAX);
+          kp_mirror_fail_file (mirror, local, TRUE, left_out);
+        }
+      return TRUE;
+    }
+
+  if (task->vanished)
+    {
+      g_autofree char *name = kp_name_display (local->key);
+      kp_report_notice (mirror->report, "“%s” was deleted before it could be read", name);
+      return TRUE;
+    }
+  if (kp_error_is (task->error, KP_ERROR_SERVER))
+    transfer->server_failures++;
+  if (kp_error_stops_job (task->error) || transfer->server_failures >= MAX_SERVER_FAILURES)
+    {
+      g_propagate_error (error, g_steal_pointer (&task->error));
+      return FALSE;
+    }
+  /* What is listed for a rename or a link is what it would have been copied from. */
+  gboolean has_object = task->change.from_key == NULL && task->change.listed_etag != NULL;
+  kp_mirror_fail_file (mirror, local, has_object, task->error);
+  return TRUE;
+}
+
+static gboolean
+take_result (KpTransfer *transfer, KpTask *task, GError **error)
+{
+  KpCatalogue *catalogue = transfer->mirror->catalogue;
+
+  switch (task->kind)
+    {
+    case KP_TASK_UPLOAD_BEGUN:
+      return kp_catalogue_put_upload (catalogue, task->row, error);
+    case KP_TASK_PART_DONE:
+      return kp_catalogue_put_upload_part (catalogue, task->row->key, task->part, task->etag,
+                                           error);
+    case KP_TASK_UPLOAD_GONE:
+      return kp_catalogue_remove_upload (catalogue, task->row->key, error);
+    case KP_TASK_ACTION:
+    case KP_TASK_PART:
+    case KP_TASK_CHUNKS:
+    default:
+      return take_action (transfer, task, error);
+    }
+}
+
+/* Records what has been finished, in one transaction for all that comes within a moment: a commit
+ * for each small file would cost more than the file. What a kill takes of that moment is found
+ * again by asking the server. */
+static gboolean
+take_results (KpTransfer *transfer, GError **error)
+{
+  KpTask *next = g_async_queue_timeout_pop (transfer->results, 100 * G_TIME_SPAN_MILLISECOND);
+  gint64 deadline = g_get_monotonic_time () + RECORD_WITHIN;
+  gboolean ok = TRUE;
+
+  if (next == NULL)
+    {
+      kp_pool_adapt (transfer->pool, g_get_monotonic_time ());
+      return !g_cancellable_set_error_if_cancelled (transfer->mirror->cancellable, error);
+    }
+  if (!kp_catalogue_begin (transfer->mirror->catalogue, error))
+    {
+      kp_task_free (next);
+      return FALSE;
+    }
+  while (ok && next != NULL)
+    {
+      g_autoptr (KpTask) task = next;
+
+      ok = take_result (transfer, task, error);
+      gint64 now = g_get_monotonic_time ();
+      kp_pool_adapt (transfer->pool, now);
+      next = !ok                          ? NULL
+             : transfer->outstanding == 0 ? g_async_queue_try_pop (transfer->results)
+             : now < deadline
+                 ? g_async_queue_timeout_pop (transfer->results, (guint64) (deadline - now))
+                 : NULL;
+    }
+  /* What was recorded before a failure is true and stays. */
+  return kp_catalogue_commit (transfer->mirror->catalogue, ok ? error : NULL) && ok;
+}
+
+/* What is known beforehand of a large file: its chunks and the plan made from them, and an upload
+ * that an earlier job began. */
+static gboolean
+prepare_large (KpTransfer *transfer, KpTask *task, GError **error)
+{
+  KpCatalogue *catalogue = transfer->mirror->catalogue;
+  const KpChange *change = &task->change;
+  const char *key = change->local.key;
+  g_autoptr (GError) local_error = NULL;
+
+  task->earlier = kp_catalogue_get_upload (catalogue, key, &local_error);
+  if (local_error != NULL)
+    {
+      g_propagate_error (error, g_steal_pointer (&local_error));
+      return FALSE;
+    }
+  if (task->earlier != NULL)
+    {
+      task->earlier_parts = kp_catalogue_get_upload_parts (catalogue, key, error);
+      if (task->earlier_parts == NULL)
+        return FALSE;
+    }
+
+  g_autoptr (GArray) chunks = kp_catalogue_get_new_chunks (catalogue, key, error);
+  if (chunks == NULL)
+    return FALSE;
+  if (chunks->len == 0)
+    return TRUE;
+  task->chunks = g_steal_pointer (&chunks);
+  if (change->action != KP_ACTION_DELTA)
+    return TRUE;
+  task->layout = kp_layout_new_delta (catalogue, key, change->listed_etag, task->chunks,
+                                      &transfer->limits, error);
+  return task->layout != NULL;
+}
+
+static gboolean
+push_change (KpTransfer *transfer, KpChange *change, GError **error)
+{
+  g_autoptr (KpTask) task = kp_task_new (transfer, KP_TASK_ACTION);
+  gboolean is_sent = change->action == KP_ACTION_PUT || change->action == KP_ACTION_DELTA;
+
+  task->change = *change;
+  *change = (KpChange){ 0 };
+  if (is_sent && S_ISREG (task->change.local.info.mode)
+      && task->change.local.info.size > KP_PART_SIZE && !prepare_large (transfer, task, error))
+    return FALSE;
+  transfer->outstanding++;
+  kp_pool_push (transfer->pool, g_steal_pointer (&task));
+  return TRUE;
+}
+
+static gboolean
+run_actions (KpTransfer *transfer, KpAction first, KpAction last, GError **error)
+{
+  g_autoptr (KpCursor) cursor
+      = kp_catalogue_list_changes (transfer->mirror->catalogue, first, last, error);
+  int result = 1;
+
+  if (cursor == NULL)
+    return FALSE;
+  while (result == 1 || transfer->outstanding > 0)
+    {
+      for (unsigned room = kp_pool_get_room (transfer->pool); result == 1 && room > 0; room--)
+        {
+          g_auto (KpChange) change = { 0 };
+          result = kp_cursor_next_change (cursor, &change, error);
+          if (result < 0 || (result == 1 && !push_change (transfer, &change, error)))
+            return FALSE;
+        }
+      if (transfer->outstanding > 0 && !take_results (transfer, error))
+        return FALSE;
+    }
+  return TRUE;
+}
+
+/* After a failure: records what the workers still finished, so that it is not sent again. */
+static void
+drain (KpTransfer *transfer)
+{
+  KpTask *next;
+
+  while ((next = g_async_queue_try_pop (transfer->results)) != NULL)
+    {
+      g_autoptr (KpTask) task = next;
+      g_autoptr (GError) error = NULL;
+      gboolean ok = task->kind != KP_TASK_ACTION ? take_result (transfer, task, &error)
+                    : task->error == NULL        ? record_object (transfer->mirror, task, &error)
+                                                 : TRUE;
+      if (!ok)
+        g_debug ("Cannot record what was finished: %s", error->message);
+    }
+}
+
+/* Ends uploads that earlier jobs began for files which need none any more. Only those that the
+ * catalogue knows: others' are not ours to end. */
+static gboolean
+abort_stale_uploads (KpMirror *mirror, GError **error)
+{
+  g_autoptr (GPtrArray) uploads = kp_catalogue_list_stale_uploads (mirror->catalogue, error);
+
+  if (uploads == NULL)
+    return FALSE;
+  if (uploads->len == 0)
+    return TRUE;
+  g_autoptr (KpS3Client) client = kp_s3_client_new (mirror->service);
+  for (guint i = 0; i < uploads->len; i++)
+    {
+      const KpUploadRow *upload = g_ptr_array_index (uploads, i);
+      if (!kp_s3_client_abort_upload (client, upload->key, upload->upload_id, mirror->cancellable,
+                                      error)
+          || !kp_catalogue_remove_upload (mirror->catalogue, upload->key, error))
+        return FALSE;
+    }
+  return TRUE;
+}
+
+/**
+ * kp_transfer_run:
+ * @error: what makes it useless to go on: any #KpError for which kp_error_stops_job(), or
+ *   %G_IO_ERROR_CANCELLED. Files that fail alone are reported and counted.
+ *
+ * Carries out the change set, but for deletions. What is copied from an object comes before that
+ * object may be overwritten, and copies of other names come after the names that they are copied
+ * from.
+ */
+gboolean
+kp_transfer_run (KpMirror *mirror, GError **error)
+{
+  g_autoptr (KpS3Location) location = kp_s3_service_ref_location (mirror->service);
+  const KpS3Provider *provider = kp_s3_location_get_provider (location);
+  g_autoptr (GAsyncQueue) results = g_async_queue_new_full (kp_task_free);
+  KpTransfer transfer = { .mirror = mirror,
+                          .results = results,
+                          .provider = provider,
+                          .limits = kp_layout_limits (provider),
+                          .storage_class = mirror->options.storage_class,
+                          .budget = kp_budget_new (KP_MEMORY_BUDGET) };
+
+  transfer.pool
+      = kp_pool_new (mirror->service, mirror->options.jobs, task_cb, task_drop, &transfer);
+  gboolean ok = abort_stale_uploads (mirror, error)
+                && run_actions (&transfer, KP_ACTION_RENAME, KP_ACTION_COPY, error)
+                && run_actions (&transfer, KP_ACTION_PUT, KP_ACTION_METADATA, error)
+                && run_actions (&transfer, KP_ACTION_LINK, KP_ACTION_LINK, error);
+  if (!ok)
+    g_cancellable_cancel (mirror->cancellable);
+  kp_pool_free (transfer.pool);
+  drain (&transfer);
+  kp_budget_free (transfer.budget);
+  return ok && kp_catalogue_sweep_chunks (mirror->catalogue, error);
+}

@@ -1,0 +1,559 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ * SPDX-FileCopyrightText: The Keepsake authors */
+
+#define G_LOG_DOMAIN "keepsake-mirror"
+
+/* A large file on its way: an upload in parts, some sent, some copied by the server from objects
+ * that it has. Its parts are tasks of their own; the worker that ends the last one completes the
+ * upload.
+ *
+ * The upload's id and each confirmed part are recorded as they come, so that a job that was killed
+ * is continued: the next one asks the server which parts it has and sends the rest. */
+
+#include "kp-content.h"
+#include "kp-error.h"
+#include "kp-name.h"
+#include "kp-transfer-private.h"
+
+#include <string.h>
+#include <unistd.h>
+
+struct _KpUpload
+{
+  KpTask *task; /* the action; owned until it is handed back */
+  int fd;
+  KpFileInfo info;
+  KpS3HeaderList *headers;
+  char *upload_id;
+  KpLayout *layout;
+  unsigned attempt; /* how often the file was begun, from 1 */
+
+  GMutex lock;     /* guards what follows */
+  char **etags;    /* of the parts that the server has */
+  GArray *chunks;  /* of the content; NULL until they are found */
+  unsigned left;   /* tasks that have not ended */
+  guint64 sent;    /* bytes that this job sent */
+  guint64 counted; /* bytes that the progress counts as done */
+  GError *error;   /* the first */
+};
+
+static unsigned
+n_parts (const KpUpload *upload)
+{
+  return upload->layout->parts->len;
+}
+
+static const KpPart *
+get_part (const KpUpload *upload, unsigned i)
+{
+  return &g_array_index (upload->layout->parts, KpPart, i);
+}
+
+static void
+upload_free (KpUpload *upload)
+{
+  if (upload->fd >= 0)
+    close (upload->fd);
+  if (upload->etags != NULL)
+    for (unsigned i = 0; i < n_parts (upload); i++)
+      g_free (upload->etags[i]);
+  g_free (upload->etags);
+  g_free (upload->upload_id);
+  g_clear_pointer (&upload->layout, kp_layout_free);
+  g_clear_pointer (&upload->headers, kp_s3_header_list_free);
+  g_clear_pointer (&upload->chunks, g_array_unref);
+  g_clear_error (&upload->error);
+  g_mutex_clear (&upload->lock);
+  g_free (upload);
+}
+
+/**
+ * kp_upload_drop_task:
+ *
+ * Frees the task of a part that nobody will do any more, and the upload with the last of them.
+ */
+void
+kp_upload_drop_task (KpTask *task)
+{
+  KpUpload *upload = task->upload;
+
+  kp_task_free (task);
+  if (--upload->left == 0)
+    {
+      kp_task_free (upload->task);
+      upload_free (upload);
+    }
+}
+
+/* Tells the job's thread what to record. */
+static void
+record (KpUpload *upload, KpTaskKind kind, unsigned part, const char *etag)
+{
+  KpTask *task = kp_task_new (upload->task->transfer, kind);
+
+  task->row = g_new0 (KpUploadRow, 1);
+  task->row->key = g_strdup (upload->task->change.local.key);
+  task->row->upload_id = g_strdup (upload->upload_id);
+  task->row->info = upload->info;
+  task->row->layout = kp_layout_fingerprint (upload->layout);
+  task->part = part;
+  task->etag = g_strdup (etag);
+  kp_task_finish (task);
+}
+
+static void
+count_bytes (KpUpload *upload, guint64 bytes)
+{
+  upload->counted += bytes;
+  kp_report_add_bytes (upload->task->transfer->mirror->report, (gint64) bytes);
+}
+
+/* The task ends, well or not; the upload is no more. */
+static void
+finish (KpUpload *upload)
+{
+  KpTask *task = upload->task;
+
+  upload_free (upload);
+  kp_task_finish (task);
+}
+
+static gboolean
+is_retryable (const GError *error)
+{
+  return kp_error_is (error, KP_ERROR_CHANGED_WHILE_READING)
+         /* The upload was ended by somebody else. */
+         || kp_error_is (error, KP_ERROR_NOT_FOUND);
+}
+
+static gboolean
+cannot_copy (const GError *error)
+{
+  return kp_error_is (error, KP_ERROR_UNSUPPORTED_BY_PROVIDER)
+         || kp_error_is (error, KP_ERROR_CONFLICT) || kp_error_is (error, KP_ERROR_SERVER);
+}
+
+/* Whether each object that parts are copied from is still the one that the plan was made for: where
+ * the provider cannot pin copies to an ETag, this is asked before the first copy and after the
+ * last. */
+static gboolean
+check_sources (KpUpload *upload, KpS3Client *client, GError **error)
+{
+  KpTransfer *transfer = upload->task->transfer;
+
+  if (transfer->provider->copy_if_match || !kp_layout_has_copies (upload->layout))
+    return TRUE;
+  for (guint i = 0; i < upload->layout->sources->len; i++)
+    {
+      const KpLayoutSource *source = g_ptr_array_index (upload->layout->sources, i);
+      gboolean used = FALSE;
+
+      for (unsigned j = 0; j < n_parts (upload); j++)
+        used |= get_part (upload, j)->source == (int) i;
+      if (!used)
+        continue;
+      g_autoptr (KpS3Object) object
+          = kp_s3_client_head (client, source->key, NULL, transfer->mirror->cancellable, error);
+      if (object == NULL)
+        return FALSE;
+      if (!g_str_equal (object->etag, source->etag))
+        {
+          g_set_error (error, KP_ERROR, KP_ERROR_CONFLICT,
+                       "“%s” was changed in the bucket by somebody else", source->key);
+          return FALSE;
+        }
+    }
+  return TRUE;
+}
+
+/* Says once why a whole file is sent where a part of it would have done. */
+static void
+give_up_copying (KpUpload *upload)
+{
+  KpTransfer *transfer = upload->task->transfer;
+  g_autofree char *name = kp_name_display (upload->task->change.local.key);
+
+  if (kp_error_is (upload->error, KP_ERROR_UNSUPPORTED_BY_PROVIDER)
+      || kp_error_is (upload->error, KP_ERROR_SERVER))
+    {
+      if (g_atomic_int_compare_and_exchange (&transfer->no_part_copy, 0, 1))
+        kp_report_notice (transfer->mirror->report,
+                          "The server does not copy parts of objects; changed large files are sent "
+                          "as a whole");
+    }
+  else
+    kp_report_notice (transfer->mirror->report,
+                      "“%s” is sent as a whole: what was to be copied changed in the bucket", name);
+}
+
+/* Starts the same file again: as a whole, when copying was what failed. */
+static void
+start_again (KpUpload *upload, KpS3Client *client, gboolean as_a_whole)
+{
+  KpTask *task = upload->task;
+
+  g_clear_pointer (&task->layout, kp_layout_free);
+  if (as_a_whole)
+    {
+      /* What was announced was only what would have been sent beside the copies. */
+      kp_report_add_total (task->transfer->mirror->report, 0,
+                           (gint64) (upload->layout->size - upload->layout->to_send));
+      task->carried_out = KP_ACTION_PUT;
+    }
+  else
+    g_clear_pointer (&task->chunks, g_array_unref);
+  task->part = upload->attempt;
+  upload_free (upload);
+  kp_upload_begin (task, client);
+}
+
+static void
+fail (KpUpload *upload, KpS3Client *client)
+{
+  KpTask *task = upload->task;
+  KpTransfer *transfer = task->transfer;
+  gboolean as_a_whole = kp_layout_has_copies (upload->layout) && cannot_copy (upload->error);
+  gboolean again = as_a_whole || is_retryable (upload->error);
+
+  kp_report_add_bytes (transfer->mirror->report, -(gint64) upload->counted);
+  /* A job that is stopped leaves its upload for the next one. */
+  if (!kp_error_stops_job (upload->error) && upload->upload_id != NULL)
+    {
+      g_autoptr (GError) abort_error = NULL;
+      if (!kp_s3_client_abort_upload (client, task->change.local.key, upload->upload_id,
+                                      transfer->mirror->cancellable, &abort_error))
+        g_debug ("Cannot abort the upload of %s: %s", task->change.local.key, abort_error->message);
+      else
+        record (upload, KP_TASK_UPLOAD_GONE, 0, NULL);
+    }
+
+  if (as_a_whole)
+    give_up_copying (upload);
+  if (again && (as_a_whole || upload->attempt < KP_TRANSFER_MAX_READS))
+    {
+      start_again (upload, client, as_a_whole);
+      return;
+    }
+  if (again)
+    kp_task_set_changed_error (&task->error);
+  else
+    task->error = g_steal_pointer (&upload->error);
+  finish (upload);
+}
+
+/* All parts have ended: completes the upload, or gives it up. Runs in the worker that ended the
+ * last. */
+static void
+end (KpUpload *upload, KpS3Client *client)
+{
+  KpTask *task = upload->task;
+  KpTransfer *transfer = task->transfer;
+  KpFileInfo after;
+  char *etag = NULL;
+
+  if (upload->error == NULL && kp_content_stat (upload->fd, &after, &upload->error)
+      && !kp_file_info_same_content (&upload->info, &after))
+    g_set_error_literal (&upload->error, KP_ERROR, KP_ERROR_CHANGED_WHILE_READING, "");
+  if (upload->error == NULL && check_sources (upload, client, &upload->error))
+    etag = kp_s3_client_complete_upload (client, task->change.local.key, upload->upload_id,
+                                         (const char *const *) upload->etags, n_parts (upload),
+                                         transfer->mirror->cancellable, &upload->error);
+  if (etag == NULL)
+    {
+      fail (upload, client);
+      return;
+    }
+
+  kp_task_set_known (task, &upload->info, etag, NULL);
+  g_clear_pointer (&task->chunks, g_array_unref);
+  task->chunks = g_steal_pointer (&upload->chunks);
+  task->bytes = upload->sent;
+  finish (upload);
+}
+
+/* One task of the upload has ended. */
+static void
+end_task (KpUpload *upload, KpS3Client *client, GError *error)
+{
+  g_mutex_lock (&upload->lock);
+  if (error != NULL && upload->error == NULL)
+    upload->error = g_error_copy (error);
+  gboolean is_last = --upload->left == 0;
+  g_mutex_unlock (&upload->lock);
+  if (is_last)
+    end (upload, client);
+}
+
+static gboolean
+is_given_up (KpUpload *upload)
+{
+  g_mutex_lock (&upload->lock);
+  gboolean given_up = upload->error != NULL;
+  g_mutex_unlock (&upload->lock);
+  return given_up;
+}
+
+static char *
+send_part (KpUpload *upload, KpS3Client *client, unsigned i, GError **error)
+{
+  KpTransfer *transfer = upload->task->transfer;
+  const KpPart *part = get_part (upload, i);
+  KpFileInfo after;
+  char *etag = NULL;
+
+  if (!kp_budget_take (transfer->budget, part->length, transfer->mirror->cancellable, error))
+    return NULL;
+  g_autoptr (GBytes) body = kp_content_read (upload->fd, part->offset, part->length, error);
+  if (body != NULL && kp_content_stat (upload->fd, &after, error))
+    {
+      if (kp_file_info_same_content (&upload->info, &after))
+        etag = kp_s3_client_upload_part (client, upload->task->change.local.key, upload->upload_id,
+                                         i + 1, body, NULL, transfer->mirror->cancellable, error);
+      else
+        g_set_error_literal (error, KP_ERROR, KP_ERROR_CHANGED_WHILE_READING, "");
+    }
+  kp_budget_give_back (transfer->budget, part->length);
+  return etag;
+}
+
+/**
+ * kp_upload_do_part:
+ * @task: of the kind %KP_TASK_PART; owned
+ */
+void
+kp_upload_do_part (KpTask *task, KpS3Client *client)
+{
+  KpUpload *upload = task->upload;
+  unsigned i = task->part;
+  const KpPart *part = get_part (upload, i);
+  g_autoptr (GError) error = NULL;
+  char *etag = NULL;
+
+  kp_task_free (task);
+  if (!is_given_up (upload))
+    {
+      if (part->source < 0)
+        etag = send_part (upload, client, i, &error);
+      else
+        {
+          const KpLayoutSource *source
+              = g_ptr_array_index (upload->layout->sources, (guint) part->source);
+          etag = kp_s3_client_copy_part (client, source->key, source->etag, part->source_offset,
+                                         part->length, upload->task->change.local.key,
+                                         upload->upload_id, i + 1,
+                                         upload->task->transfer->mirror->cancellable, &error);
+        }
+    }
+  if (etag != NULL)
+    {
+      record (upload, KP_TASK_PART_DONE, i, etag);
+      g_mutex_lock (&upload->lock);
+      upload->etags[i] = etag;
+      if (part->source < 0)
+        {
+          upload->sent += part->length;
+          count_bytes (upload, part->length);
+        }
+      g_mutex_unlock (&upload->lock);
+    }
+  end_task (upload, client, error);
+}
+
+/**
+ * kp_upload_do_chunks:
+ * @task: of the kind %KP_TASK_CHUNKS; owned
+ *
+ * Reads the file once more for its chunks, beside the parts. What is found counts only when the
+ * file did not change until the upload's end.
+ */
+void
+kp_upload_do_chunks (KpTask *task, KpS3Client *client)
+{
+  KpUpload *upload = task->upload;
+  g_autoptr (GError) error = NULL;
+  GArray *chunks = NULL;
+
+  kp_task_free (task);
+  if (!is_given_up (upload))
+    chunks = kp_content_chunks (upload->fd, upload->info.size,
+                                upload->task->transfer->mirror->cancellable, &error);
+  g_mutex_lock (&upload->lock);
+  upload->chunks = chunks;
+  g_mutex_unlock (&upload->lock);
+  end_task (upload, client, error);
+}
+
+/* Whether the server has what it should under this part's number: the ETag that it gave before, or
+ * the MD5 of the bytes, for a part that was confirmed after the last record. */
+static gboolean
+has_part (KpUpload *upload, const KpS3Part *listed)
+{
+  KpTask *task = upload->task;
+  const char *recorded
+      = g_hash_table_lookup (task->earlier_parts, GUINT_TO_POINTER (listed->number - 1));
+  const KpPart *part = get_part (upload, listed->number - 1);
+
+  if (listed->size != part->length)
+    return FALSE;
+  if (recorded != NULL)
+    return g_str_equal (recorded, listed->etag);
+  if (part->source >= 0)
+    return FALSE;
+  g_autoptr (GBytes) bytes = kp_content_read (upload->fd, part->offset, part->length, NULL);
+  g_autofree char *md5
+      = bytes != NULL ? g_compute_checksum_for_bytes (G_CHECKSUM_MD5, bytes) : NULL;
+  return g_strcmp0 (md5, listed->etag) == 0;
+}
+
+/* Goes on with an upload of an earlier job, where file and plan are still the same. Returns FALSE
+ * with an error when asking fails for a reason other than that the upload is no more. */
+static gboolean
+continue_earlier (KpUpload *upload, KpS3Client *client, GError **error)
+{
+  KpTask *task = upload->task;
+  KpTransfer *transfer = task->transfer;
+  const KpUploadRow *earlier = task->earlier;
+  g_autofree char *fingerprint = kp_layout_fingerprint (upload->layout);
+  g_autoptr (GError) local_error = NULL;
+  gboolean same
+      = earlier->info.size == upload->info.size && earlier->info.mtime == upload->info.mtime
+        && earlier->info.ctime == upload->info.ctime && earlier->info.ino == upload->info.ino
+        && g_str_equal (earlier->layout, fingerprint);
+
+  if (!same)
+    {
+      /* Ours, and of no use any more. */
+      return kp_s3_client_abort_upload (client, task->change.local.key, earlier->upload_id,
+                                        transfer->mirror->cancellable, error);
+    }
+
+  g_autoptr (GPtrArray) parts
+      = kp_s3_client_list_parts (client, task->change.local.key, earlier->upload_id,
+                                 transfer->mirror->cancellable, &local_error);
+  if (parts == NULL)
+    {
+      if (kp_error_is (local_error, KP_ERROR_NOT_FOUND))
+        return TRUE;
+      g_propagate_error (error, g_steal_pointer (&local_error));
+      return FALSE;
+    }
+  upload->upload_id = g_strdup (earlier->upload_id);
+  for (guint i = 0; i < parts->len; i++)
+    {
+      const KpS3Part *part = g_ptr_array_index (parts, i);
+      if (part->number < 1 || part->number > n_parts (upload) || !has_part (upload, part))
+        continue;
+      upload->etags[part->number - 1] = g_strdup (part->etag);
+      if (get_part (upload, part->number - 1)->source < 0)
+        count_bytes (upload, part->size);
+    }
+  return TRUE;
+}
+
+static gboolean
+prepare (KpUpload *upload, KpS3Client *client, GError **error)
+{
+  KpTask *task = upload->task;
+  KpTransfer *transfer = task->transfer;
+
+  if (!kp_task_open_file (task, &upload->fd, &upload->info, error))
+    return FALSE;
+  upload->headers = kp_task_make_headers (task, upload->fd, &upload->info, error);
+  if (upload->headers == NULL)
+    return FALSE;
+
+  /* What was found when comparing is only true for the file that was compared. */
+  if (!kp_file_info_same_content (&upload->info, &task->change.local.info))
+    {
+      g_clear_pointer (&task->layout, kp_layout_free);
+      g_clear_pointer (&task->chunks, g_array_unref);
+    }
+  if (g_atomic_int_get (&transfer->no_part_copy) && task->layout != NULL
+      && kp_layout_has_copies (task->layout))
+    {
+      kp_report_add_total (transfer->mirror->report, 0,
+                           (gint64) (task->layout->size - task->layout->to_send));
+      g_clear_pointer (&task->layout, kp_layout_free);
+    }
+  upload->layout = g_steal_pointer (&task->layout);
+  if (upload->layout == NULL)
+    {
+      upload->layout = kp_layout_new_whole (upload->info.size, &transfer->limits);
+      if (task->carried_out == KP_ACTION_DELTA)
+        task->carried_out = KP_ACTION_PUT;
+    }
+  upload->chunks = g_steal_pointer (&task->chunks);
+  upload->etags = g_new0 (char *, n_parts (upload));
+
+  if (task->earlier != NULL && upload->attempt == 1 && !continue_earlier (upload, client, error))
+    return FALSE;
+  if (upload->upload_id == NULL)
+    {
+      if (!check_sources (upload, client, error))
+        return FALSE;
+      upload->upload_id = kp_s3_client_create_upload (
+          client, task->change.local.key, upload->headers, transfer->mirror->cancellable, error);
+      if (upload->upload_id == NULL)
+        return FALSE;
+      record (upload, KP_TASK_UPLOAD_BEGUN, 0, NULL);
+    }
+  return TRUE;
+}
+
+/**
+ * kp_upload_begin:
+ * @task: an action whose file is large; its part number counts the attempts before
+ *
+ * Begins the upload, or goes on with an earlier one, and hands its parts to the pool.
+ */
+void
+kp_upload_begin (KpTask *task, KpS3Client *client)
+{
+  KpTransfer *transfer = task->transfer;
+  KpUpload *upload = g_new0 (KpUpload, 1);
+  g_autoptr (GPtrArray) todo = g_ptr_array_new ();
+
+  upload->task = task;
+  upload->fd = -1;
+  upload->attempt = task->part + 1;
+  g_mutex_init (&upload->lock);
+  if (!prepare (upload, client, &upload->error))
+    {
+      if (upload->layout != NULL && kp_layout_has_copies (upload->layout)
+          && kp_error_is (upload->error, KP_ERROR_CONFLICT))
+        {
+          fail (upload, client);
+          return;
+        }
+      task->error = g_steal_pointer (&upload->error);
+      if (upload->layout == NULL)
+        g_clear_pointer (&upload->etags, g_free);
+      kp_report_add_bytes (transfer->mirror->report, -(gint64) upload->counted);
+      finish (upload);
+      return;
+    }
+
+  for (unsigned i = 0; i < n_parts (upload); i++)
+    if (upload->etags[i] == NULL)
+      {
+        KpTask *part = kp_task_new (transfer, KP_TASK_PART);
+        part->upload = upload;
+        part->part = i;
+        g_ptr_array_add (todo, part);
+      }
+  if (upload->chunks == NULL)
+    {
+      KpTask *chunks = kp_task_new (transfer, KP_TASK_CHUNKS);
+      chunks->upload = upload;
+      g_ptr_array_add (todo, chunks);
+    }
+  if (todo->len == 0)
+    {
+      end (upload, client);
+      return;
+    }
+  upload->left = todo->len;
+  /* From the last to the first, as each goes before all others. */
+  for (guint i = todo->len; i-- > 0;)
+    kp_pool_push_first (transfer->pool, g_ptr_array_index (todo, i));
+}
