@@ -1,0 +1,926 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ * SPDX-FileCopyrightText: The Keepsake authors */
+
+#define G_LOG_DOMAIN "keepsake-plan"
+
+#include "kp-history.h"
+
+#include "kp-error.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <glib/gstdio.h>
+#include <sqlite3.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define SCHEMA_VERSION 1
+#define APPLICATION_ID 0x4B704869 /* "KpHi" */
+#define PATIENCE_MILLISECONDS 10000
+
+/* An enumeration is stored as the word that scripts see, so that nothing depends on its order.
+ *
+ * after_job is the last job of the plan when a series of skips began: skips for one reason are one
+ * row until a job or another reason comes between, whatever the clock says. */
+static const char schema[]
+    = "CREATE TABLE IF NOT EXISTS job ("
+      "  id INTEGER PRIMARY KEY AUTOINCREMENT, plan TEXT NOT NULL, kind TEXT NOT NULL,"
+      "  trigger TEXT NOT NULL, started INTEGER NOT NULL, ended INTEGER NOT NULL DEFAULT 0,"
+      "  state TEXT NOT NULL, reason TEXT, message TEXT,"
+      "  put INTEGER NOT NULL DEFAULT 0, delta INTEGER NOT NULL DEFAULT 0,"
+      "  copied INTEGER NOT NULL DEFAULT 0, metadata INTEGER NOT NULL DEFAULT 0,"
+      "  deleted INTEGER NOT NULL DEFAULT 0, unchanged INTEGER NOT NULL DEFAULT 0,"
+      "  failed INTEGER NOT NULL DEFAULT 0, bytes_sent INTEGER NOT NULL DEFAULT 0,"
+      "  bytes_saved INTEGER NOT NULL DEFAULT 0);"
+      "CREATE INDEX IF NOT EXISTS job_by_plan ON job (plan, id);"
+      "CREATE INDEX IF NOT EXISTS job_running ON job (id) WHERE state = 'running';"
+      "CREATE TABLE IF NOT EXISTS failure ("
+      "  id INTEGER PRIMARY KEY, job INTEGER NOT NULL, path BLOB NOT NULL, reason TEXT,"
+      "  message TEXT);"
+      "CREATE INDEX IF NOT EXISTS failure_by_job ON failure (job, id);"
+      "CREATE TABLE IF NOT EXISTS skip ("
+      "  id INTEGER PRIMARY KEY AUTOINCREMENT, plan TEXT NOT NULL, since INTEGER NOT NULL,"
+      "  until INTEGER NOT NULL, count INTEGER NOT NULL, reason TEXT NOT NULL, message TEXT,"
+      "  after_job INTEGER NOT NULL);"
+      "CREATE INDEX IF NOT EXISTS skip_by_plan ON skip (plan, id);";
+
+#define JOB_COLUMNS                                                                                \
+  "id, plan, kind, trigger, started, ended, state, reason, message, put, delta, copied, "          \
+  "metadata, "                                                                                     \
+  "deleted, unchanged, failed, bytes_sent, bytes_saved"
+
+static const char *const kind_names[] = { "backup", "restore", "verify", NULL };
+static const char *const trigger_names[] = { "scheduled", "manual", "catch-up", "watch", NULL };
+static const char *const state_names[]
+    = { "running", "finished", "failed", "cancelled", "interrupted", NULL };
+
+struct _KpHistory
+{
+  char *path;
+  GMutex lock;
+  sqlite3 *db;
+  int lock_fd;      /* or -1 */
+  GHashTable *open; /* (element-type gint64): jobs that this connection has begun */
+};
+
+typedef sqlite3_stmt Statement;
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (Statement, sqlite3_finalize)
+
+const char *
+kp_history_kind_name (KpHistoryKind kind)
+{
+  return kind_names[kind];
+}
+
+const char *
+kp_history_trigger_name (KpHistoryTrigger trigger)
+{
+  return trigger_names[trigger];
+}
+
+const char *
+kp_history_state_name (KpHistoryState state)
+{
+  return state_names[state];
+}
+
+void
+kp_history_job_free (KpHistoryJob *job)
+{
+  g_free (job->plan_id);
+  g_free (job->reason);
+  g_free (job->message);
+  g_free (job);
+}
+
+void
+kp_history_failure_free (KpHistoryFailure *failure)
+{
+  g_free (failure->path);
+  g_free (failure->reason);
+  g_free (failure->message);
+  g_free (failure);
+}
+
+void
+kp_history_skip_free (KpHistorySkip *skip)
+{
+  g_free (skip->plan_id);
+  g_free (skip->reason);
+  g_free (skip->message);
+  g_free (skip);
+}
+
+/* --- SQL ------------------------------------------------------------------------------------ */
+
+static gboolean
+set_error (KpHistory *self, GError **error)
+{
+  const char *message = sqlite3_errmsg (self->db);
+
+  switch (sqlite3_errcode (self->db) & 0xFF)
+    {
+    case SQLITE_FULL:
+      g_set_error (error, KP_ERROR, KP_ERROR_LOCAL_STORAGE,
+                   "The disk is full that holds the history “%s”; free some space", self->path);
+      break;
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+      g_set_error (error, KP_ERROR, KP_ERROR_LOCAL_STORAGE,
+                   "The history “%s” is damaged (%s); delete it, and a new one begins", self->path,
+                   message);
+      break;
+    default:
+      g_set_error (error, KP_ERROR, KP_ERROR_LOCAL_STORAGE, "Cannot use the history “%s”: %s",
+                   self->path, message);
+      break;
+    }
+  return FALSE;
+}
+
+/* Prepares a statement and binds to it one argument for each letter of @types: "i" a gint64, "s" a
+ * text or NULL, "b" bytes that end with NUL. They are not copied. */
+static Statement *
+prepare (KpHistory *self, GError **error, const char *sql, const char *types, va_list arguments)
+{
+  Statement *statement = NULL;
+
+  if (sqlite3_prepare_v2 (self->db, sql, -1, &statement, NULL) != SQLITE_OK)
+    {
+      set_error (self, error);
+      return NULL;
+    }
+  for (int i = 0; types[i] != '\0'; i++)
+    if (types[i] == 'i')
+      {
+        sqlite3_bind_int64 (statement, i + 1, va_arg (arguments, gint64));
+      }
+    else
+      {
+        const char *text = va_arg (arguments, const char *);
+        if (types[i] == 'b')
+          sqlite3_bind_blob64 (statement, i + 1, text, strlen (text), SQLITE_STATIC);
+        else
+          sqlite3_bind_text (statement, i + 1, text, -1, SQLITE_STATIC);
+      }
+  return statement;
+}
+
+static Statement *
+query (KpHistory *self, GError **error, const char *sql, const char *types, ...)
+{
+  va_list arguments;
+
+  va_start (arguments, types);
+  Statement *statement = prepare (self, error, sql, types, arguments);
+  va_end (arguments);
+  return statement;
+}
+
+static gboolean
+run (KpHistory *self, GError **error, const char *sql, const char *types, ...)
+{
+  va_list arguments;
+
+  va_start (arguments, types);
+  g_autoptr (Statement) statement = prepare (self, error, sql, types, arguments);
+  va_end (arguments);
+  if (statement == NULL)
+    return FALSE;
+  return sqlite3_step (statement) == SQLITE_DONE || set_error (self, error);
+}
+
+/* Steps to the next row. FALSE with an error, or without one after the last. */
+static gboolean
+next_row (KpHistory *self, Statement *statement, GError **error)
+{
+  int result = sqlite3_step (statement);
+
+  if (result != SQLITE_ROW && result != SQLITE_DONE)
+    set_error (self, error);
+  return result == SQLITE_ROW;
+}
+
+/* The number in the first column of the first row; @fallback where there is none. */
+static gboolean
+fetch_number (KpHistory *self,
+              Statement *statement,
+              gint64 fallback,
+              gint64 *number,
+              GError **error)
+{
+  g_autoptr (GError) local_error = NULL;
+
+  if (statement == NULL)
+    return FALSE;
+  *number = fallback;
+  if (next_row (self, statement, &local_error))
+    *number = sqlite3_column_int64 (statement, 0);
+  if (local_error == NULL)
+    return TRUE;
+  g_propagate_error (error, g_steal_pointer (&local_error));
+  return FALSE;
+}
+
+/* At once the only writer, so that what is read within is still true when it is written. */
+static gboolean
+begin (KpHistory *self, GError **error)
+{
+  return run (self, error, "BEGIN IMMEDIATE", "");
+}
+
+/* Ends a transaction: for good, or, where @ok says that something has failed, as if it had not
+ * been. */
+static gboolean
+finish (KpHistory *self, gboolean ok, GError **error)
+{
+  if (ok && run (self, error, "COMMIT", ""))
+    return TRUE;
+  sqlite3_exec (self->db, "ROLLBACK", NULL, NULL, NULL);
+  return FALSE;
+}
+
+static char *
+column_text (Statement *statement, int column)
+{
+  return g_strdup ((const char *) sqlite3_column_text (statement, column));
+}
+
+/* A word that a newer version has written is taken for the first. */
+static int
+column_word (Statement *statement, int column, const char *const *names)
+{
+  const char *word = (const char *) sqlite3_column_text (statement, column);
+
+  for (int i = 0; names[i] != NULL; i++)
+    if (g_strcmp0 (names[i], word) == 0)
+      return i;
+  return 0;
+}
+
+/* --- who still lives ------------------------------------------------------------------------ */
+
+/* A process that has begun a job holds a lock on one byte of the lock file, whose offset is the id
+ * of the job. It belongs to the open file, so the kernel takes it back whatever ends the process.
+ */
+static gboolean
+lock_job (KpHistory *self, gint64 id, short type)
+{
+  struct flock lock = { .l_type = type, .l_whence = SEEK_SET, .l_start = id, .l_len = 1 };
+
+  return self->lock_fd >= 0 && fcntl (self->lock_fd, F_OFD_SETLK, &lock) == 0;
+}
+
+static gboolean
+is_alive (KpHistory *self, gint64 id)
+{
+  struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = id, .l_len = 1 };
+
+  if (g_hash_table_contains (self->open, &id))
+    return TRUE;
+  return self->lock_fd >= 0 && fcntl (self->lock_fd, F_OFD_GETLK, &lock) == 0
+         && lock.l_type != F_UNLCK;
+}
+
+static gboolean
+mark_interrupted (KpHistory *self, GError **error)
+{
+  g_autoptr (GError) local_error = NULL;
+  g_autoptr (GArray) dead = g_array_new (FALSE, FALSE, sizeof (gint64));
+  g_autoptr (Statement) running
+      = query (self, error, "SELECT id FROM job WHERE state = 'running'", "");
+
+  if (running == NULL)
+    return FALSE;
+  while (next_row (self, running, &local_error))
+    {
+      gint64 id = sqlite3_column_int64 (running, 0);
+      if (!is_alive (self, id))
+        g_array_append_val (dead, id);
+    }
+  for (guint i = 0; i < dead->len && local_error == NULL; i++)
+    if (!run (self, &local_error, "UPDATE job SET state = 'interrupted' WHERE id = ?", "i",
+              g_array_index (dead, gint64, i)))
+      break;
+  if (local_error == NULL)
+    return TRUE;
+  g_propagate_error (error, g_steal_pointer (&local_error));
+  return FALSE;
+}
+
+/**
+ * kp_history_mark_interrupted:
+ * @error: %KP_ERROR_LOCAL_STORAGE
+ *
+ * Looks for jobs whose process has ended without saying how, as kp_history_open() does.
+ */
+gboolean
+kp_history_mark_interrupted (KpHistory *self, GError **error)
+{
+  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->lock);
+
+  return begin (self, error) && finish (self, mark_interrupted (self, error), error);
+}
+
+/* --- opening -------------------------------------------------------------------------------- */
+
+/* A file that has nothing of ours in it is only touched when it has nothing in it at all. */
+static gboolean
+check_version (KpHistory *self, gboolean *is_new, GError **error)
+{
+  gint64 application_id;
+  gint64 version;
+  gint64 n_tables;
+  g_autoptr (Statement) get_id = query (self, error, "PRAGMA application_id", "");
+  if (!fetch_number (self, get_id, 0, &application_id, error))
+    return FALSE;
+  g_autoptr (Statement) get_version = query (self, error, "PRAGMA user_version", "");
+  if (!fetch_number (self, get_version, 0, &version, error))
+    return FALSE;
+  g_autoptr (Statement) count = query (self, error, "SELECT count(*) FROM sqlite_schema", "");
+  if (!fetch_number (self, count, 0, &n_tables, error))
+    return FALSE;
+
+  *is_new = application_id == 0 && version == 0 && n_tables == 0;
+  if (!*is_new && application_id != APPLICATION_ID)
+    {
+      g_set_error (error, KP_ERROR, KP_ERROR_LOCAL_STORAGE,
+                   "“%s” is not a history of Keepsake; move it away, and a new one begins",
+                   self->path);
+      return FALSE;
+    }
+  if (!*is_new && version != SCHEMA_VERSION)
+    {
+      g_set_error (error, KP_ERROR, KP_ERROR_LOCAL_STORAGE,
+                   "The history “%s” was written by a newer Keepsake (format %" G_GINT64_FORMAT
+                   ", and this one knows up to %d); update Keepsake",
+                   self->path, version, SCHEMA_VERSION);
+      return FALSE;
+    }
+  return TRUE;
+}
+
+static gboolean
+create_tables (KpHistory *self, GError **error)
+{
+  g_autofree char *text = g_strdup_printf ("%sPRAGMA application_id = %d; PRAGMA user_version = %d",
+                                           schema, APPLICATION_ID, SCHEMA_VERSION);
+
+  return sqlite3_exec (self->db, text, NULL, NULL, NULL) == SQLITE_OK || set_error (self, error);
+}
+
+/* SQLite would make it as the umask says; its other files then get the same mode. An existing file
+ * is never opened here: closing it would take away the locks of another connection in this
+ * process (sqlite.org/howtocorrupt.html, 2.2). */
+static gboolean
+create_private (const char *path, GError **error)
+{
+  g_autofree char *directory = g_path_get_dirname (path);
+  struct stat st;
+  int fd;
+
+  if (g_mkdir_with_parents (directory, 0700) < 0)
+    {
+      g_set_error (error, KP_ERROR, KP_ERROR_LOCAL_STORAGE, "Cannot create the folder “%s”: %s",
+                   directory, g_strerror (errno));
+      return FALSE;
+    }
+  fd = open (path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+  if (fd >= 0)
+    {
+      close (fd);
+      return TRUE;
+    }
+  if (errno == EEXIST
+      && (stat (path, &st) < 0 || (st.st_mode & 077) == 0 || chmod (path, 0600) == 0))
+    return TRUE;
+  g_set_error (error, KP_ERROR, KP_ERROR_LOCAL_STORAGE, "Cannot create the history “%s”: %s", path,
+               g_strerror (errno));
+  return FALSE;
+}
+
+/* WAL with synchronous=NORMAL: what is recorded survives a kill; a power cut may take the last
+ * seconds, and then a plan is due once more than it had to be. */
+static gboolean
+open_database (KpHistory *self, GError **error)
+{
+  gboolean is_new;
+
+  if (sqlite3_open_v2 (self->path, &self->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL)
+      != SQLITE_OK)
+    return set_error (self, error);
+  sqlite3_busy_timeout (self->db, PATIENCE_MILLISECONDS);
+  if (!check_version (self, &is_new, error))
+    return FALSE;
+  if (sqlite3_exec (self->db, "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL", NULL, NULL,
+                    NULL)
+      != SQLITE_OK)
+    return set_error (self, error);
+  if (!begin (self, error))
+    return FALSE;
+  return finish (self, (!is_new || create_tables (self, error)) && mark_interrupted (self, error),
+                 error);
+}
+
+static void
+history_clear (gpointer data)
+{
+  KpHistory *self = data;
+
+  sqlite3_close (self->db);
+  if (self->lock_fd >= 0)
+    close (self->lock_fd);
+  g_hash_table_unref (self->open);
+  g_mutex_clear (&self->lock);
+  g_free (self->path);
+}
+
+/**
+ * kp_history_open:
+ * @path: usually $XDG_STATE_HOME/keepsake/history.db; made when missing, for the user alone
+ * @error: %KP_ERROR_LOCAL_STORAGE
+ *
+ * Returns: (transfer full): the history
+ */
+KpHistory *
+kp_history_open (const char *path, GError **error)
+{
+  g_autoptr (KpHistory) self = g_atomic_rc_box_new0 (KpHistory);
+  g_autofree char *lock_path = g_strconcat (path, ".lock", NULL);
+
+  self->path = g_strdup (path);
+  self->lock_fd = -1;
+  self->open = g_hash_table_new_full (g_int64_hash, g_int64_equal, g_free, NULL);
+  g_mutex_init (&self->lock);
+  if (!create_private (path, error))
+    return NULL;
+
+  /* Without it a job of another process may be called interrupted until it ends: no reason to have
+   * no history. */
+  self->lock_fd = open (lock_path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  if (self->lock_fd < 0)
+    g_info ("Cannot open “%s”: %s", lock_path, g_strerror (errno));
+  return open_database (self, error) ? g_steal_pointer (&self) : NULL;
+}
+
+KpHistory *
+kp_history_ref (KpHistory *self)
+{
+  return g_atomic_rc_box_acquire (self);
+}
+
+void
+kp_history_unref (KpHistory *self)
+{
+  g_atomic_rc_box_release_full (self, history_clear);
+}
+
+/* --- recording ------------------------------------------------------------------------------ */
+
+static gboolean
+insert_job (KpHistory *self,
+            const char *plan_id,
+            KpHistoryKind kind,
+            KpHistoryTrigger trigger,
+            gint64 now,
+            gint64 *id,
+            GError **error)
+{
+  if (!run (self, error,
+            "INSERT INTO job (plan, kind, trigger, started, state) VALUES (?, ?, ?, ?, 'running')",
+            "sssi", plan_id, kind_names[kind], trigger_names[trigger], now))
+    return FALSE;
+  *id = sqlite3_last_insert_rowid (self->db);
+  /* Before anybody can see the row. */
+  if (!lock_job (self, *id, F_WRLCK))
+    g_info ("Cannot lock job %" G_GINT64_FORMAT ": %s", *id, g_strerror (errno));
+  return TRUE;
+}
+
+/**
+ * kp_history_begin_job:
+ * @now: when the job begins
+ * @error: %KP_ERROR_LOCAL_STORAGE
+ *
+ * Returns: the id of the job, from 1; 0 with an error. Until kp_history_end_job() the job is
+ *   running, as long as the process lives and has @history open.
+ */
+gint64
+kp_history_begin_job (KpHistory *self,
+                      const char *plan_id,
+                      KpHistoryKind kind,
+                      KpHistoryTrigger trigger,
+                      gint64 now,
+                      GError **error)
+{
+  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->lock);
+  gint64 id = 0;
+
+  g_return_val_if_fail (plan_id != NULL, 0);
+
+  if (!begin (self, error))
+    return 0;
+  if (!finish (self, insert_job (self, plan_id, kind, trigger, now, &id, error), error))
+    {
+      if (id != 0)
+        lock_job (self, id, F_UNLCK);
+      return 0;
+    }
+  g_hash_table_add (self->open, g_memdup2 (&id, sizeof id));
+  return id;
+}
+
+/**
+ * kp_history_add_failure:
+ * @path: the file, as the file system has it
+ * @reason: name of an error
+ * @message: for people
+ * @error: %KP_ERROR_LOCAL_STORAGE
+ *
+ * Counts a file that could not be handled, and keeps its name unless there are too many.
+ */
+gboolean
+kp_history_add_failure (KpHistory *self,
+                        gint64 job_id,
+                        const char *path,
+                        const char *reason,
+                        const char *message,
+                        GError **error)
+{
+  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->lock);
+  g_autofree char *text = g_utf8_make_valid (message, -1);
+
+  if (!begin (self, error))
+    return FALSE;
+  gboolean ok = run (
+      self, error,
+      "INSERT INTO failure (job, path, reason, message)"
+      " SELECT id, ?2, ?3, ?4 FROM job WHERE id = ?1"
+      " AND failed < " G_STRINGIFY (KP_HISTORY_MAX_FAILURES), "ibss", job_id, path, reason, text)
+      && run (self, error, "UPDATE job SET failed = failed + 1 WHERE id = ?", "i", job_id);
+  return finish (self, ok, error);
+}
+
+/**
+ * kp_history_end_job:
+ * @state: any but running
+ * @reason: (nullable): name of the error that ended it, or that it ended with
+ * @message: (nullable): for people
+ * @counts: what it did
+ * @now: when it ended
+ * @error: %KP_ERROR_LOCAL_STORAGE
+ *
+ * That the job is not there any more, as its plan was forgotten while it ran, is no error.
+ */
+gboolean
+kp_history_end_job (KpHistory *self,
+                    gint64 job_id,
+                    KpHistoryState state,
+                    const char *reason,
+                    const char *message,
+                    const KpHistoryCounts *counts,
+                    gint64 now,
+                    GError **error)
+{
+  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->lock);
+  g_autofree char *text = message != NULL ? g_utf8_make_valid (message, -1) : NULL;
+
+  g_return_val_if_fail (state != KP_HISTORY_RUNNING, FALSE);
+
+  if (!run (self, error,
+            "UPDATE job SET state = ?, ended = ?, reason = ?, message = ?, put = ?, delta = ?,"
+            " copied = ?, metadata = ?, deleted = ?, unchanged = ?, failed = ?, bytes_sent = ?,"
+            " bytes_saved = ? WHERE id = ?",
+            "sissiiiiiiiiii", state_names[state], now, reason, text, (gint64) counts->put,
+            (gint64) counts->delta, (gint64) counts->copied, (gint64) counts->metadata,
+            (gint64) counts->deleted, (gint64) counts->unchanged, (gint64) counts->failed,
+            (gint64) counts->bytes_sent, (gint64) counts->bytes_saved, job_id))
+    return FALSE;
+  g_hash_table_remove (self->open, &job_id);
+  lock_job (self, job_id, F_UNLCK);
+  return TRUE;
+}
+
+static gboolean
+insert_skip (KpHistory *self,
+             const char *plan_id,
+             const char *reason,
+             const char *message,
+             gint64 now,
+             GError **error)
+{
+  gint64 last_job;
+  gint64 series;
+  g_autoptr (Statement) get_job
+      = query (self, error, "SELECT max(id) FROM job WHERE plan = ?", "s", plan_id);
+  if (!fetch_number (self, get_job, 0, &last_job, error))
+    return FALSE;
+  g_autoptr (Statement) get_series
+      = query (self, error,
+               "SELECT id FROM (SELECT * FROM skip WHERE plan = ? ORDER BY id DESC LIMIT 1)"
+               " WHERE reason = ? AND after_job = ?",
+               "ssi", plan_id, reason, last_job);
+  if (!fetch_number (self, get_series, 0, &series, error))
+    return FALSE;
+
+  if (series == 0)
+    return run (self, error,
+                "INSERT INTO skip (plan, since, until, count, reason, message, after_job)"
+                " VALUES (?1, ?2, ?2, 1, ?3, ?4, ?5)",
+                "sissi", plan_id, now, reason, message, last_job);
+  return run (self, error,
+              "UPDATE skip SET until = max(until, ?2), count = count + 1, message = ?3"
+              " WHERE id = ?1",
+              "iis", series, now, message);
+}
+
+/**
+ * kp_history_add_skip:
+ * @reason: why the plan did not run though it was due: "metered", "keyring-locked" …
+ * @message: for people
+ * @now: when it was held back
+ * @error: %KP_ERROR_LOCAL_STORAGE
+ *
+ * One reason after another is one entry with a beginning and an end, until a job begins.
+ */
+gboolean
+kp_history_add_skip (KpHistory *self,
+                     const char *plan_id,
+                     const char *reason,
+                     const char *message,
+                     gint64 now,
+                     GError **error)
+{
+  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->lock);
+  g_autofree char *text = g_utf8_make_valid (message, -1);
+
+  g_return_val_if_fail (plan_id != NULL && reason != NULL, FALSE);
+
+  return begin (self, error)
+         && finish (self, insert_skip (self, plan_id, reason, text, now, error), error);
+}
+
+/* --- asking --------------------------------------------------------------------------------- */
+
+typedef gpointer (*ReadRow) (Statement *statement);
+
+static gpointer
+read_job (Statement *statement)
+{
+  KpHistoryJob *job = g_new0 (KpHistoryJob, 1);
+  KpHistoryCounts *counts = &job->counts;
+  guint64 *const numbers[] = { &counts->put,      &counts->delta,      &counts->copied,
+                               &counts->metadata, &counts->deleted,    &counts->unchanged,
+                               &counts->failed,   &counts->bytes_sent, &counts->bytes_saved };
+
+  job->id = sqlite3_column_int64 (statement, 0);
+  job->plan_id = column_text (statement, 1);
+  job->kind = (KpHistoryKind) column_word (statement, 2, kind_names);
+  job->trigger = (KpHistoryTrigger) column_word (statement, 3, trigger_names);
+  job->started = sqlite3_column_int64 (statement, 4);
+  job->ended = sqlite3_column_int64 (statement, 5);
+  job->state = (KpHistoryState) column_word (statement, 6, state_names);
+  job->reason = column_text (statement, 7);
+  job->message = column_text (statement, 8);
+  for (gsize i = 0; i < G_N_ELEMENTS (numbers); i++)
+    *numbers[i] = (guint64) sqlite3_column_int64 (statement, 9 + (int) i);
+  return job;
+}
+
+static gpointer
+read_failure (Statement *statement)
+{
+  KpHistoryFailure *failure = g_new0 (KpHistoryFailure, 1);
+
+  failure->path
+      = g_strndup (sqlite3_column_blob (statement, 0), (gsize) sqlite3_column_bytes (statement, 0));
+  failure->reason = column_text (statement, 1);
+  failure->message = column_text (statement, 2);
+  return failure;
+}
+
+static gpointer
+read_skip (Statement *statement)
+{
+  KpHistorySkip *skip = g_new0 (KpHistorySkip, 1);
+
+  skip->plan_id = column_text (statement, 0);
+  skip->from = sqlite3_column_int64 (statement, 1);
+  skip->until = sqlite3_column_int64 (statement, 2);
+  skip->count = (guint64) sqlite3_column_int64 (statement, 3);
+  skip->reason = column_text (statement, 4);
+  skip->message = column_text (statement, 5);
+  return skip;
+}
+
+static GPtrArray *
+read_rows (KpHistory *self,
+           Statement *statement,
+           ReadRow read_row,
+           GDestroyNotify free_row,
+           GError **error)
+{
+  g_autoptr (GPtrArray) rows = g_ptr_array_new_with_free_func (free_row);
+  g_autoptr (GError) local_error = NULL;
+
+  if (statement == NULL)
+    return NULL;
+  while (next_row (self, statement, &local_error))
+    g_ptr_array_add (rows, read_row (statement));
+  if (local_error == NULL)
+    return g_steal_pointer (&rows);
+  g_propagate_error (error, g_steal_pointer (&local_error));
+  return NULL;
+}
+
+/**
+ * kp_history_get_job:
+ * @error: %KP_ERROR_NOT_FOUND, %KP_ERROR_LOCAL_STORAGE
+ *
+ * Returns: (transfer full): the job
+ */
+KpHistoryJob *
+kp_history_get_job (KpHistory *self, gint64 job_id, GError **error)
+{
+  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->lock);
+  g_autoptr (Statement) statement
+      = query (self, error, "SELECT " JOB_COLUMNS " FROM job WHERE id = ?", "i", job_id);
+  g_autoptr (GPtrArray) rows
+      = read_rows (self, statement, read_job, (GDestroyNotify) kp_history_job_free, error);
+
+  if (rows == NULL)
+    return NULL;
+  if (rows->len == 0)
+    {
+      g_set_error (error, KP_ERROR, KP_ERROR_NOT_FOUND, "There is no job %" G_GINT64_FORMAT,
+                   job_id);
+      return NULL;
+    }
+  return g_ptr_array_steal_index (rows, 0);
+}
+
+/**
+ * kp_history_list_jobs:
+ * @plan_id: (nullable): %NULL for all plans
+ * @limit: at most so many
+ * @error: %KP_ERROR_LOCAL_STORAGE
+ *
+ * Returns: (transfer full) (element-type KpHistoryJob): the latest jobs
+ */
+GPtrArray *
+kp_history_list_jobs (KpHistory *self, const char *plan_id, guint limit, GError **error)
+{
+  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->lock);
+  g_autoptr (Statement) statement
+      = plan_id != NULL
+            ? query (self, error,
+                     "SELECT " JOB_COLUMNS " FROM job WHERE plan = ? ORDER BY id DESC LIMIT ?",
+                     "si", plan_id, (gint64) limit)
+            : query (self, error, "SELECT " JOB_COLUMNS " FROM job ORDER BY id DESC LIMIT ?", "i",
+                     (gint64) limit);
+
+  return read_rows (self, statement, read_job, (GDestroyNotify) kp_history_job_free, error);
+}
+
+/**
+ * kp_history_list_failures:
+ * @limit: at most so many
+ * @error: %KP_ERROR_LOCAL_STORAGE
+ *
+ * Returns: (transfer full) (element-type KpHistoryFailure): the first files of the job that failed,
+ *   in the order in which they did
+ */
+GPtrArray *
+kp_history_list_failures (KpHistory *self, gint64 job_id, guint limit, GError **error)
+{
+  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->lock);
+  g_autoptr (Statement) statement = query (
+      self, error, "SELECT path, reason, message FROM failure WHERE job = ? ORDER BY id LIMIT ?",
+      "ii", job_id, (gint64) limit);
+
+  return read_rows (self, statement, read_failure, (GDestroyNotify) kp_history_failure_free, error);
+}
+
+/**
+ * kp_history_list_skips:
+ * @plan_id: (nullable): %NULL for all plans
+ * @limit: at most so many
+ * @error: %KP_ERROR_LOCAL_STORAGE
+ *
+ * Returns: (transfer full) (element-type KpHistorySkip): the latest skips
+ */
+GPtrArray *
+kp_history_list_skips (KpHistory *self, const char *plan_id, guint limit, GError **error)
+{
+  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->lock);
+  g_autoptr (Statement) statement
+      = query (self, error,
+               "SELECT plan, since, until, count, reason, message FROM skip"
+               " WHERE ?1 IS NULL OR plan = ?1 ORDER BY id DESC LIMIT ?2",
+               "si", plan_id, (gint64) limit);
+
+  return read_rows (self, statement, read_skip, (GDestroyNotify) kp_history_skip_free, error);
+}
+
+/**
+ * kp_history_get_summary:
+ * @now: the present, so that a job that a wrong clock put into the future counts for nothing
+ * @summary: (out): what the schedule and the overview have to know
+ * @error: %KP_ERROR_LOCAL_STORAGE
+ */
+gboolean
+kp_history_get_summary (KpHistory *self,
+                        const char *plan_id,
+                        gint64 now,
+                        KpHistorySummary *summary,
+                        GError **error)
+{
+  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->lock);
+  g_autoptr (GError) local_error = NULL;
+  g_autoptr (Statement) statement
+      = query (self, error,
+               "SELECT max(started) FILTER (WHERE kind = 'backup' AND started <= ?2),"
+               " max(ended) FILTER (WHERE kind = 'backup' AND state = 'finished' AND ended <= ?2),"
+               " max(ended) FILTER (WHERE kind = 'backup' AND state = 'finished' AND failed = 0"
+               "  AND ended <= ?2),"
+               " max(ended) FILTER (WHERE kind = 'verify' AND state = 'finished' AND failed = 0"
+               "  AND ended <= ?2)"
+               " FROM job WHERE plan = ?1",
+               "si", plan_id, now);
+
+  *summary = (KpHistorySummary){ 0 };
+  if (statement == NULL)
+    return FALSE;
+  if (!next_row (self, statement, &local_error))
+    {
+      g_propagate_error (error, g_steal_pointer (&local_error));
+      return FALSE;
+    }
+  /* NULL reads as 0. */
+  summary->last_start = sqlite3_column_int64 (statement, 0);
+  summary->last_success = sqlite3_column_int64 (statement, 1);
+  summary->last_complete = sqlite3_column_int64 (statement, 2);
+  summary->last_verified = sqlite3_column_int64 (statement, 3);
+  return TRUE;
+}
+
+/* --- forgetting ----------------------------------------------------------------------------- */
+
+/**
+ * kp_history_prune:
+ * @before: older jobs and skips go
+ * @error: %KP_ERROR_LOCAL_STORAGE
+ *
+ * Keeps the latest of each plan whatever their age, what runs, and what the summary speaks of: a
+ * plan that runs every hour has 500 jobs in three weeks, and is verified once a month.
+ */
+gboolean
+kp_history_prune (KpHistory *self, gint64 before, GError **error)
+{
+  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->lock);
+
+  if (!begin (self, error))
+    return FALSE;
+  gboolean ok = run (
+      self, error,
+      "DELETE FROM job WHERE started < ? AND state != 'running'"
+      " AND id NOT IN (SELECT id FROM"
+      "  (SELECT id, row_number() OVER (PARTITION BY plan ORDER BY id DESC) AS n FROM job)"
+      "  WHERE n <= " G_STRINGIFY (KP_HISTORY_MIN_KEPT) ")"
+                               " AND id NOT IN (SELECT max(id) FROM job WHERE state = 'finished' "
+                               "GROUP BY plan, kind)"
+                               " AND id NOT IN (SELECT max(id) FROM job WHERE state = 'finished' "
+                               "AND failed = 0"
+                               "  GROUP BY plan, kind)",
+          "i", before)
+      && run (self, error, "DELETE FROM failure WHERE job NOT IN (SELECT id FROM job)", "")
+      && run (self, error,
+              "DELETE FROM skip WHERE until < ?"
+              " AND id NOT IN (SELECT id FROM"
+              "  (SELECT id, row_number() OVER (PARTITION BY plan ORDER BY id DESC) AS n FROM skip)"
+              "  WHERE n <= " G_STRINGIFY (KP_HISTORY_MIN_KEPT) ")", "i", before);
+  return finish (self, ok, error);
+}
+
+/**
+ * kp_history_forget_plan:
+ * @error: %KP_ERROR_LOCAL_STORAGE
+ *
+ * For a plan that is deleted.
+ */
+gboolean
+kp_history_forget_plan (KpHistory *self, const char *plan_id, GError **error)
+{
+  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->lock);
+
+  if (!begin (self, error))
+    return FALSE;
+  gboolean ok
+      = run (self, error, "DELETE FROM failure WHERE job IN (SELECT id FROM job WHERE plan = ?)",
+             "s", plan_id)
+        && run (self, error, "DELETE FROM job WHERE plan = ?", "s", plan_id)
+        && run (self, error, "DELETE FROM skip WHERE plan = ?", "s", plan_id);
+  return finish (self, ok, error);
+}

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ * SPDX-FileCopyrightText: The Keepsake authors */
+
+#pragma once
+
+/* What became of every plan: each job with its result and the files that failed, and each time a
+ * plan was due and held back, with the reason. An SQLite file; it decides nothing and is needed for
+ * no restore.
+ *
+ * All functions may be called from any thread, and by several processes at once. A job whose
+ * process has ended without saying how is found at the next opening, and marked as interrupted.
+ *
+ * Times are seconds since 1970 UTC; 0 is "never" or "not yet". Lists are newest first, going by the
+ * order in which things were recorded, as clocks are set. */
+
+#include <glib-object.h>
+
+G_BEGIN_DECLS
+
+/* How many failed files of a job are named. All are counted. */
+#define KP_HISTORY_MAX_FAILURES 1000
+
+/* How many jobs, and how many skips, of a plan stay whatever their age. */
+#define KP_HISTORY_MIN_KEPT 500
+
+typedef enum
+{
+  KP_HISTORY_BACKUP,
+  KP_HISTORY_RESTORE,
+  KP_HISTORY_VERIFY,
+} KpHistoryKind;
+
+typedef enum
+{
+  KP_HISTORY_SCHEDULED,
+  KP_HISTORY_MANUAL,
+  KP_HISTORY_CATCH_UP, /* for a time that was missed */
+  KP_HISTORY_WATCH,    /* because something changed */
+} KpHistoryTrigger;
+
+typedef enum
+{
+  KP_HISTORY_RUNNING,
+  KP_HISTORY_FINISHED, /* went to its end, though some files may have failed */
+  KP_HISTORY_FAILED,
+  KP_HISTORY_CANCELLED,
+  KP_HISTORY_INTERRUPTED, /* its process ended before it did */
+} KpHistoryState;
+
+typedef struct
+{
+  guint64 put;
+  guint64 delta;
+  guint64 copied;
+  guint64 metadata;
+  guint64 deleted;
+  guint64 unchanged;
+  guint64 failed;
+  guint64 bytes_sent;
+  guint64 bytes_saved;
+} KpHistoryCounts;
+
+typedef struct
+{
+  gint64 id;
+  char *plan_id;
+  KpHistoryKind kind;
+  KpHistoryTrigger trigger;
+  gint64 started;
+  gint64 ended; /* 0 while it runs, and when nobody saw it end */
+  KpHistoryState state;
+  char *reason;  /* name of an error, or NULL */
+  char *message; /* or NULL */
+  KpHistoryCounts counts;
+} KpHistoryJob;
+
+typedef struct
+{
+  char *path; /* any bytes */
+  char *reason;
+  char *message;
+} KpHistoryFailure;
+
+typedef struct
+{
+  char *plan_id;
+  gint64 from;
+  gint64 until;  /* when it was last held back for this reason */
+  guint64 count; /* how often */
+  char *reason;
+  char *message; /* the latest */
+} KpHistorySkip;
+
+typedef struct
+{
+  gint64 last_start;    /* of a backup, however it ended, that is not in the future */
+  gint64 last_success;  /* end of the last backup that went to its end */
+  gint64 last_complete; /* and in which no file failed */
+  gint64 last_verified; /* end of the last verification that found nothing wrong */
+} KpHistorySummary;
+
+typedef struct _KpHistory KpHistory;
+
+KpHistory *kp_history_open (const char *path, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+KpHistory *kp_history_ref (KpHistory *history);
+void kp_history_unref (KpHistory *history);
+
+gint64 kp_history_begin_job (KpHistory *history,
+                             const char *plan_id,
+                             KpHistoryKind kind,
+                             KpHistoryTrigger trigger,
+                             gint64 now,
+                             GError **error) G_GNUC_WARN_UNUSED_RESULT;
+gboolean kp_history_add_failure (KpHistory *history,
+                                 gint64 job_id,
+                                 const char *path,
+                                 const char *reason,
+                                 const char *message,
+                                 GError **error) G_GNUC_WARN_UNUSED_RESULT;
+gboolean kp_history_end_job (KpHistory *history,
+                             gint64 job_id,
+                             KpHistoryState state,
+                             const char *reason,
+                             const char *message,
+                             const KpHistoryCounts *counts,
+                             gint64 now,
+                             GError **error) G_GNUC_WARN_UNUSED_RESULT;
+gboolean kp_history_add_skip (KpHistory *history,
+                              const char *plan_id,
+                              const char *reason,
+                              const char *message,
+                              gint64 now,
+                              GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+KpHistoryJob *kp_history_get_job (KpHistory *history, gint64 job_id, GError **error)
+    G_GNUC_WARN_UNUSED_RESULT;
+GPtrArray *kp_history_list_jobs (KpHistory *history,
+                                 const char *plan_id,
+                                 guint limit,
+                                 GError **error) G_GNUC_WARN_UNUSED_RESULT;
+GPtrArray *kp_history_list_failures (KpHistory *history, gint64 job_id, guint limit, GError **error)
+    G_GNUC_WARN_UNUSED_RESULT;
+GPtrArray *kp_history_list_skips (KpHistory *history,
+                                  const char *plan_id,
+                                  guint limit,
+                                  GError **error) G_GNUC_WARN_UNUSED_RESULT;
+gboolean kp_history_get_summary (KpHistory *history,
+                                 const char *plan_id,
+                                 gint64 now,
+                                 KpHistorySummary *summary,
+                                 GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+gboolean kp_history_mark_interrupted (KpHistory *history, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+gboolean kp_history_prune (KpHistory *history, gint64 before, GError **error)
+    G_GNUC_WARN_UNUSED_RESULT;
+gboolean kp_history_forget_plan (KpHistory *history, const char *plan_id, GError **error)
+    G_GNUC_WARN_UNUSED_RESULT;
+
+const char *kp_history_kind_name (KpHistoryKind kind);
+const char *kp_history_trigger_name (KpHistoryTrigger trigger);
+const char *kp_history_state_name (KpHistoryState state);
+
+void kp_history_job_free (KpHistoryJob *job);
+void kp_history_failure_free (KpHistoryFailure *failure);
+void kp_history_skip_free (KpHistorySkip *skip);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (KpHistory, kp_history_unref)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (KpHistoryJob, kp_history_job_free)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (KpHistoryFailure, kp_history_failure_free)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (KpHistorySkip, kp_history_skip_free)
+
+G_END_DECLS
