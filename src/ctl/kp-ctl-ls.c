@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ * SPDX-FileCopyrightText: The Keepsake authors */
+
+#include "kp-ctl.h"
+#include "kp-error.h"
+#include "kp-name.h"
+#include "kp-s3-listing.h"
+#include "kp-size.h"
+
+#include <string.h>
+
+static const char examples[]
+    = "Examples:\n"
+      "    keepsakectl ls s3://my-bucket/laptop\n"
+      "    keepsakectl ls s3://my-bucket/laptop/Pictures -l -R\n"
+      "\n"
+      "Names end with / for folders. -l shows size, and when the object was stored.";
+
+typedef struct
+{
+  KpCtlOutput *output;
+  KpS3Service *service;
+  gboolean long_form;
+  gboolean recursive;
+  guint64 shown;
+} Listing;
+
+static void
+print_entry (Listing *listing, const KpS3Entry *entry, const char *name)
+{
+  g_autofree char *shown = kp_name_display (name);
+  g_autoptr (GDateTime) time = g_date_time_new_from_unix_utc (entry->last_modified);
+
+  listing->shown++;
+  if (kp_ctl_output_is_json (listing->output))
+    {
+      g_autofree char *date = entry->is_prefix ? NULL : g_date_time_format_iso8601 (time);
+      g_autofree char *key = kp_name_display (entry->key);
+      kp_ctl_output_json (listing->output, "entry", "name", "s", shown, "key", "s", key, "size",
+                          "u", entry->size, "stored", "s", date, "etag", "s", entry->etag,
+                          "storage_class", "s", entry->storage_class, "is_folder", "b",
+                          entry->is_prefix, NULL);
+    }
+  else if (!listing->long_form)
+    kp_ctl_output_line (listing->output, "%s", shown);
+  else if (entry->is_prefix)
+    kp_ctl_output_line (listing->output, "%10s  %19s  %s", "-", "", shown);
+  else
+    {
+      g_autofree char *date = g_date_time_format (time, "%Y-%m-%d %H:%M:%S");
+      g_autofree char *size = kp_size_format (entry->size);
+      kp_ctl_output_line (listing->output, "%10s  %s  %s", size, date, shown);
+    }
+}
+
+static gboolean
+print_below (Listing *listing,
+             KpS3Client *client,
+             const char *prefix,
+             GCancellable *cancellable,
+             GError **error)
+{
+  g_autoptr (KpS3Listing) pages = kp_s3_listing_new (prefix, listing->recursive ? NULL : "/", NULL);
+
+  while (!kp_s3_listing_is_finished (pages))
+    {
+      g_autoptr (GPtrArray) page = kp_s3_listing_next_page (pages, client, cancellable, error);
+      if (page == NULL)
+        return FALSE;
+      for (guint i = 0; i < page->len; i++)
+        {
+          const KpS3Entry *entry = g_ptr_array_index (page, i);
+          g_autoptr (GError) bad_name = NULL;
+          const char *below = entry->key + strlen (prefix);
+          g_autofree char *name = kp_name_from_key (below, &bad_name);
+
+          /* The folder's own object. */
+          if (*below == '\0')
+            continue;
+          print_entry (listing, entry, name != NULL ? name : below);
+        }
+    }
+  return TRUE;
+}
+
+/* An address may name a folder or a single object. */
+static gboolean
+print_object (Listing *listing,
+              KpS3Client *client,
+              const char *key,
+              GCancellable *cancellable,
+              GError **error)
+{
+  g_autoptr (KpS3Object) object = kp_s3_client_head (client, key, NULL, cancellable, error);
+  const char *slash = strrchr (key, '/');
+
+  if (object == NULL)
+    return FALSE;
+  g_autoptr (KpS3Entry) entry = kp_s3_entry_new ();
+  entry->key = g_strdup (key);
+  entry->size = object->size;
+  entry->etag = g_strdup (object->etag);
+  entry->last_modified = object->last_modified;
+  g_autofree char *name = kp_name_from_key (slash != NULL ? slash + 1 : key, NULL);
+  print_entry (listing, entry, name != NULL ? name : key);
+  return TRUE;
+}
+
+static gboolean
+run_cb (void *job, GCancellable *cancellable, GError **error)
+{
+  Listing *listing = job;
+  g_autoptr (GMainContext) context = g_main_context_new ();
+  g_autoptr (KpS3Location) location = kp_s3_service_ref_location (listing->service);
+  const char *prefix = kp_s3_location_get_prefix (location);
+  g_autofree char *base = kp_s3_location_get_key (location, "");
+
+  g_main_context_push_thread_default (context);
+  KpS3Client *client = kp_s3_client_new (listing->service);
+  gboolean ok = print_below (listing, client, base, cancellable, error);
+  if (ok && listing->shown == 0 && *prefix != '\0')
+    {
+      g_autoptr (GError) not_found = NULL;
+      ok = print_object (listing, client, prefix, cancellable, &not_found);
+      if (!ok && kp_error_is (not_found, KP_ERROR_NOT_FOUND))
+        {
+          g_autoptr (KpS3Object) folder = kp_s3_client_head (client, base, NULL, cancellable, NULL);
+          ok = folder != NULL;
+        }
+      if (!ok)
+        g_propagate_error (error, g_steal_pointer (&not_found));
+    }
+  kp_s3_client_free (client);
+  g_main_context_pop_thread_default (context);
+  return ok;
+}
+
+KpExit
+kp_ctl_ls (char **arguments)
+{
+  g_auto (KpCtlOptions) options = { NULL };
+  Listing listing = { NULL };
+  const GOptionEntry entries[] = {
+    { "long", 'l', 0, G_OPTION_ARG_NONE, &listing.long_form, "Show size and time", NULL },
+    { "recursive", 'R', 0, G_OPTION_ARG_NONE, &listing.recursive, "Show what lies in folders too",
+      NULL },
+    { NULL },
+  };
+  g_autoptr (GOptionContext) context = kp_ctl_option_context (
+      &options, entries, "s3://BUCKET/PREFIX", "Lists what a bucket holds.", examples);
+  g_autoptr (GError) error = NULL;
+  gint64 started = g_get_monotonic_time ();
+
+  if (!kp_ctl_parse (context, &arguments, &error))
+    return kp_ctl_fail (error);
+  if (g_strv_length (arguments) != 2)
+    {
+      g_set_error_literal (&error, KP_ERROR, KP_ERROR_USAGE,
+                           "Usage: keepsakectl ls s3://BUCKET/PREFIX; see keepsakectl ls --help");
+      return kp_ctl_fail (error);
+    }
+  g_autoptr (KpS3Service) service = kp_ctl_connect (&options, arguments[1], &error);
+  if (service == NULL)
+    return kp_ctl_fail (error);
+  g_autoptr (KpCtlOutput) output = kp_ctl_output_new (&options, service, FALSE);
+  listing.output = output;
+  listing.service = service;
+  if (!kp_ctl_run_job (output, service, run_cb, NULL, &listing, &error))
+    return kp_ctl_fail (error);
+  kp_ctl_output_statistics (output, started);
+  return KP_EXIT_DONE;
+}

@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ * SPDX-FileCopyrightText: The Keepsake authors */
+
+#include "config.h"
+
+#include "kp-ctl.h"
+#include "kp-error.h"
+
+#include <string.h>
+
+static const char *
+get_environment (const char *name)
+{
+  const char *value = g_getenv (name);
+
+  return value != NULL && *value != '\0' ? value : NULL;
+}
+
+/**
+ * kp_ctl_option_context:
+ * @entries: the command's own options
+ * @parameters: what follows the command's name, for the usage line
+ * @summary: one sentence
+ * @description: examples
+ */
+GOptionContext *
+kp_ctl_option_context (KpCtlOptions *options,
+                       const GOptionEntry *entries,
+                       const char *parameters,
+                       const char *summary,
+                       const char *description)
+{
+  const GOptionEntry common[] = {
+    { "endpoint-url", 0, 0, G_OPTION_ARG_STRING, &options->endpoint_url,
+      "Address of the server; Amazon's if left out", "URL" },
+    { "region", 0, 0, G_OPTION_ARG_STRING, &options->region, "Region of the bucket", "REGION" },
+    { "provider", 0, 0, G_OPTION_ARG_STRING, &options->provider,
+      "Provider profile (aws, b2, r2, minio, ceph, other …); found by the endpoint if left out",
+      "NAME" },
+    { "profile", 0, 0, G_OPTION_ARG_STRING, &options->profile,
+      "Profile in ~/.aws/credentials and ~/.aws/config", "NAME" },
+    { "passwd-file", 0, 0, G_OPTION_ARG_FILENAME, &options->passwd_file,
+      "File with ACCESS:SECRET, as for s3fs; its mode must be 600", "FILE" },
+    { "ca-bundle", 0, 0, G_OPTION_ARG_FILENAME, &options->ca_bundle,
+      "Certificate authorities to trust (PEM)", "FILE" },
+    { "allow-http", 0, 0, G_OPTION_ARG_NONE, &options->allow_http,
+      "Accept an endpoint that is not encrypted", NULL },
+    { "upload-limit", 0, 0, G_OPTION_ARG_STRING, &options->upload_limit,
+      "256K, 1.5M … bytes per second, or a timetable: \"08:00,512K 19:00,off\"", "RATE" },
+    { "download-limit", 0, 0, G_OPTION_ARG_STRING, &options->download_limit,
+      "The same for what is received", "RATE" },
+    { "timeout", 0, 0, G_OPTION_ARG_INT, &options->timeout,
+      "Give a connection up on which nothing moves for so long (60)", "SECONDS" },
+    { "verbose", 'v', 0, G_OPTION_ARG_NONE, &options->verbose,
+      "Name each file, and say at the end what it cost", NULL },
+    { "json", 0, 0, G_OPTION_ARG_NONE, &options->json, "Print a JSON object a line", NULL },
+    { NULL },
+  };
+  GOptionContext *context = g_option_context_new (parameters);
+
+  g_option_context_set_summary (context, summary);
+  g_option_context_set_description (context, description);
+  if (entries != NULL)
+    g_option_context_add_main_entries (context, entries, NULL);
+  g_option_context_add_main_entries (context, common, NULL);
+  return context;
+}
+
+/**
+ * kp_ctl_parse:
+ * @arguments: (inout): the command's name and what follows; options are taken out
+ * @error: %KP_ERROR_USAGE
+ */
+gboolean
+kp_ctl_parse (GOptionContext *context, char ***arguments, GError **error)
+{
+  g_autoptr (GError) local_error = NULL;
+
+  if (g_option_context_parse_strv (context, arguments, &local_error))
+    return TRUE;
+  if (local_error->domain == KP_ERROR)
+    {
+      g_propagate_error (error, g_steal_pointer (&local_error));
+      return FALSE;
+    }
+  g_set_error (error, KP_ERROR, KP_ERROR_USAGE, "%s; see keepsakectl %s --help",
+               local_error->message, (*arguments)[0]);
+  return FALSE;
+}
+
+void
+kp_ctl_options_clear (KpCtlOptions *options)
+{
+  g_free (options->endpoint_url);
+  g_free (options->region);
+  g_free (options->provider);
+  g_free (options->profile);
+  g_free (options->passwd_file);
+  g_free (options->ca_bundle);
+  g_free (options->upload_limit);
+  g_free (options->download_limit);
+}
+
+static char *
+aws_file (const char *variable, const char *name)
+{
+  const char *path = get_environment (variable);
+
+  return path != NULL ? g_strdup (path) : g_build_filename (g_get_home_dir (), ".aws", name, NULL);
+}
+
+static char *
+bucket_of (const char *address)
+{
+  const char *start = g_str_has_prefix (address, "s3://") ? address + 5 : address;
+
+  return g_strndup (start, strcspn (start, "/"));
+}
+
+/* The order of the AWS command line, and of s3fs behind it: what was asked for; the environment;
+ * the default profile; ~/.passwd-s3fs. */
+static KpS3Credentials *
+find_credentials (const KpCtlOptions *options,
+                  const char *address,
+                  const char *config_file,
+                  const char *profile,
+                  GError **error)
+{
+  g_autofree char *credentials_file = aws_file ("AWS_SHARED_CREDENTIALS_FILE", "credentials");
+  g_autofree char *bucket = bucket_of (address);
+  g_autoptr (GError) local_error = NULL;
+
+  if (options->passwd_file != NULL)
+    return kp_s3_credentials_from_passwd_file (options->passwd_file, bucket, error);
+  if (options->profile != NULL)
+    return kp_s3_credentials_from_profile (credentials_file, config_file, profile, error);
+
+  KpS3Credentials *credentials = kp_s3_credentials_from_environment ();
+  if (credentials == NULL)
+    credentials
+        = kp_s3_credentials_from_profile (credentials_file, config_file, profile, &local_error);
+  if (credentials == NULL && kp_error_is (local_error, KP_ERROR_NOT_FOUND))
+    {
+      g_autofree char *passwd_file = g_build_filename (g_get_home_dir (), ".passwd-s3fs", NULL);
+
+      g_clear_error (&local_error);
+      credentials = kp_s3_credentials_from_passwd_file (passwd_file, bucket, &local_error);
+    }
+  if (credentials != NULL)
+    return credentials;
+
+  if (kp_error_is (local_error, KP_ERROR_NOT_FOUND))
+    g_set_error_literal (
+        error, KP_ERROR, KP_ERROR_BAD_CREDENTIALS,
+        "There are no keys: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or use "
+        "--profile NAME or --passwd-file FILE");
+  else
+    g_propagate_error (error, g_steal_pointer (&local_error));
+  return NULL;
+}
+
+static KpThrottle *
+make_throttle (const char *text, KpDirection direction, GError **error)
+{
+  g_autoptr (KpTimetable) timetable = NULL;
+  g_autoptr (KpThrottle) throttle = kp_throttle_new (0);
+
+  if (text == NULL)
+    return g_steal_pointer (&throttle);
+  timetable = kp_timetable_parse (text, error);
+  if (timetable == NULL)
+    return NULL;
+  kp_throttle_set_timetable (throttle, timetable, direction);
+  return g_steal_pointer (&throttle);
+}
+
+static const char *
+first_of (const char *a, const char *b, const char *c)
+{
+  return a != NULL ? a : b != NULL ? b : c;
+}
+
+/**
+ * kp_ctl_connect:
+ * @address: "s3://BUCKET/PREFIX"
+ * @error: %KP_ERROR_USAGE, %KP_ERROR_BAD_CREDENTIALS, %KP_ERROR_NOT_FOUND, %KP_ERROR_TLS
+ *
+ * Puts together what options, environment and configuration files say. Sends nothing yet.
+ */
+KpS3Service *
+kp_ctl_connect (const KpCtlOptions *options, const char *address, GError **error)
+{
+  g_autofree char *config_file = aws_file ("AWS_CONFIG_FILE", "config");
+  const char *profile = first_of (options->profile, get_environment ("AWS_PROFILE"), "default");
+  g_auto (KpS3ProfileSettings) settings = { NULL };
+  g_autoptr (GError) local_error = NULL;
+
+  if (!kp_s3_profile_settings_load (&settings, config_file, profile, error))
+    return NULL;
+
+  const char *endpoint = first_of (options->endpoint_url,
+                                   first_of (get_environment ("AWS_ENDPOINT_URL_S3"),
+                                             get_environment ("AWS_ENDPOINT_URL"), NULL),
+                                   settings.endpoint);
+  const char *region = first_of (
+      options->region,
+      first_of (get_environment ("AWS_REGION"), get_environment ("AWS_DEFAULT_REGION"), NULL),
+      settings.region);
+  const char *ca_bundle
+      = first_of (options->ca_bundle, get_environment ("AWS_CA_BUNDLE"), settings.ca_bundle);
+
+  g_autoptr (KpS3Location) location = kp_s3_location_new (
+      address, endpoint, region, options->provider, options->allow_http, error);
+  if (location == NULL)
+    return NULL;
+  g_autoptr (KpS3Credentials) credentials
+      = find_credentials (options, address, config_file, profile, &local_error);
+  if (credentials == NULL)
+    {
+      /* A file that was named and is not there is a question of keys all the same. */
+      g_set_error_literal (error, KP_ERROR, KP_ERROR_BAD_CREDENTIALS, local_error->message);
+      return NULL;
+    }
+  g_autoptr (KpThrottle) upload = make_throttle (options->upload_limit, KP_DIRECTION_UP, error);
+  if (upload == NULL)
+    return NULL;
+  g_autoptr (KpThrottle) download
+      = make_throttle (options->download_limit, KP_DIRECTION_DOWN, error);
+  if (download == NULL)
+    return NULL;
+  KpS3Service *service
+      = kp_s3_service_new (location, credentials, ca_bundle, upload, download, error);
+  if (service != NULL && options->timeout > 0)
+    kp_s3_service_set_timeout (service, (unsigned) options->timeout);
+  return service;
+}
+
+/**
+ * kp_ctl_state_dir:
+ *
+ * Returns: (transfer full): where catalogues are kept
+ */
+char *
+kp_ctl_state_dir (void)
+{
+  return g_build_filename (g_get_user_state_dir (), "keepsake", NULL);
+}
+
+/**
+ * kp_ctl_exit_code:
+ * @error: what ended a command
+ */
+KpExit
+kp_ctl_exit_code (const GError *error)
+{
+  if (g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
+    return KP_EXIT_CANCELLED;
+  if (error->domain != KP_ERROR)
+    return KP_EXIT_USAGE;
+
+  switch (error->code)
+    {
+    case KP_ERROR_BAD_CREDENTIALS:
+    case KP_ERROR_ACCESS_DENIED:
+    case KP_ERROR_CLOCK_SKEW:
+    case KP_ERROR_KEYRING_LOCKED:
+      return KP_EXIT_PERMISSION;
+    case KP_ERROR_DELETE_GUARD:
+      return KP_EXIT_GUARD;
+    case KP_ERROR_FAILED:
+    case KP_ERROR_USAGE:
+    case KP_ERROR_SOURCE_MISSING:
+    case KP_ERROR_SOURCE_UNREADABLE:
+    case KP_ERROR_LOCAL_STORAGE:
+    case KP_ERROR_BUSY:
+      return KP_EXIT_USAGE;
+    default:
+      return KP_EXIT_SERVER;
+    }
+}
+
+/**
+ * kp_ctl_fail:
+ *
+ * Says why a command ends, and returns its exit code.
+ */
+KpExit
+kp_ctl_fail (const GError *error)
+{
+  KpExit code = kp_ctl_exit_code (error);
+
+  if (code == KP_EXIT_CANCELLED)
+    g_printerr ("keepsakectl: Stopped. What was finished is safe; the same command goes on from "
+                "there.\n");
+  else
+    g_printerr ("keepsakectl: %s\n", error->message);
+  return code;
+}

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ * SPDX-FileCopyrightText: The Keepsake authors */
+
+#include "kp-ctl.h"
+#include "kp-error.h"
+#include "kp-restore.h"
+#include "kp-size.h"
+
+static const char examples[]
+    = "Examples:\n"
+      "  All that a mirror holds, to a new folder:\n"
+      "    keepsakectl restore s3://my-bucket/laptop ~/Restored\n"
+      "  One folder, or one file:\n"
+      "    keepsakectl restore s3://my-bucket/laptop/Pictures/2026 ~/Restored\n"
+      "    keepsakectl restore s3://my-bucket/laptop/Pictures/cat.jpg ~/Restored\n"
+      "\n"
+      "What the address names goes into TARGET. Files that are there already with the same size "
+      "and\n"
+      "time are not fetched again; newer ones stay unless --overwrite always is said. Nothing is "
+      "ever\n"
+      "written outside of TARGET.";
+
+static gboolean
+run_cb (void *job, GCancellable *cancellable, GError **error)
+{
+  return kp_restore_run (job, cancellable, error);
+}
+
+static void
+progress_cb (void *job, KpProgress *progress)
+{
+  kp_restore_get_progress (job, progress);
+}
+
+static gboolean
+parse_overwrite (const char *text, KpOverwrite *overwrite, GError **error)
+{
+  static const char *const names[] = { "never", "older", "always" };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (names); i++)
+    if (text != NULL && g_str_equal (text, names[i]))
+      {
+        *overwrite = (KpOverwrite) i;
+        return TRUE;
+      }
+  if (text == NULL)
+    return TRUE;
+  g_set_error (error, KP_ERROR, KP_ERROR_USAGE,
+               "“%s” is no answer to --overwrite; write never, older or always", text);
+  return FALSE;
+}
+
+static KpExit
+report_result (KpCtlOutput *output, const KpRestoreResult *result, gint64 started)
+{
+  KpExit code = result->failed > 0 ? KP_EXIT_INCOMPLETE : KP_EXIT_DONE;
+  g_autofree char *bytes = kp_size_format (result->bytes);
+
+  if (kp_ctl_output_is_json (output))
+    {
+      kp_ctl_output_json (output, "result", "exit_code", "u", (guint64) code, "restored", "u",
+                          result->restored, "unchanged", "u", result->unchanged, "kept", "u",
+                          result->kept, "failed", "u", result->failed, "bytes", "u", result->bytes,
+                          NULL);
+      return code;
+    }
+  kp_ctl_output_line (output,
+                      "Done: %" G_GUINT64_FORMAT " restored (%s), %" G_GUINT64_FORMAT
+                      " were there already, %" G_GUINT64_FORMAT
+                      " kept as they are, %" G_GUINT64_FORMAT " failed",
+                      result->restored, bytes, result->unchanged, result->kept, result->failed);
+  kp_ctl_output_statistics (output, started);
+  return code;
+}
+
+KpExit
+kp_ctl_restore (char **arguments)
+{
+  g_auto (KpCtlOptions) options = { NULL };
+  g_autofree char *overwrite = NULL;
+  KpRestoreOptions restore_options = { .overwrite = KP_OVERWRITE_OLDER };
+  int jobs = 0;
+  const GOptionEntry entries[] = {
+    { "overwrite", 0, 0, G_OPTION_ARG_STRING, &overwrite,
+      "What happens to files that exist: never, older (the default), always", "WHEN" },
+    { "jobs", 0, 0, G_OPTION_ARG_INT, &jobs, "Connections at once; found out if left out", "N" },
+    { NULL },
+  };
+  g_autoptr (GOptionContext) context = kp_ctl_option_context (
+      &options, entries, "s3://BUCKET/PREFIX[/PATH] TARGET", "Brings files back.", examples);
+  g_autoptr (GError) error = NULL;
+  gint64 started = g_get_monotonic_time ();
+
+  if (!kp_ctl_parse (context, &arguments, &error)
+      || !parse_overwrite (overwrite, &restore_options.overwrite, &error))
+    return kp_ctl_fail (error);
+  if (g_strv_length (arguments) != 3 || jobs < 0)
+    {
+      g_set_error_literal (&error, KP_ERROR, KP_ERROR_USAGE,
+                           "Usage: keepsakectl restore s3://BUCKET/PREFIX TARGET; see keepsakectl "
+                           "restore --help");
+      return kp_ctl_fail (error);
+    }
+  g_autoptr (KpS3Service) service = kp_ctl_connect (&options, arguments[1], &error);
+  if (service == NULL)
+    return kp_ctl_fail (error);
+
+  restore_options.jobs = (unsigned) jobs;
+  g_autoptr (KpCtlOutput) output = kp_ctl_output_new (&options, service, FALSE);
+  g_autoptr (KpRestore) restore
+      = kp_restore_new (service, arguments[2], &restore_options, kp_ctl_output_event_cb, output);
+  if (!kp_ctl_run_job (output, service, run_cb, progress_cb, restore, &error))
+    return kp_ctl_fail (error);
+
+  KpRestoreResult result;
+  kp_restore_get_result (restore, &result);
+  return report_result (output, &result, started);
+}

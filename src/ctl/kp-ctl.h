@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ * SPDX-FileCopyrightText: The Keepsake authors */
+
+#pragma once
+
+/* What the commands of keepsakectl share: options that name a destination, output, and running a
+ * job in a thread while signals are heard. Each command is one file and one function. */
+
+#include "kp-filter.h"
+#include "kp-report.h"
+
+G_BEGIN_DECLS
+
+/* Exit codes; part of the interface, see keepsakectl(1). */
+typedef enum
+{
+  KP_EXIT_DONE = 0,
+  KP_EXIT_USAGE = 1, /* also: something of this computer, as a full disk */
+  KP_EXIT_INCOMPLETE = 2,
+  KP_EXIT_GUARD = 3,
+  KP_EXIT_PERMISSION = 4,
+  KP_EXIT_SERVER = 5,
+  KP_EXIT_CANCELLED = 6,
+} KpExit;
+
+KpExit kp_ctl_exit_code (const GError *error);
+KpExit kp_ctl_fail (const GError *error);
+
+/* Options of all commands. */
+typedef struct
+{
+  char *endpoint_url;
+  char *region;
+  char *provider;
+  char *profile;
+  char *passwd_file;
+  char *ca_bundle;
+  gboolean allow_http;
+  char *upload_limit;
+  char *download_limit;
+  int timeout; /* seconds */
+  gboolean verbose;
+  gboolean json;
+} KpCtlOptions;
+
+GOptionContext *kp_ctl_option_context (KpCtlOptions *options,
+                                       const GOptionEntry *entries,
+                                       const char *parameters,
+                                       const char *summary,
+                                       const char *description);
+gboolean kp_ctl_parse (GOptionContext *context, char ***arguments, GError **error)
+    G_GNUC_WARN_UNUSED_RESULT;
+void kp_ctl_options_clear (KpCtlOptions *options);
+
+KpS3Service *kp_ctl_connect (const KpCtlOptions *options, const char *address, GError **error)
+    G_GNUC_WARN_UNUSED_RESULT;
+char *kp_ctl_state_dir (void);
+
+/* Output. */
+typedef struct _KpCtlOutput KpCtlOutput;
+
+KpCtlOutput *kp_ctl_output_new (const KpCtlOptions *options,
+                                KpS3Service *service,
+                                gboolean dry_run);
+void kp_ctl_output_free (KpCtlOutput *output);
+void kp_ctl_output_event_cb (const KpEvent *event, void *user_data);
+void kp_ctl_output_line (KpCtlOutput *output, const char *format, ...) G_GNUC_PRINTF (2, 3);
+void kp_ctl_output_error_line (KpCtlOutput *output, const char *format, ...) G_GNUC_PRINTF (2, 3);
+void kp_ctl_output_json (KpCtlOutput *output, const char *type, ...) G_GNUC_NULL_TERMINATED;
+gboolean kp_ctl_output_is_json (KpCtlOutput *output);
+void kp_ctl_output_statistics (KpCtlOutput *output, gint64 started);
+
+/* A job: something that blocks and can be cancelled. */
+typedef gboolean (*KpCtlJobFunc) (void *job, GCancellable *cancellable, GError **error);
+typedef void (*KpCtlProgressFunc) (void *job, KpProgress *progress);
+
+gboolean kp_ctl_run_job (KpCtlOutput *output,
+                         KpS3Service *service,
+                         KpCtlJobFunc func,
+                         KpCtlProgressFunc progress_func,
+                         void *job,
+                         GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* The commands. */
+KpExit kp_ctl_mirror (char **arguments);
+KpExit kp_ctl_restore (char **arguments);
+KpExit kp_ctl_ls (char **arguments);
+KpExit kp_ctl_verify (char **arguments);
+KpExit kp_ctl_probe (char **arguments);
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (KpCtlOptions, kp_ctl_options_clear)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (KpCtlOutput, kp_ctl_output_free)
+
+G_END_DECLS

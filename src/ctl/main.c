@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ * SPDX-FileCopyrightText: The Keepsake authors */
+
+#include "config.h"
+
+#include "kp-ctl.h"
+
+#include <locale.h>
+#include <malloc.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+
+static const struct
+{
+  const char *name;
+  KpExit (*run) (char **arguments);
+  const char *summary;
+} commands[] = {
+  { "mirror", kp_ctl_mirror, "make a bucket hold what folders hold" },
+  { "restore", kp_ctl_restore, "bring files back" },
+  { "ls", kp_ctl_ls, "list what a bucket holds" },
+  { "verify", kp_ctl_verify, "compare objects with files, byte for byte" },
+  { "probe", kp_ctl_probe, "find out what a server can do, and say it in words" },
+};
+
+static void
+print_help (FILE *file)
+{
+  fputs ("Usage: keepsakectl COMMAND [OPTION…]\n\n"
+         "Keeps folders safe in Amazon S3 and every S3-compatible store.\n\n"
+         "Commands:\n",
+         file);
+  for (gsize i = 0; i < G_N_ELEMENTS (commands); i++)
+    fprintf (file, "  %-10s %s\n", commands[i].name, commands[i].summary);
+  fputs ("\n"
+         "keepsakectl COMMAND --help explains each of them. To begin with:\n\n"
+         "  export AWS_ACCESS_KEY_ID=… AWS_SECRET_ACCESS_KEY=…\n"
+         "  keepsakectl probe s3://my-bucket\n"
+         "  keepsakectl mirror ~/Pictures s3://my-bucket/laptop\n"
+         "  keepsakectl restore s3://my-bucket/laptop/Pictures ~/Restored\n",
+         file);
+}
+
+/* Each worker has a connection, and a deep tree has a folder open at each level. */
+static void
+raise_file_limit (void)
+{
+  struct rlimit limit;
+
+  if (getrlimit (RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max)
+    {
+      limit.rlim_cur = limit.rlim_max;
+      setrlimit (RLIMIT_NOFILE, &limit);
+    }
+}
+
+/* Without a fixed threshold the first large block that is freed teaches malloc() to keep such
+ * blocks, in an arena for each worker: six times the memory for the same work. */
+static void
+give_large_blocks_back (void)
+{
+  if (mallopt (M_MMAP_THRESHOLD, 512 * 1024) == 0)
+    g_debug ("mallopt() does not know M_MMAP_THRESHOLD");
+}
+
+int
+main (int argc, char **argv)
+{
+  /* libsoup 3.2 loses uploads over HTTP/2; it asks for this before the first session. */
+  g_setenv ("SOUP_FORCE_HTTP1", "1", TRUE);
+  /* A locale that is not installed leaves us with the plain one. */
+  if (setlocale (LC_ALL, "") == NULL)
+    g_debug ("The locale is not installed");
+  if (signal (SIGPIPE, SIG_IGN) == SIG_ERR)
+    g_error ("Cannot ignore SIGPIPE");
+  raise_file_limit ();
+  give_large_blocks_back ();
+
+  if (argc < 2)
+    {
+      print_help (stderr);
+      return KP_EXIT_USAGE;
+    }
+  if (g_str_equal (argv[1], "--help") || g_str_equal (argv[1], "-h")
+      || g_str_equal (argv[1], "help"))
+    {
+      print_help (stdout);
+      return KP_EXIT_DONE;
+    }
+  if (g_str_equal (argv[1], "--version"))
+    {
+      puts ("keepsakectl " KP_VERSION);
+      return KP_EXIT_DONE;
+    }
+  for (gsize i = 0; i < G_N_ELEMENTS (commands); i++)
+    if (g_str_equal (argv[1], commands[i].name))
+      {
+        g_autofree char *name = g_strconcat ("keepsakectl ", commands[i].name, NULL);
+        g_set_prgname (name);
+        /* GLib takes options out of the array; it needs one that it may change. */
+        return commands[i].run (g_strdupv (argv + 1));
+      }
+  g_printerr ("keepsakectl: There is no command “%s”; see keepsakectl --help\n", argv[1]);
+  return KP_EXIT_USAGE;
+}
