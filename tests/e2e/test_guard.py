@@ -1,0 +1,443 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: The Keepsake authors
+"""The delete guard: what looks like a loss here must not become one in the bucket.
+
+Held back means: exit status 3, the reason in one line, and every object still there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fixtures.checks import body, keys, operations, write_files
+from fixtures.fault_proxy import FaultProxy, Reply, Rule
+from fixtures.trees import MIB
+
+Mirror = Callable[..., Any]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return write_files(tmp_path / "folder", {"a": "1", "b": "22", "sub/c": "333"})
+
+
+@pytest.fixture
+def mirror(ctl: Any, bucket: str) -> Mirror:
+    """mirror(folder, options…): the folder's contents to s3://bucket/p, deletions included."""
+
+    def run(folder: Path, *options: str, **more: Any) -> Any:
+        return ctl("mirror", "--delete", *options, f"{folder}/", f"s3://{bucket}/p", **more)
+
+    return run
+
+
+def held_back(result: Any, count: int) -> str:
+    """The reason; and that it is the last line."""
+    assert result.returncode == 3, f"should have exited 3: {result}"
+    line = result.stderr.splitlines()[-1]
+    start = f"keepsakectl: Nothing was deleted ({count} objects have no file any more): "
+    assert line.startswith(start) and line.endswith("."), result
+    assert ", 0 deleted, " in result.stdout
+    return line[len(start) : -1]
+
+
+@contextlib.contextmanager
+def mounted(*arguments: Any) -> Iterator[None]:
+    """mount ARGUMENTS; the last is the folder."""
+    done = subprocess.run(["mount", *arguments], capture_output=True, text=True)
+    if done.returncode != 0:
+        pytest.skip(f"cannot mount: {done.stderr.strip()}")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", arguments[-1]], check=True)
+
+
+TMPFS = ["-t", "tmpfs", "-o", "size=1m", "none"]
+
+# -- disks that are not there -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("below", [{}, {"a": "an old copy"}], ids=["nothing", "something"])
+def test_disk_that_is_not_mounted(
+    mirror: Mirror, tmp_path: Path, s3: Any, bucket: str, below: dict[str, str]
+) -> None:
+    """Whether its mount point is empty or holds other things."""
+    disk = write_files(tmp_path / "disk", {"./": "", **below})
+    with mounted(*TMPFS, disk):
+        write_files(disk, {"a": "1", "b": "22", "sub/c": "333"})
+        mirror(disk, check=0)
+    gone = 3 if below else 4
+    reason = held_back(mirror(disk), gone)
+    assert f"“{disk}” is on another file system than before; is its disk mounted?" in reason
+    assert keys(s3, bucket) == ["p/", "p/a", "p/b", "p/sub/", "p/sub/c"]
+    # The doubt stays until it is settled.
+    held_back(mirror(disk), gone)
+    assert keys(s3, bucket) == ["p/", "p/a", "p/b", "p/sub/", "p/sub/c"]
+
+
+def test_bind_mount_that_is_not_there(
+    mirror: Mirror, tmp_path: Path, folder: Path, s3: Any, bucket: str
+) -> None:
+    """One file system all along; only the place is empty."""
+    place = tmp_path / "place"
+    place.mkdir()
+    with mounted("--bind", folder, place):
+        mirror(place, check=0)
+    reason = held_back(mirror(place), 4)
+    assert "is its disk mounted?" in reason
+    assert keys(s3, bucket) == ["p/", "p/a", "p/b", "p/sub/", "p/sub/c"]
+
+
+def test_disk_that_comes_back(mirror: Mirror, tmp_path: Path, s3: Any, bucket: str) -> None:
+    disk = write_files(tmp_path / "disk", {"./": ""})
+    image = tmp_path / "image"
+    with open(image, "wb") as file:
+        file.truncate(4 * MIB)
+    subprocess.run(["mkfs.ext4", "-q", "-F", image], check=True)
+    with mounted("-o", "loop", image, disk):
+        shutil.rmtree(disk / "lost+found")
+        write_files(disk, {"a": "1", "b": "22"})
+        mirror(disk, check=0)
+    held_back(mirror(disk), 2)
+    with mounted("-o", "loop", image, disk):
+        (disk / "a").unlink()
+        mirror(disk, check=0)
+    assert keys(s3, bucket) == ["p/", "p/b"]
+
+
+def test_source_that_moved_to_another_disk(
+    mirror: Mirror, tmp_path: Path, s3: Any, bucket: str
+) -> None:
+    disk = write_files(tmp_path / "disk", {"a": "1", "b": "22"})
+    mirror(disk, check=0)
+    with mounted(*TMPFS, disk):
+        write_files(disk, {"a": "1"})
+        reason = held_back(mirror(disk), 1)
+        assert "say --accept-new-file-system once" in reason
+        assert keys(s3, bucket) == ["p/", "p/a", "p/b"]
+        mirror(disk, "--accept-new-file-system", check=0)
+        assert keys(s3, bucket) == ["p/", "p/a"]
+        # Once is enough.
+        (disk / "a").unlink()
+        write_files(disk, {"c": "3"})
+        mirror(disk, check=0)
+        assert keys(s3, bucket) == ["p/", "p/c"]
+
+
+def test_one_missing_source_of_two(
+    ctl: Any, folder: Path, tmp_path: Path, s3: Any, bucket: str
+) -> None:
+    other = write_files(tmp_path / "other", {"x": "1", "y": "2"})
+    arguments = ["mirror", "--delete", folder, other, f"s3://{bucket}/p"]
+    ctl(*arguments, check=0)
+    before = keys(s3, bucket)
+    (folder / "a").unlink()
+    other.rename(tmp_path / "elsewhere")
+    result = ctl(*arguments)
+    assert held_back(result, 1) == "a source folder is missing; is its disk connected?"
+    assert f"failed   {other}: Cannot open “{other}”: No such file" in result.stderr
+    assert keys(s3, bucket) == before
+
+
+# -- empty sources ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("catalogue", ["kept", "lost"])
+def test_empty_source(
+    mirror: Mirror, folder: Path, state_dir: Path, s3: Any, bucket: str, catalogue: str
+) -> None:
+    mirror(folder, check=0)
+    before = keys(s3, bucket)
+    shutil.rmtree(folder)
+    folder.mkdir()
+    if catalogue == "lost":
+        shutil.rmtree(state_dir)
+    assert held_back(mirror(folder), 4) == (
+        f"“{folder}” is empty and was not before; is its disk mounted?"
+    )
+    assert keys(s3, bucket) == before
+    write_files(folder, {"a": "1", "new": "4"})
+    mirror(folder, check=0)
+    assert keys(s3, bucket) == ["p/", "p/a", "p/new"]
+
+
+def test_one_empty_source_of_two(
+    ctl: Any, folder: Path, tmp_path: Path, s3: Any, bucket: str
+) -> None:
+    other = write_files(tmp_path / "other", {"x": "1", "y": "2"})
+    arguments = ["mirror", "--delete", folder, other, f"s3://{bucket}/p"]
+    ctl(*arguments, check=0)
+    (folder / "a").unlink()
+    for name in "xy":
+        (other / name).unlink()
+    assert held_back(ctl(*arguments), 3) == (
+        f"“{other}” is empty and was not before; is its disk mounted?"
+    )
+    assert {"p/folder/a", "p/other/x", "p/other/y"} < set(keys(s3, bucket))
+
+
+def test_empty_source_of_an_empty_mirror(
+    mirror: Mirror, tmp_path: Path, s3: Any, bucket: str
+) -> None:
+    """Nothing to lose, nothing to ask."""
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    mirror(empty, check=0)
+    mirror(empty, check=0)
+    assert keys(s3, bucket) == ["p/"]
+
+
+# -- what could not be read or stored -----------------------------------------------------------
+
+
+@pytest.fixture
+def private(nobody: Any) -> Path:
+    """A folder of a user for whom modes mean something."""
+    files = {"a": "1", "b": "22", "sub/c": "333", "sub/d": "4"}
+    folder = write_files(nobody.home / "folder", files)
+    if nobody.user is not None:
+        for path in [folder, *folder.rglob("*")]:
+            os.chown(path, nobody.user, nobody.user)
+    return folder
+
+
+@pytest.mark.parametrize(("mode", "unreadable"), [(0o000, 1), (0o300, 1), (0o600, 2)])
+def test_unreadable_folder(
+    nobody: Any, private: Path, s3: Any, bucket: str, mode: int, unreadable: int
+) -> None:
+    """Closed altogether; names cannot be read; names can be read and nothing else (600: each of
+    the two files in it fails for itself)."""
+    arguments = ["mirror", "--delete", f"{private}/", f"s3://{bucket}/p"]
+    nobody(*arguments, check=0)
+    before = keys(s3, bucket)
+    (private / "a").unlink()
+    (private / "sub").chmod(mode)
+    result = nobody(*arguments)
+    # Two objects of "sub" are out of sight, "a" is gone.
+    reason = held_back(result, 3)
+    assert reason.startswith(f"{unreadable} files or folders could not be read, so what is missing")
+    failed = [line for line in result.stderr.splitlines() if line.startswith("failed   ")]
+    assert len(failed) == unreadable
+    assert all(line.startswith(f"failed   {private}/sub") for line in failed)
+    assert "Permission denied" in failed[0]
+    assert keys(s3, bucket) == before
+
+    (private / "sub").chmod(0o755)
+    nobody(*arguments, check=0)
+    assert keys(s3, bucket) == ["p/", "p/b", "p/sub/", "p/sub/c", "p/sub/d"]
+
+
+def test_unreadable_file(nobody: Any, private: Path, s3: Any, bucket: str) -> None:
+    """Its old object stays, as does all else; what can be read is stored."""
+    arguments = ["mirror", "--delete", f"{private}/", f"s3://{bucket}/p"]
+    nobody(*arguments, check=0)
+    (private / "a").unlink()
+    write_files(private, {"new": "5"})
+    (private / "b").write_text("changed")
+    (private / "b").chmod(0)
+    result = nobody(*arguments)
+    assert held_back(result, 1).startswith("1 files or folders could not be read")
+    assert f"failed   {private}/b: Cannot read: Permission denied" in result.stderr
+    assert keys(s3, bucket) == ["p/", "p/a", "p/b", "p/new", "p/sub/", "p/sub/c", "p/sub/d"]
+    assert body(s3, bucket, "p/b") == b"22"
+
+
+def test_unreadable_without_anything_to_delete(
+    nobody: Any, private: Path, s3: Any, bucket: str
+) -> None:
+    (private / "b").chmod(0)
+    nobody("mirror", "--delete", f"{private}/", f"s3://{bucket}/p", check=2)
+    assert keys(s3, bucket) == ["p/", "p/a", "p/sub/", "p/sub/c", "p/sub/d"]
+
+
+def test_unreadable_source(nobody: Any, private: Path, s3: Any, bucket: str) -> None:
+    arguments = ["mirror", "--delete", f"{private}/", f"s3://{bucket}/p"]
+    nobody(*arguments, check=0)
+    before = keys(s3, bucket)
+    private.chmod(0)
+    result = nobody(*arguments)
+    assert result.returncode == 1
+    assert result.stderr == f"keepsakectl: Cannot open “{private}”: Permission denied\n"
+    assert keys(s3, bucket) == before
+
+
+def test_failed_upload_holds_deletions_back(
+    mirror: Mirror, folder: Path, s3: Any, bucket: str, proxy: FaultProxy
+) -> None:
+    """A renamed file whose new name was refused: the old object is its only copy."""
+    mirror(folder, check=0, endpoint=proxy)
+    (folder / "a").rename(folder / "renamed")
+    refused = Reply(400, {}, b"<Error><Code>InvalidArgument</Code></Error>")
+    proxy.rules.append(Rule(lambda r: r.key == "p/renamed", refused, times=None))
+    result = mirror(folder, endpoint=proxy)
+    assert held_back(result, 1).startswith("1 files could not be stored, and what would be deleted")
+    assert f"failed   {folder}/renamed: " in result.stderr
+    assert keys(s3, bucket) == ["p/", "p/a", "p/b", "p/sub/", "p/sub/c"]
+
+    proxy.rules.clear()
+    mirror(folder, check=0, endpoint=proxy)
+    assert keys(s3, bucket) == ["p/", "p/b", "p/renamed", "p/sub/", "p/sub/c"]
+    assert body(s3, bucket, "p/renamed") == b"1"
+
+
+def test_name_that_is_too_long_holds_deletions_back(
+    ctl: Any, folder: Path, s3: Any, bucket: str
+) -> None:
+    """A file moved to where its key is too long: the old object is its only copy."""
+    address = f"s3://{bucket}/" + "p" * 900
+    ctl("mirror", "--delete", f"{folder}/", address, check=0)
+    before = keys(s3, bucket)
+    (folder / "a").rename(folder / ("n" * 200))
+    result = ctl("mirror", "--delete", f"{folder}/", address)
+    assert held_back(result, 1).startswith("1 files could not be stored")
+    assert keys(s3, bucket) == before
+
+
+def test_job_that_ends_early_deletes_nothing(
+    mirror: Mirror, folder: Path, s3: Any, bucket: str, proxy: FaultProxy
+) -> None:
+    mirror(folder, check=0, endpoint=proxy)
+    (folder / "a").unlink()
+    write_files(folder, {"new": "4"})
+    denied = Reply(403, {}, b"<Error><Code>AccessDenied</Code></Error>")
+    proxy.rules.append(Rule(lambda r: r.key == "p/new", denied))
+    mirror(folder, check=4, endpoint=proxy)
+    assert operations(proxy)["delete"] == 0
+    assert "p/a" in keys(s3, bucket)
+
+
+# -- too many at once ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def many(mirror: Mirror, tmp_path: Path) -> Path:
+    """250 files, mirrored: with the root 251 objects."""
+    folder = write_files(tmp_path / "many", {f"{i:03}": str(i) for i in range(250)})
+    mirror(folder, check=0)
+    return folder
+
+
+def remove(folder: Path, count: int) -> None:
+    for name in sorted(os.listdir(folder))[:count]:
+        (folder / name).unlink()
+
+
+def test_most_files_gone(mirror: Mirror, many: Path, s3: Any, bucket: str) -> None:
+    before = keys(s3, bucket)
+    remove(many, 150)
+    write_files(many, {"new": "stored nevertheless"})
+    assert held_back(mirror(many), 150) == (
+        "150 of 251 objects would be deleted, more than 25 %; "
+        "if that is meant, say --max-delete 150"
+    )
+    assert keys(s3, bucket) == sorted([*before, "p/new"])
+
+    held = held_back(mirror(many, "--max-delete", "149"), 150)
+    assert held == "150 objects would be deleted, more than the 149 allowed by --max-delete"
+    assert keys(s3, bucket) == sorted([*before, "p/new"])
+
+    result = mirror(many, "--max-delete", "150", check=0)
+    assert ", 150 deleted, " in result.stdout
+    assert keys(s3, bucket) == ["p/", *(f"p/{i:03}" for i in range(150, 250)), "p/new"]
+
+
+@pytest.mark.parametrize(("count", "is_too_many"), [(100, False), (101, True)])
+def test_how_many_are_too_many(
+    mirror: Mirror, many: Path, s3: Any, bucket: str, count: int, is_too_many: bool
+) -> None:
+    remove(many, count)
+    if is_too_many:
+        held_back(mirror(many), count)
+        assert len(keys(s3, bucket)) == 251
+    else:
+        mirror(many, check=0)
+        assert len(keys(s3, bucket)) == 251 - count
+
+
+def test_many_of_very_many_are_not_too_many(
+    mirror: Mirror, tmp_path: Path, s3: Any, bucket: str
+) -> None:
+    folder = write_files(tmp_path / "many", {f"{i:03}": "" for i in range(600)})
+    mirror(folder, check=0)
+    remove(folder, 140)  # more than a hundred, less than a quarter
+    mirror(folder, check=0)
+    assert len(keys(s3, bucket)) == 461
+
+
+def test_max_delete_guards_few_objects_too(
+    mirror: Mirror, folder: Path, s3: Any, bucket: str
+) -> None:
+    mirror(folder, check=0)
+    (folder / "a").unlink()
+    held_back(mirror(folder, "--max-delete=0"), 1)
+    assert "p/a" in keys(s3, bucket)
+
+
+def test_guard_in_json(mirror: Mirror, many: Path) -> None:
+    remove(many, 150)
+    result = mirror(many, "--json")
+    end = result.json[-1]
+    assert (result.returncode, end["exit_code"], end["deletions_held"], end["deleted"]) == (
+        3, 3, 150, 0,
+    )  # fmt: skip
+    assert end["guard_reason"].startswith("150 of 251 objects would be deleted")
+
+
+def test_dry_run_tells_of_the_guard(
+    mirror: Mirror, many: Path, s3: Any, bucket: str
+) -> None:
+    remove(many, 150)
+    held_back(mirror(many, "--dry-run"), 150)
+    result = mirror(many, "--dry-run", "--max-delete=150", check=0)
+    assert result.stdout.count("delete   p/") == 150
+    assert len(keys(s3, bucket)) == 251
+
+
+# -- nothing goes unasked -----------------------------------------------------------------------
+
+
+def test_without_delete_nothing_is_deleted(
+    ctl: Any, mirror: Mirror, folder: Path, s3: Any, bucket: str, proxy: FaultProxy
+) -> None:
+    mirror(folder, check=0)
+    before = keys(s3, bucket)
+    shutil.rmtree(folder)
+    folder.mkdir()
+    for options in ([], ["--max-delete=1000"], ["--accept-new-file-system"], ["--checksum"]):
+        ctl("mirror", *options, f"{folder}/", f"s3://{bucket}/p", check=0, endpoint=proxy)
+    assert keys(s3, bucket) == before
+    assert operations(proxy)["delete"] == 0
+
+
+def test_only_what_is_gone_goes(mirror: Mirror, folder: Path, s3: Any, bucket: str) -> None:
+    """Neighbours whose keys start alike, names that XML cannot hold, folders, a page of them."""
+    odd = {"a&b": "", "a<b": "", "a\rb": "", "a\x01b": "", "a'\"b": "", "ünï": "", "a b+c%41": ""}
+    write_files(folder, {**odd, "dir/": "", "dir/x": "", "dir.": "", "di": ""})
+    mirror(folder, check=0)
+    for name in odd:
+        (folder / name).unlink()
+    shutil.rmtree(folder / "dir")
+    result = mirror(folder, check=0)
+    assert f", {len(odd) + 2} deleted, " in result.stdout
+    assert keys(s3, bucket) == ["p/", "p/a", "p/b", "p/di", "p/dir.", "p/sub/", "p/sub/c"]
+
+
+def test_more_deletions_than_one_request_holds(
+    mirror: Mirror, tmp_path: Path, s3: Any, bucket: str, proxy: FaultProxy
+) -> None:
+    folder = write_files(tmp_path / "many", {f"{i:04}": "" for i in range(1300)})
+    mirror(folder, check=0, endpoint=proxy)
+    remove(folder, 1200)
+    proxy.reset()
+    mirror(folder, "--max-delete=1200", check=0, endpoint=proxy)
+    assert operations(proxy)["delete"] == 2
+    assert keys(s3, bucket) == ["p/", *(f"p/{i:04}" for i in range(1200, 1300))]

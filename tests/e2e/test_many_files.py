@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: The Keepsake authors
+"""Very many files: neither memory nor requests grow with them beyond what is promised."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fixtures import PATIENCE
+from fixtures.checks import keys, operations, write_files
+from fixtures.fault_proxy import FaultProxy
+
+
+def run_and_weigh(ctl: Any, log: Path, *args: Any) -> tuple[str, int]:
+    """What it printed, and the most memory it had (resident, bytes), as the kernel remembers it."""
+    peak = 0
+    with open(log, "w+") as output:
+        process = ctl.popen(*args, stdout=output, stderr=output)
+        while process.poll() is None:
+            status = Path(f"/proc/{process.pid}/status").read_text()
+            if found := re.search(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE):
+                peak = max(peak, int(found[1]) * 1024)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=0.05)
+        assert process.returncode == 0
+        output.seek(0)
+        return output.read(), peak
+
+
+def fill(folder: Path, folders: int, files: int) -> Path:
+    for i in range(folders):
+        os.makedirs(folder / f"{i:03}")
+        for j in range(files):
+            with open(f"{folder}/{i:03}/{j:04}", "wb") as file:
+                file.write(b"%d" % j)
+    return folder
+
+
+def test_100000_files(ctl: Any, tmp_path: Path, s3: Any) -> None:
+    """Under 60 MB in the first run and in the next; about one listing for each thousand finds that
+    nothing changed."""
+    folder = fill(tmp_path / "many", 100, 1000)
+    bucket = "keepsake-test-100000"  # not emptied afterwards: that would take as long again
+    s3.create_bucket(Bucket=bucket)
+    arguments = ["mirror", "--delete", "-v", f"{folder}/", f"s3://{bucket}/p"]
+
+    first, first_memory = run_and_weigh(ctl, tmp_path / "log", *arguments)
+    assert "\nDone: 100101 sent" in first
+    second, second_memory = run_and_weigh(ctl, tmp_path / "log", *arguments)
+    assert "Done: 0 sent (0 B), 0 copied by the server, 0 deleted, 100101 unchanged" in second
+    requests = re.search(r"^(\d+) requests \(list \1\), 0 of them repeated", second, re.MULTILINE)
+    assert requests and 101 <= int(requests[1]) <= 110, second
+    if os.environ.get("KEEPSAKECTL_LD_PRELOAD") or "ASAN_OPTIONS" in os.environ:
+        return  # a sanitizer needs memory of its own
+    assert 10**6 < first_memory < 60 * 10**6
+    assert 10**6 < second_memory < 60 * 10**6
+
+
+def test_many_small_files_over_a_long_line(
+    ctl: Any, rgw: Any, tmp_path: Path, s3: Any, bucket: str
+) -> None:
+    """25 ms each way: one after the other 3,000 files would take 150 s, with sixteen at a time
+    about 20. How many at a time is found out, not told."""
+    folder = fill(tmp_path / "many", 3, 1000)
+    with FaultProxy(rgw.endpoint, delay=0.025, grain=65536) as far:
+        started = time.monotonic()
+        ctl("mirror", f"{folder}/", f"s3://{bucket}/p", check=0, endpoint=far)
+        took = time.monotonic() - started
+        connections = far.count(predicate=lambda r: r.ordinal == 1)
+    assert len(keys(s3, bucket)) == 3004
+    assert connections > 16
+    assert took < 12 * PATIENCE
+
+
+@pytest.mark.parametrize("jobs", [1, 3])
+def test_jobs_says_how_many_at_a_time(
+    ctl: Any, tmp_path: Path, bucket: str, proxy: FaultProxy, jobs: int
+) -> None:
+    folder = write_files(tmp_path / "folder", {f"{i}": "x" for i in range(60)})
+    ctl("mirror", f"--jobs={jobs}", f"{folder}/", f"s3://{bucket}", check=0, endpoint=proxy)
+    puts = [r for r in proxy.requests if r.method == "PUT"]
+    assert len(puts) == 60
+    events = sorted([(r.started, 1) for r in puts] + [(r.ended, -1) for r in puts])
+    at_once = most = 0
+    for _, change in events:
+        at_once += change
+        most = max(most, at_once)
+    # A request ends for the proxy a moment after the client has the reply.
+    assert most <= jobs + 1
+    assert operations(proxy)["put"] == 60
+    assert proxy.count("PUT", lambda r: r.ordinal == 1) == jobs

@@ -1,0 +1,450 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: The Keepsake authors
+"""What was mirrored comes back as it was, and nothing is ever written outside of the target."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fixtures.checks import operations, rsync_changes, sent_keys, the_sentence, write_files
+from fixtures.fault_proxy import FaultProxy
+from fixtures.trees import MIB, differences, make_tree, read_tree
+
+# -- there and back -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    return make_tree(tmp_path / "tree").root
+
+
+def test_whole_tree_comes_back(ctl: Any, tree: Path, tmp_path: Path, bucket: str) -> None:
+    ctl("mirror", "--delete", f"{tree}/", f"s3://{bucket}/p", check=0)
+    result = ctl("restore", f"s3://{bucket}/p", tmp_path / "back", check=0)
+    assert rsync_changes(tree, tmp_path / "back", "-aXin") == []
+    assert differences(read_tree(tree), read_tree(tmp_path / "back")) == []
+    assert result.stderr == ""
+    assert f"Done: {len(read_tree(tree)) + 1} restored" in result.stdout
+
+
+def test_tree_comes_back_from_the_root_of_a_bucket(
+    ctl: Any, tree: Path, tmp_path: Path, bucket: str
+) -> None:
+    ctl("mirror", tree, f"s3://{bucket}", check=0)
+    ctl("restore", f"s3://{bucket}", tmp_path / "back", check=0)
+    assert rsync_changes(tree, tmp_path / "back/tree", "-aXin") == []
+
+
+def test_holes_come_back_as_holes(ctl: Any, tmp_path: Path, bucket: str) -> None:
+    folder = write_files(tmp_path / "folder", {"small": b"", "large": b""})
+    for name, size in ("small", 4 * MIB), ("large", 40 * MIB):
+        with open(folder / name, "r+b") as file:
+            file.seek(size // 2)
+            file.write(b"an island")
+            file.truncate(size)
+    ctl("mirror", f"{folder}/", f"s3://{bucket}/p", check=0)
+    ctl("restore", f"s3://{bucket}/p", tmp_path / "back", check=0)
+    assert rsync_changes(folder, tmp_path / "back", "-ainc") == []
+    for name in ("small", "large"):
+        assert (tmp_path / "back" / name).stat().st_blocks * 512 <= 65536
+
+
+def test_any_machine_with_the_key_can_restore(
+    ctl: Any, tree: Path, tmp_path: Path, bucket: str
+) -> None:
+    ctl("mirror", f"{tree}/", f"s3://{bucket}/p", check=0)
+    elsewhere = {"HOME": str(tmp_path), "XDG_STATE_HOME": str(tmp_path / "nothing")}
+    ctl("restore", f"s3://{bucket}/p", tmp_path / "back", check=0, env=elsewhere)
+    assert rsync_changes(tree, tmp_path / "back", "-aXin") == []
+    assert not (tmp_path / "nothing").exists()
+
+
+def test_read_only_folders_come_back_for_everybody(nobody: Any, bucket: str) -> None:
+    """A folder gets its mode when all that lies in it is there; root would not notice."""
+    folder = write_files(nobody.home / "folder", {"a/b/file": "x", "a/b/none/": ""})
+    (folder / "a/b/file").chmod(0o400)
+    (folder / "a/b").chmod(0o555)
+    (folder / "a").chmod(0o500)
+    if nobody.user is not None:
+        for path in [folder, *folder.rglob("*")]:
+            os.chown(path, nobody.user, nobody.user)
+    nobody("mirror", f"{folder}/", f"s3://{bucket}/p", check=0)
+    nobody("restore", f"s3://{bucket}/p", nobody.home / "back", check=0)
+    assert rsync_changes(folder, nobody.home / "back", "-aXin") == []
+
+
+# -- parts of it --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def photos(ctl: Any, tmp_path: Path, bucket: str, proxy: FaultProxy) -> Path:
+    """Mirrored below s3://bucket/p; what goes through the proxy is counted from here on."""
+    folder = write_files(
+        tmp_path / "photos",
+        {"cat": "meow", "2026/dog": "wuff", "2026/may/cow": "moo", "2026-old/x": "x", "empty/": "",
+         "none": ""},
+    )  # fmt: skip
+    (folder / "2026").chmod(0o750)
+    for path in folder.rglob("*"):
+        os.utime(path, ns=(0, 1_500_000_000_123_456_789))
+    ctl("mirror", f"{folder}/", f"s3://{bucket}/p", check=0)
+    return folder
+
+
+def test_one_folder(ctl: Any, photos: Path, tmp_path: Path, bucket: str) -> None:
+    ctl("restore", f"s3://{bucket}/p/2026", tmp_path / "back", check=0)
+    assert rsync_changes(photos / "2026", tmp_path / "back", "-aXin") == []
+    assert sorted(read_tree(tmp_path / "back")) == [b"dog", b"may", b"may/cow"]
+
+
+@pytest.mark.parametrize("path", ["cat", "2026/may/cow", "none"])
+def test_one_file(ctl: Any, photos: Path, tmp_path: Path, bucket: str, path: str) -> None:
+    ctl("restore", f"s3://{bucket}/p/{path}", tmp_path / "back", check=0)
+    name = Path(path).name
+    assert os.listdir(tmp_path / "back") == [name]
+    assert (tmp_path / "back" / name).read_bytes() == (photos / path).read_bytes()
+    assert (tmp_path / "back" / name).stat().st_mtime_ns == 1_500_000_000_123_456_789
+
+
+def test_nothing_there(ctl: Any, photos: Path, tmp_path: Path, bucket: str) -> None:
+    result = ctl("restore", f"s3://{bucket}/p/cats", tmp_path / "back")
+    assert result.returncode in (1, 5)
+    sentence = the_sentence(result, result.returncode)
+    assert sentence == (
+        f"There is nothing at “s3://{bucket}/p/cats”; keepsakectl ls shows what there is"
+    )
+
+
+def test_target_that_is_a_file(ctl: Any, photos: Path, tmp_path: Path, bucket: str) -> None:
+    sentence = the_sentence(ctl("restore", f"s3://{bucket}/p", photos / "cat"), 1)
+    assert f"“{photos}/cat”" in sentence
+    assert (photos / "cat").read_text() == "meow"
+
+
+# -- over what is there -------------------------------------------------------------------------
+
+
+def test_second_restore_fetches_nothing(
+    ctl: Any, photos: Path, tmp_path: Path, bucket: str, proxy: FaultProxy
+) -> None:
+    ctl("restore", f"s3://{bucket}/p", tmp_path / "back", check=0)
+    result = ctl("restore", f"s3://{bucket}/p", tmp_path / "back", check=0, endpoint=proxy)
+    assert operations(proxy) == {"list": 1, "head": 1 + len(read_tree(photos))}
+    assert " restored (0 B), 5 were there already" in result.stdout
+    assert rsync_changes(photos, tmp_path / "back", "-aXin") == []
+
+
+def test_second_restore_of_the_hard_tree_fetches_nothing(
+    ctl: Any, tree: Path, tmp_path: Path, bucket: str, proxy: FaultProxy
+) -> None:
+    ctl("mirror", f"{tree}/", f"s3://{bucket}/p", check=0)
+    ctl("restore", f"s3://{bucket}/p", tmp_path / "back", check=0)
+    before = inodes(tmp_path / "back")
+    ctl("restore", f"s3://{bucket}/p", tmp_path / "back", check=0, endpoint=proxy)
+    assert sent_keys(proxy, "get") == []
+    assert inodes(tmp_path / "back") == before, "made anew"
+
+
+def inodes(folder: Path) -> dict[bytes, int]:
+    root = os.fsencode(folder)
+    return {path: os.lstat(os.path.join(root, path)).st_ino for path in read_tree(folder)}
+
+
+NEWER, OLDER = 1_600_000_000, 1_400_000_000  # than the mirrored files
+
+
+@pytest.mark.parametrize(
+    ("options", "newer", "older"),
+    [
+        ([], "local", "meow"),
+        (["--overwrite", "older"], "local", "meow"),
+        (["--overwrite", "never"], "local", "local"),
+        (["--overwrite", "always"], "wuff", "meow"),
+    ],
+    ids=["default", "older", "never", "always"],
+)
+def test_overwrite(
+    ctl: Any, photos: Path, tmp_path: Path, bucket: str, options: list[str], newer: str, older: str
+) -> None:
+    back = write_files(tmp_path / "back", {"2026/dog": "local", "cat": "local", "mine": "stays"})
+    os.utime(back / "2026/dog", (NEWER, NEWER))
+    os.utime(back / "cat", (OLDER, OLDER))
+    result = ctl("restore", *options, f"s3://{bucket}/p", back, check=0)
+    assert (back / "2026/dog").read_text() == newer
+    assert (back / "cat").read_text() == older
+    assert (back / "mine").read_text() == "stays"
+    assert (back / "2026/may/cow").read_text() == "moo"
+    kept = [newer, older].count("local")
+    assert f"{kept} kept as they are" in result.stdout
+
+
+def test_other_bytes_of_the_same_size_and_another_time(
+    ctl: Any, photos: Path, tmp_path: Path, bucket: str
+) -> None:
+    back = write_files(tmp_path / "back", {"cat": "MEOW"})
+    os.utime(back / "cat", (OLDER, OLDER))
+    ctl("restore", f"s3://{bucket}/p", back, check=0)
+    assert (back / "cat").read_text() == "meow"
+
+
+def test_what_stands_in_the_way_is_named(
+    ctl: Any, photos: Path, tmp_path: Path, bucket: str
+) -> None:
+    back = write_files(tmp_path / "back", {"2026": "a file", "cat/inside": "a folder"})
+    result = ctl("restore", "--overwrite", "always", f"s3://{bucket}/p", back, check=2)
+    for key in ("p/2026/", "p/2026/dog", "p/2026/may/cow", "p/cat"):
+        assert f"failed   {key}: " in result.stderr, key
+    assert (back / "2026").read_text() == "a file"
+    assert (back / "cat/inside").read_text() == "a folder"
+    assert (back / "2026-old/x").read_text() == "x"
+    assert not list(back.rglob(".keepsake-*"))
+
+
+# -- objects of other tools ---------------------------------------------------------------------
+
+
+def test_objects_without_our_headers(ctl: Any, tmp_path: Path, s3: Any, bucket: str) -> None:
+    for key in ("plain", "folder/inside", "folder/deeper/inside"):
+        s3.put_object(Bucket=bucket, Key=f"p/{key}", Body=key.encode())
+    s3.put_object(Bucket=bucket, Key="p/empty/", Body=b"")
+    back = tmp_path / "back"
+    back.mkdir()
+    ctl("restore", f"s3://{bucket}/p", back, check=0)
+    assert {
+        os.fsdecode(path): (entry.kind, oct(entry.mode), entry.uid)
+        for path, entry in read_tree(back).items()
+    } == {
+        "plain": ("file", "0o644", os.geteuid()),
+        "folder": ("directory", "0o755", os.geteuid()),
+        "folder/inside": ("file", "0o644", os.geteuid()),
+        "folder/deeper": ("directory", "0o755", os.geteuid()),
+        "folder/deeper/inside": ("file", "0o644", os.geteuid()),
+        "empty": ("directory", "0o755", os.geteuid()),
+    }
+    stored = s3.head_object(Bucket=bucket, Key="p/plain")["LastModified"]
+    assert (back / "plain").stat().st_mtime == stored.timestamp()
+    assert (back / "folder/deeper/inside").read_text() == "folder/deeper/inside"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"mode": "99999999999"},
+        {"mode": "-1"},
+        {"mode": "0x1ff"},
+        {"mode": str(0o200644)},  # no type of file
+        {"mode": str(stat.S_IFDIR | 0o755)},  # but the key has no slash
+        {"mtime": "1e400"},
+        {"mtime": "9" * 30},
+        {"mtime": "nan", "mode": "33188", "uid": "0", "gid": "0"},
+        {"uid": "-5", "gid": "99999999999999999999"},
+        {"xattr": "%7B%22user.a%22%3A%22not base64!%22"},
+        {"xattr": "%7B%22trusted.a%22%3A%22MQ%3D%3D%22%7D"},
+        {"rdev": "1:3"},
+    ],
+    ids=lambda headers: ",".join(f"{k}={v:.12}" for k, v in headers.items()),
+)
+def test_absurd_headers_count_as_not_said(
+    ctl: Any, tmp_path: Path, s3: Any, bucket: str, headers: dict[str, str]
+) -> None:
+    s3.put_object(Bucket=bucket, Key="p/file", Body=b"content", Metadata=headers)
+    stored = s3.head_object(Bucket=bucket, Key="p/file")["LastModified"]
+    ctl("restore", f"s3://{bucket}/p", tmp_path / "back", check=0)
+    file = tmp_path / "back/file"
+    assert file.read_bytes() == b"content"
+    status = file.lstat()
+    assert oct(status.st_mode) == "0o100644"
+    assert (status.st_uid, status.st_gid) == (os.geteuid(), os.getegid())
+    assert status.st_mtime == stored.timestamp()
+    assert os.listxattr(file) == []
+
+
+def test_fifo_with_a_body_does_not_lose_it_in_silence(
+    ctl: Any, tmp_path: Path, s3: Any, bucket: str
+) -> None:
+    mode = str(stat.S_IFIFO | 0o644)
+    s3.put_object(Bucket=bucket, Key="p/odd", Body=b"content", Metadata={"mode": mode})
+    s3.put_object(Bucket=bucket, Key="p/good", Body=b"good")
+    result = ctl("restore", f"s3://{bucket}/p", tmp_path / "back")
+    assert (tmp_path / "back/good").read_bytes() == b"good"
+    odd = tmp_path / "back/odd"
+    has_content = odd.is_file() and odd.read_bytes() == b"content"
+    is_named = result.returncode == 2 and "failed   p/odd: " in result.stderr
+    assert has_content or is_named, result
+
+
+# -- keys that mean harm ------------------------------------------------------------------------
+
+HARMFUL = [
+    "p/../up",
+    "p/../../etc/x",
+    "p/a/../../up",
+    "p//abs",
+    "p//tmp/abs",
+    "p/a//b",
+    "p/./x",
+    "p/..",
+    "p/.",
+    "p/a/..",
+    "p/../",
+    "p/nul\ue000",
+    "p/nul\ue000/x",
+    "p/sl\ue02fash",
+    "p/\ue02e\ue02e/up",
+    "p/\ue02e\ue02e\ue02fup",
+]
+
+
+def surroundings(place: Path) -> dict[bytes, Any]:
+    return {path: vars(entry) for path, entry in read_tree(place).items()}
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """The target is in the middle of it; nothing else in it may change."""
+    return write_files(tmp_path / "place", {"etc/x": "safe", "up": "safe", "in/target/": ""})
+
+
+def test_harmful_keys_write_nothing_outside(
+    ctl: Any, place: Path, s3: Any, bucket: str, s3_raw_put: Any
+) -> None:
+    for key in HARMFUL:
+        s3_raw_put(bucket, key, b"harm")
+    s3.put_object(Bucket=bucket, Key="p/good", Body=b"good")
+    before = surroundings(place)
+    result = ctl("restore", f"s3://{bucket}/p", place / "in/target", check=2)
+    for key in HARMFUL:
+        assert f"failed   {key}: " in result.stderr, key
+    assert result.stdout.startswith("Done: 1 restored (4 B), ")
+    assert f", {len(HARMFUL)} failed\n" in result.stdout
+    assert (place / "in/target/good").read_bytes() == b"good"
+    (place / "in/target/good").unlink()
+    # Of "p/a/../../up" not even the folder "a".
+    after = surroundings(place)
+    for state in (before, after):
+        del state[b"in/target"]  # its time
+    assert after == before
+
+
+@pytest.fixture
+def s3_raw_put(rgw: Any, s3: Any) -> Any:
+    def put(bucket: str, key: str, content: bytes) -> None:
+        assert rgw.request("PUT", f"/{bucket}/{key}", body=content).status == 200
+        assert s3.list_objects_v2(Bucket=bucket, Prefix=key)["Contents"][0]["Key"] == key
+
+    return put
+
+
+LINK = {"mode": str(stat.S_IFLNK | 0o777)}
+
+
+@pytest.mark.parametrize("jobs", ["--jobs=1", "--jobs=8"])
+@pytest.mark.parametrize(
+    "outside", ["{place}/etc", "../../etc", "/proc/self/cwd", "."], ids=lambda text: text[-8:]
+)
+def test_nothing_goes_through_a_restored_symlink(
+    ctl: Any, place: Path, s3: Any, bucket: str, outside: str, jobs: str
+) -> None:
+    """The link is one's own right, what lies behind it is not: in the same run and in the next."""
+    body = outside.format(place=place).encode()
+    s3.put_object(Bucket=bucket, Key="p/link", Body=body, Metadata=LINK)
+    target = place / "in/target"
+    before = surroundings(place / "etc")
+    ctl("restore", jobs, f"s3://{bucket}/p", target, check=0, cwd=place / "etc")
+    assert os.readlink(target / "link").encode() == body
+
+    for key in ("p/link/evil", "p/link/x", "p/link/new/", "p/link/new/evil", "p/good"):
+        s3.put_object(Bucket=bucket, Key=key, Body=b"harm")
+    result = ctl(
+        "restore", jobs, "--overwrite", "always", f"s3://{bucket}/p", target, check=2,
+        cwd=place / "etc",
+    )  # fmt: skip
+    for key in ("p/link/evil", "p/link/x", "p/link/new/", "p/link/new/evil"):
+        assert f"failed   {key}: " in result.stderr, key
+    assert (target / "good").read_bytes() == b"harm"
+    assert surroundings(place / "etc") == before
+    assert sorted(os.listdir(target)) == ["good", "link"]
+
+    # And all at once into a fresh folder, whichever comes first: the link, or what is called so.
+    result = ctl("restore", jobs, f"s3://{bucket}/p", place / "in/other", cwd=place / "etc")
+    assert result.returncode == 2 or "1 kept as they are" in result.stdout, result
+    assert surroundings(place / "etc") == before
+    assert sorted(os.listdir(place)) == ["etc", "in", "up"]
+
+
+def test_symlink_within_the_target_is_no_way_either(
+    ctl: Any, place: Path, s3: Any, bucket: str
+) -> None:
+    """One file would become another."""
+    target = place / "in/target"
+    s3.put_object(Bucket=bucket, Key="p/real/deep/file", Body=b"good")
+    s3.put_object(Bucket=bucket, Key="p/link", Body=b"real", Metadata=LINK)
+    ctl("restore", f"s3://{bucket}/p", target, check=0)
+    s3.put_object(Bucket=bucket, Key="p/link/deep/file", Body=b"harm")
+    result = ctl("restore", "--overwrite", "always", f"s3://{bucket}/p", target, check=2)
+    assert "failed   p/link/deep/file: " in result.stderr
+    assert (target / "real/deep/file").read_bytes() == b"good"
+
+
+def test_folder_object_does_not_reach_through_a_symlink(
+    ctl: Any, place: Path, s3: Any, bucket: str
+) -> None:
+    """Its mode and time are set at the end, when a link may stand in its place."""
+    (place / "in/target/link").symlink_to(place / "etc")
+    headers = {"mode": str(stat.S_IFDIR | 0o777), "mtime": "1.000000000"}
+    s3.put_object(Bucket=bucket, Key="p/link/", Metadata=headers)
+    before = (place / "etc").stat()
+    result = ctl("restore", f"s3://{bucket}/p", place / "in/target", check=2)
+    assert "failed   p/link/: " in result.stderr
+    after = (place / "etc").stat()
+    assert (after.st_mode, after.st_mtime_ns) == (before.st_mode, before.st_mtime_ns)
+
+
+def test_symlink_in_a_files_place_is_replaced_not_followed(
+    ctl: Any, place: Path, s3: Any, bucket: str
+) -> None:
+    (place / "in/target/file").symlink_to(place / "up")
+    s3.put_object(Bucket=bucket, Key="p/file", Body=b"new")
+    ctl("restore", "--overwrite", "always", f"s3://{bucket}/p", place / "in/target", check=0)
+    assert (place / "up").read_text() == "safe"
+    assert not (place / "in/target/file").is_symlink()
+    assert (place / "in/target/file").read_text() == "new"
+
+
+# -- a full disk --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """1 MiB, mounted; skips where that is not allowed."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "none", folder], capture_output=True
+    )
+    if mounted.returncode != 0:
+        pytest.skip(f"cannot mount: {os.fsdecode(mounted.stderr).strip()}")
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+@pytest.mark.parametrize("size", [200_000, 10 * MIB], ids=["small files", "one large file"])
+def test_full_disk(
+    ctl: Any, tmp_path: Path, bucket: str, small_disk: Path, size: int
+) -> None:
+    count = 10 if size < MIB else 1
+    folder = write_files(tmp_path / "folder", {f"file{i}": os.urandom(size) for i in range(count)})
+    ctl("mirror", f"{folder}/", f"s3://{bucket}/p", check=0)
+    result = ctl("restore", f"s3://{bucket}/p", small_disk)
+    assert the_sentence(result, 1).startswith("The disk of the target folder is full; free some sp")
+    # What is there is whole, and there is nothing else.
+    for name in os.listdir(small_disk):
+        assert (small_disk / name).read_bytes() == (folder / name).read_bytes()
+    assert len(os.listdir(small_disk)) in (range(1, 6) if count > 1 else [0])

@@ -1,0 +1,304 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: The Keepsake authors
+"""The commands that only look: verify, ls and probe."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fixtures.checks import (
+    body,
+    etags,
+    keys,
+    metadata,
+    operations,
+    the_sentence,
+    unfinished_uploads,
+    write_files,
+)
+from fixtures.fault_proxy import FaultProxy
+from fixtures.trees import MIB, make_tree, read_tree
+
+# -- verify -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def folder(ctl: Any, tmp_path: Path, bucket: str) -> Path:
+    """Mirrored as s3://bucket/p."""
+    folder = write_files(
+        tmp_path / "folder",
+        {"same": "1", "lost": "22", "edited": "333", "rotten": "4444", "sub/same": "5", "empty": "",
+         "large": os.urandom(9 * MIB)},
+    )  # fmt: skip
+    (folder / "link").symlink_to("same")
+    ctl("mirror", f"{folder}/", f"s3://{bucket}/p", check=0)
+    return folder
+
+
+def let_it_rot(s3: Any, bucket: str, key: str) -> None:
+    """Other bytes under the same size and headers."""
+    content = bytearray(body(s3, bucket, key))
+    content[-1] ^= 1
+    s3.put_object(Bucket=bucket, Key=key, Body=bytes(content), Metadata=metadata(s3, bucket, key))
+
+
+def test_verify_of_what_is_equal(
+    ctl: Any, tmp_path: Path, s3: Any, bucket: str, state_dir: Path, proxy: FaultProxy
+) -> None:
+    tree = make_tree(tmp_path / "tree").root
+    ctl("mirror", f"{tree}/", f"s3://{bucket}/p", check=0)
+    before = etags(s3, bucket)
+    catalogues = {path: path.read_bytes() for path in state_dir.rglob("*.db")}
+    result = ctl("verify", f"{tree}/", f"s3://{bucket}/p", check=0, endpoint=proxy)
+    compared = [e for e in read_tree(tree).values() if e.kind in ("file", "symlink")]
+    assert result.stdout.startswith(f"Done: {len(compared)} equal (")
+    assert ", 0 missing, 0 changed since, 0 damaged, 0 failed" in result.stdout
+    assert set(operations(proxy)) == {"list", "head", "get"}
+    assert proxy.bytes_down > sum(entry.size for entry in compared)  # it really read them
+    assert etags(s3, bucket) == before
+    assert {path: path.read_bytes() for path in state_dir.rglob("*.db")} == catalogues
+
+
+def test_verify_tells_differences_apart(ctl: Any, folder: Path, s3: Any, bucket: str) -> None:
+    s3.delete_object(Bucket=bucket, Key="p/lost")
+    (folder / "edited").write_text("three")
+    for key in ("p/rotten", "p/large"):
+        let_it_rot(s3, bucket, key)
+    result = ctl("verify", f"{folder}/", f"s3://{bucket}/p", check=2)
+    damaged = (
+        "The bytes in the bucket differ from the file, though size and time are the same; mirror "
+        "with --checksum to send it again"
+    )
+    assert sorted(result.stderr.splitlines()) == [
+        f"failed   {folder}/edited: The file was changed since it was stored; mirror again",
+        f"failed   {folder}/large: {damaged}",
+        f"failed   {folder}/lost: It is not in the bucket; mirror again",
+        f"failed   {folder}/rotten: {damaged}",
+    ]
+    assert re.fullmatch(
+        r"Done: 4 equal \(.*\), 1 missing, 1 changed since, 2 damaged, 0 failed\n", result.stdout
+    )
+
+
+def test_verify_in_json(ctl: Any, folder: Path, s3: Any, bucket: str) -> None:
+    s3.delete_object(Bucket=bucket, Key="p/lost")
+    (folder / "edited").write_text("three")
+    let_it_rot(s3, bucket, "p/rotten")
+    result = ctl("verify", "--json", f"{folder}/", f"s3://{bucket}/p", check=2)
+    failed = {row["path"]: row["error"] for row in result.json if row["type"] == "failed"}
+    assert failed == {
+        f"{folder}/lost": "not-found",
+        f"{folder}/edited": "conflict",
+        f"{folder}/rotten": "corrupt",
+    }
+    end = result.json[-1]
+    assert end.pop("bytes") > 9 * MIB
+    assert end == {
+        "type": "result", "exit_code": 2, "equal": 5, "missing": 1, "changed": 1, "damaged": 1,
+        "failed": 0,
+    }  # fmt: skip
+
+
+def test_what_verify_advises_helps(ctl: Any, folder: Path, s3: Any, bucket: str) -> None:
+    s3.delete_object(Bucket=bucket, Key="p/lost")
+    (folder / "edited").write_text("three")
+    for key in ("p/rotten", "p/large"):
+        let_it_rot(s3, bucket, key)
+    ctl("verify", f"{folder}/", f"s3://{bucket}/p", check=2)
+    ctl("mirror", "--checksum", f"{folder}/", f"s3://{bucket}/p", check=0)
+    ctl("verify", f"{folder}/", f"s3://{bucket}/p", check=0)
+
+
+def test_damaged_symlink(ctl: Any, folder: Path, s3: Any, bucket: str) -> None:
+    let_it_rot(s3, bucket, "p/link")
+    result = ctl("verify", f"{folder}/", f"s3://{bucket}/p", check=2)
+    assert f"failed   {folder}/link: The bytes in the bucket differ" in result.stderr
+    assert "1 damaged" in result.stdout
+
+
+def test_verify_leaves_out_what_mirror_leaves_out(
+    ctl: Any, folder: Path, s3: Any, bucket: str
+) -> None:
+    s3.delete_object(Bucket=bucket, Key="p/lost")
+    result = ctl("verify", "--exclude=lost", f"{folder}/", f"s3://{bucket}/p", check=0)
+    assert "Done: 7 equal" in result.stdout
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="root makes the file that nobody else can read")
+def test_verify_names_what_cannot_be_read(nobody: Any, bucket: str) -> None:
+    folder = write_files(nobody.home / "folder", {"open": "1", "closed": "2"})
+    nobody("mirror", f"{folder}/", f"s3://{bucket}/p", check=0)
+    (folder / "closed").chmod(0)
+    result = nobody("verify", f"{folder}/", f"s3://{bucket}/p", check=2)
+    assert f"failed   {folder}/closed: Cannot read" in result.stderr
+    assert "Done: 1 equal" in result.stdout and ", 1 failed" in result.stdout
+
+
+def test_sample_reads_a_share(
+    ctl: Any, tmp_path: Path, bucket: str, proxy: FaultProxy
+) -> None:
+    folder = write_files(tmp_path / "many", {str(i): "x" for i in range(400)})
+    ctl("mirror", f"{folder}/", f"s3://{bucket}/p", check=0)
+    result = ctl(
+        "verify", "--sample", "25%", f"{folder}/", f"s3://{bucket}/p", check=0, endpoint=proxy
+    )
+    equal = int(re.match(r"Done: (\d+) equal", result.stdout)[1])
+    assert 40 < equal < 170  # 100 ± 7 standard deviations
+    assert operations(proxy)["get"] == equal
+    result = ctl("verify", "--sample=100", f"{folder}/", f"s3://{bucket}/p", check=0)
+    assert "Done: 400 equal" in result.stdout
+
+
+def test_sample_still_misses_nothing_that_is_missing(
+    ctl: Any, folder: Path, s3: Any, bucket: str
+) -> None:
+    s3.delete_object(Bucket=bucket, Key="p/lost")
+    result = ctl("verify", "--sample=0.001%", f"{folder}/", f"s3://{bucket}/p", check=2)
+    assert f"failed   {folder}/lost: It is not in the bucket" in result.stderr
+
+
+def test_verify_without_a_source(ctl: Any, tmp_path: Path, bucket: str) -> None:
+    result = ctl("verify", tmp_path / "nothing", f"s3://{bucket}/p")
+    assert f"Cannot open “{tmp_path}/nothing”" in the_sentence(result, 1)
+
+
+# -- ls -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def shelf(s3: Any, bucket: str) -> str:
+    for key, content in {
+        "p/": "", "p/cat.jpg": "x" * 2048, "p/2026/": "", "p/2026/dog": "wuff",
+        "p/2026/may/cow": "m", "p/a\nb": "", "p/\ue0e9t\ue0e9": "latin-1", "pp/other": "",
+    }.items():  # fmt: skip
+        s3.put_object(Bucket=bucket, Key=key, Body=content.encode())
+    return f"s3://{bucket}/p"
+
+
+def test_ls(ctl: Any, shelf: str) -> None:
+    for address in (shelf, f"{shelf}/"):
+        result = ctl("ls", address, check=0)
+        assert result.stdout.splitlines() == ["2026/", "a\\012b", "cat.jpg", "\\351t\\351"]
+        assert result.stderr == ""
+
+
+def test_ls_of_the_bucket(ctl: Any, shelf: str) -> None:
+    assert ctl("ls", shelf.removesuffix("/p"), check=0).stdout == "p/\npp/\n"
+
+
+def test_ls_recursive(ctl: Any, shelf: str) -> None:
+    assert ctl("ls", "-R", shelf, check=0).stdout.splitlines() == [
+        "2026/", "2026/dog", "2026/may/cow", "a\\012b", "cat.jpg", "\\351t\\351",
+    ]  # fmt: skip
+
+
+def test_ls_long(ctl: Any, shelf: str, s3: Any, bucket: str) -> None:
+    stored = s3.head_object(Bucket=bucket, Key="p/cat.jpg")["LastModified"]
+    lines = ctl("ls", "-l", shelf, check=0).stdout.splitlines()
+    assert [line.split(None, 1) for line in lines if line.endswith("2026/")] == [["-", "2026/"]]
+    (cat,) = [line for line in lines if line.endswith("cat.jpg")]
+    assert cat.strip() == f"2.0 KiB  {stored:%Y-%m-%d %H:%M:%S}  cat.jpg"
+
+
+def test_ls_in_json(ctl: Any, shelf: str, s3: Any, bucket: str) -> None:
+    head = s3.head_object(Bucket=bucket, Key="p/cat.jpg")
+    listed = {row["name"]: row for row in ctl("ls", "--json", shelf, check=0).json}
+    assert set(listed) == {"2026/", "a\\012b", "cat.jpg", "\\351t\\351"}
+    cat = listed["cat.jpg"]
+    assert (cat["type"], cat["key"], cat["size"], cat["is_folder"]) == (
+        "entry", "p/cat.jpg", 2048, False,
+    )  # fmt: skip
+    assert cat["etag"] == head["ETag"].strip('"')
+    assert cat["stored"] == f"{head['LastModified']:%Y-%m-%dT%H:%M:%SZ}"
+    assert listed["2026/"]["is_folder"] is True
+
+
+def test_ls_of_one_object(ctl: Any, shelf: str) -> None:
+    assert ctl("ls", f"{shelf}/2026/dog", check=0).stdout == "dog\n"
+    assert ctl("ls", "-l", f"{shelf}/cat.jpg", check=0).stdout.strip().startswith("2.0 KiB  20")
+
+
+def test_ls_of_an_empty_folder(ctl: Any, shelf: str, s3: Any, bucket: str) -> None:
+    s3.put_object(Bucket=bucket, Key="p/empty/")
+    assert ctl("ls", f"{shelf}/empty", check=0).stdout == ""
+
+
+def test_ls_of_nothing(ctl: Any, shelf: str) -> None:
+    result = ctl("ls", f"{shelf}/nothing")
+    assert result.returncode in (1, 5)
+    assert "“p/nothing” does not exist" in the_sentence(result, result.returncode)
+    assert result.stdout == ""
+
+
+def test_ls_of_an_empty_bucket(ctl: Any, bucket: str) -> None:
+    result = ctl("ls", f"s3://{bucket}", check=0)
+    assert (result.stdout, result.stderr) == ("", "")
+
+
+def test_ls_of_more_than_a_page(ctl: Any, rgw: Any, tmp_path: Path, bucket: str) -> None:
+    folder = write_files(tmp_path / "many", {f"{i:04}": "" for i in range(1050)})
+    ctl("mirror", f"{folder}/", f"s3://{bucket}/p", check=0)
+    names = ctl("ls", f"s3://{bucket}/p", check=0).stdout.splitlines()
+    assert names == [f"{i:04}" for i in range(1050)]
+
+
+# -- probe --------------------------------------------------------------------------------------
+
+
+def test_probe_says_what_works_and_leaves_nothing(
+    ctl: Any, s3: Any, bucket: str, rgw: Any
+) -> None:
+    s3.put_object(Bucket=bucket, Key="p/mine", Body=b"stays")
+    result = ctl("probe", f"s3://{bucket}/p", check=0)
+    lines = result.stdout.replace("sign in", "sign-in").splitlines()
+    assert [line.split(None, 2) for line in lines] == [
+        ["reach", "yes", rgw.endpoint],
+        ["sign-in", "yes"],
+        ["list", "yes", "ListObjectsV2"],
+        ["write", "yes"],
+        ["read", "yes"],
+        ["metadata", "yes"],
+        ["parts", "yes"],
+        ["part", "copy", "yes"],
+        ["delete", "yes"],
+        ["versions", "no", "what is overwritten or deleted is gone"],
+    ]  # fmt: skip
+    assert result.stderr == ""
+    assert keys(s3, bucket) == ["p/mine"]
+    assert unfinished_uploads(s3, bucket) == []
+
+
+def test_probe_sees_versions(ctl: Any, s3: Any, bucket: str) -> None:
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    result = ctl("probe", "--json", f"s3://{bucket}", check=0)
+    works = {row["what"]: row["works"] for row in result.json}
+    assert works == dict.fromkeys(
+        ["reach", "sign in", "list", "write", "read", "metadata", "parts", "part copy", "delete",
+         "versions"], True,
+    )  # fmt: skip
+
+
+def test_probe_where_nothing_may_be_written(ctl: Any, s3: Any, bucket: str) -> None:
+    deny = {"Effect": "Deny", "Principal": "*", "Action": "s3:PutObject",
+            "Resource": f"arn:aws:s3:::{bucket}/*"}  # fmt: skip
+    policy = {"Version": "2012-10-17", "Statement": [deny]}
+    s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps(policy))
+    result = ctl("probe", f"s3://{bucket}")
+    assert "may not write objects" in the_sentence(result, 4)
+    assert result.stdout.splitlines()[-1].split() == ["list", "yes", "ListObjectsV2"]
+
+
+@pytest.mark.parametrize("command", ["ls", "probe", "restore"])
+def test_looking_needs_no_catalogue(
+    ctl: Any, tmp_path: Path, s3: Any, bucket: str, state_dir: Path, command: str
+) -> None:
+    s3.put_object(Bucket=bucket, Key="x", Body=b"x")
+    more = [tmp_path / "back"] if command == "restore" else []
+    ctl(command, f"s3://{bucket}", *more, check=0)
+    assert not state_dir.exists()
