@@ -749,7 +749,9 @@ kp_s3_request_send (KpS3Request *request,
       KpS3Verdict verdict;
       gint64 wait = 0;
 
-      if (g_cancellable_set_error_if_cancelled (cancellable, error))
+      if (kp_s3_service_is_held (service))
+        soup_session_abort (kp_s3_client_get_session (client));
+      if (!kp_s3_service_wait_while_held (service, cancellable, error))
         return NULL;
 
       kp_s3_service_count (service, request->operation, sent++ > 0);

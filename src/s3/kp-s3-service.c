@@ -29,6 +29,8 @@ struct _KpS3Service
   KpS3Location *location;
   gint64 clock_offset; /* seconds to add to our clock */
   unsigned list_version;
+  gboolean held; /* no request may begin */
+  GCond released;
 
   /* Atomic, so that counting costs no lock. */
   guint64 requests[KP_S3_N_OPERATIONS];
@@ -49,6 +51,7 @@ kp_s3_service_finalize (GObject *object)
   g_clear_object (&self->upload);
   g_clear_object (&self->download);
   g_mutex_clear (&self->lock);
+  g_cond_clear (&self->released);
   G_OBJECT_CLASS (kp_s3_service_parent_class)->finalize (object);
 }
 
@@ -62,6 +65,7 @@ static void
 kp_s3_service_init (KpS3Service *self)
 {
   g_mutex_init (&self->lock);
+  g_cond_init (&self->released);
 }
 
 /**
@@ -144,6 +148,56 @@ kp_s3_service_notice (KpS3Service *self, const char *format, ...)
   va_end (arguments);
   if (self->notice_func != NULL)
     self->notice_func (sentence, self->notice_data);
+}
+
+/**
+ * kp_s3_service_set_held:
+ * @held: whether requests have to wait before they begin. Those under way go to their end
+ */
+void
+kp_s3_service_set_held (KpS3Service *self, gboolean held)
+{
+  g_mutex_lock (&self->lock);
+  self->held = held;
+  g_cond_broadcast (&self->released);
+  g_mutex_unlock (&self->lock);
+}
+
+gboolean
+kp_s3_service_is_held (KpS3Service *self)
+{
+  g_mutex_lock (&self->lock);
+  gboolean held = self->held;
+  g_mutex_unlock (&self->lock);
+  return held;
+}
+
+static void
+wake_cb (GCancellable *cancellable, KpS3Service *self)
+{
+  g_mutex_lock (&self->lock);
+  g_cond_broadcast (&self->released);
+  g_mutex_unlock (&self->lock);
+}
+
+/**
+ * kp_s3_service_wait_while_held:
+ * @error: %G_IO_ERROR_CANCELLED
+ */
+gboolean
+kp_s3_service_wait_while_held (KpS3Service *self, GCancellable *cancellable, GError **error)
+{
+  gulong handler = 0;
+
+  /* Not with the lock held: for a cancellable that is cancelled already it calls us at once. */
+  if (cancellable != NULL)
+    handler = g_cancellable_connect (cancellable, G_CALLBACK (wake_cb), self, NULL);
+  g_mutex_lock (&self->lock);
+  while (self->held && !g_cancellable_is_cancelled (cancellable))
+    g_cond_wait (&self->released, &self->lock);
+  g_mutex_unlock (&self->lock);
+  g_cancellable_disconnect (cancellable, handler);
+  return !g_cancellable_set_error_if_cancelled (cancellable, error);
 }
 
 /**

@@ -58,6 +58,12 @@ void kp_s3_service_notice (KpS3Service *service, const char *format, ...) G_GNUC
 void kp_s3_service_set_timeout (KpS3Service *service, unsigned seconds);
 unsigned kp_s3_service_get_timeout (KpS3Service *service);
 
+void kp_s3_service_set_held (KpS3Service *service, gboolean held);
+gboolean kp_s3_service_is_held (KpS3Service *service);
+gboolean kp_s3_service_wait_while_held (KpS3Service *service,
+                                        GCancellable *cancellable,
+                                        GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
 KpS3Location *kp_s3_service_ref_location (KpS3Service *service);
 KpS3Credentials *kp_s3_service_get_credentials (KpS3Service *service);
 GTlsDatabase *kp_s3_service_get_tls_database (KpS3Service *service);

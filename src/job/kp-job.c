@@ -1,0 +1,1043 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ * SPDX-FileCopyrightText: The Keepsake authors */
+
+#define G_LOG_DOMAIN "keepsake-job"
+
+#include "kp-job.h"
+
+#include "kp-error.h"
+#include "kp-mirror.h"
+#include "kp-name.h"
+#include "kp-pace.h"
+#include "kp-verify.h"
+
+#define TICK 200 /* milliseconds */
+#define MAX_NOTICES 100
+
+struct _KpJob
+{
+  GObject parent_instance;
+
+  /* Set before the start, and then left alone. */
+  KpPlan *plan;
+  KpHistoryKind kind;
+  KpHistoryTrigger trigger;
+  char *state_dir;
+  char *ca_bundle;
+  KpThrottle *upload;
+  KpThrottle *download;
+  KpHistory *history;
+  KpJobClock clock;
+  void *clock_data;
+  double sample;
+  char *path;
+  char *target;
+  KpOverwrite overwrite;
+  gboolean has_max_delete;
+  guint64 max_delete;
+  gboolean accept_new_file_system;
+  KpEventFunc event_func;
+  void *event_data;
+  GMainContext *context;
+  GCancellable *cancellable;
+
+  /* Of the run; one of the three does the work. */
+  KpS3Service *service;
+  KpMirror *mirror;
+  KpRestore *restore;
+  KpVerify *verify;
+  gint64 history_id;
+  GTask *task; /* until it has returned */
+  GThread *thread;
+
+  /* Of the owner's thread. */
+  KpJobState end; /* KP_JOB_QUEUED until it has ended */
+  KpJobState shown;
+  gboolean paused;
+  char *waiting;
+  GSource *ticker;
+  KpPace pace;
+  KpProgress progress;
+
+  GMutex lock; /* guards what follows */
+  char *current_file;
+  GPtrArray *notices;  /* of char* */
+  GPtrArray *failures; /* of KpHistoryFailure */
+  KpJobResult result;
+};
+
+enum
+{
+  PROP_0,
+  PROP_STATE,
+  PROP_WAITING,
+  PROP_FRACTION,
+  N_PROPERTIES,
+};
+
+static GParamSpec *properties[N_PROPERTIES];
+
+G_DEFINE_FINAL_TYPE (KpJob, kp_job, G_TYPE_OBJECT)
+
+/* --- what is told --------------------------------------------------------------------------- */
+
+static void
+update_state (KpJob *self)
+{
+  KpJobState state = kp_job_get_state (self);
+
+  if (state == self->shown)
+    return;
+  self->shown = state;
+  g_object_notify_by_pspec (G_OBJECT (self), properties[PROP_STATE]);
+}
+
+static void
+read_progress (KpJob *self)
+{
+  if (self->mirror != NULL)
+    kp_mirror_get_progress (self->mirror, &self->progress);
+  else if (self->restore != NULL)
+    kp_restore_get_progress (self->restore, &self->progress);
+  else if (self->verify != NULL)
+    kp_verify_get_progress (self->verify, &self->progress);
+}
+
+static gboolean
+tick_cb (void *data)
+{
+  KpJob *self = data;
+
+  read_progress (self);
+  kp_pace_add (&self->pace, g_get_monotonic_time (), self->progress.bytes_moved);
+  update_state (self);
+  g_object_notify_by_pspec (G_OBJECT (self), properties[PROP_FRACTION]);
+  return G_SOURCE_CONTINUE;
+}
+
+static void
+stop_ticking (KpJob *self)
+{
+  if (self->ticker == NULL)
+    return;
+  g_source_destroy (self->ticker);
+  g_clear_pointer (&self->ticker, g_source_unref);
+}
+
+static void
+start_ticking (KpJob *self)
+{
+  if (self->ticker != NULL)
+    return;
+  self->pace = (KpPace){ .n = 0 };
+  self->ticker = g_timeout_source_new (TICK);
+  g_source_set_callback (self->ticker, tick_cb, self, NULL);
+  g_source_attach (self->ticker, self->context);
+}
+
+static void
+keep_failure (KpJob *self, const KpEvent *event)
+{
+  const char *reason
+      = event->error->domain == KP_ERROR ? kp_error_name (event->error->code) : "failed";
+  g_autoptr (GError) error = NULL;
+
+  g_mutex_lock (&self->lock);
+  if (self->failures->len < KP_HISTORY_MAX_FAILURES)
+    {
+      KpHistoryFailure *failure = g_new0 (KpHistoryFailure, 1);
+      failure->path = g_strdup (event->path);
+      failure->reason = g_strdup (reason);
+      failure->message = g_strdup (event->error->message);
+      g_ptr_array_add (self->failures, failure);
+    }
+  g_mutex_unlock (&self->lock);
+
+  if (self->history_id != 0
+      && !kp_history_add_failure (self->history, self->history_id, event->path, reason,
+                                  event->error->message, &error))
+    g_warning ("%s", error->message);
+}
+
+static void
+keep_notice (KpJob *self, const char *text)
+{
+  g_mutex_lock (&self->lock);
+  if (self->notices->len < MAX_NOTICES)
+    g_ptr_array_add (self->notices, g_strdup (text));
+  g_mutex_unlock (&self->lock);
+}
+
+/* From any thread, one at a time. */
+static void
+event_cb (const KpEvent *event, void *user_data)
+{
+  KpJob *self = user_data;
+
+  switch (event->type)
+    {
+    case KP_EVENT_DONE:
+      g_mutex_lock (&self->lock);
+      g_free (self->current_file);
+      self->current_file = kp_name_display (event->path);
+      g_mutex_unlock (&self->lock);
+      break;
+    case KP_EVENT_FAILED:
+      keep_failure (self, event);
+      break;
+    case KP_EVENT_NOTICE:
+      keep_notice (self, event->text);
+      break;
+    case KP_EVENT_PHASE:
+    default:
+      break;
+    }
+  if (self->event_func != NULL)
+    self->event_func (event, self->event_data);
+}
+
+static void
+service_notice_cb (const char *sentence, void *user_data)
+{
+  event_cb (&(KpEvent){ .type = KP_EVENT_NOTICE, .text = sentence }, user_data);
+}
+
+/* --- the run -------------------------------------------------------------------------------- */
+
+static gboolean
+run_backup (KpJob *self, GError **error)
+{
+  KpMirrorResult result;
+
+  gboolean ok = kp_mirror_run (self->mirror, self->cancellable, error);
+  kp_mirror_get_result (self->mirror, &result);
+  self->result.counts = (KpHistoryCounts){
+    .put = result.put,
+    .delta = result.delta,
+    .copied = result.copied,
+    .metadata = result.metadata,
+    .deleted = result.deleted,
+    .unchanged = result.unchanged,
+    .failed = result.failed,
+    .bytes_sent = result.bytes_sent,
+    .bytes_saved = result.bytes_saved,
+  };
+  self->result.deletions_held = result.deletions_held;
+  self->result.guard_reason = g_strdup (result.guard_reason);
+  return ok;
+}
+
+static gboolean
+run_restore (KpJob *self, GError **error)
+{
+  KpRestoreResult result;
+
+  gboolean ok = kp_restore_run (self->restore, self->cancellable, error);
+  kp_restore_get_result (self->restore, &result);
+  self->result.counts = (KpHistoryCounts){ .put = result.restored,
+                                           .unchanged = result.unchanged + result.kept,
+                                           .failed = result.failed,
+                                           .bytes_sent = result.bytes };
+  return ok;
+}
+
+static gboolean
+run_verify (KpJob *self, GError **error)
+{
+  KpVerifyResult result;
+
+  gboolean ok = kp_verify_run (self->verify, self->cancellable, error);
+  kp_verify_get_result (self->verify, &result);
+  self->result.counts
+      = (KpHistoryCounts){ .unchanged = result.equal,
+                           .put = result.changed,
+                           .failed = result.missing + result.damaged + result.failed,
+                           .bytes_sent = result.bytes };
+  return ok;
+}
+
+static gint64
+get_now (KpJob *self)
+{
+  return self->clock != NULL ? self->clock (self->clock_data) : g_get_real_time () / G_USEC_PER_SEC;
+}
+
+/* What the history says of the end, in words. */
+static char *
+describe_end (KpJob *self, const char **reason)
+{
+  const KpJobResult *result = &self->result;
+
+  *reason = NULL;
+  if (result->error != NULL)
+    {
+      *reason = result->error->domain == KP_ERROR ? kp_error_name (result->error->code) : NULL;
+      return g_strdup (*reason != NULL ? result->error->message : "Stopped before its end");
+    }
+  if (result->guard_reason != NULL)
+    {
+      *reason = kp_error_name (KP_ERROR_DELETE_GUARD);
+      return g_strdup_printf ("Nothing was deleted (%" G_GUINT64_FORMAT
+                              " objects have no file any more): %s",
+                              result->deletions_held, result->guard_reason);
+    }
+  if (result->counts.failed > 0)
+    {
+      *reason = kp_error_name (KP_ERROR_FAILED);
+      return g_strdup_printf ("%" G_GUINT64_FORMAT " files failed", result->counts.failed);
+    }
+  return NULL;
+}
+
+static void
+record_end (KpJob *self)
+{
+  g_autoptr (GError) error = NULL;
+  const char *reason;
+  g_autofree char *message = describe_end (self, &reason);
+  KpHistoryState state = KP_HISTORY_FINISHED;
+
+  if (self->history_id == 0)
+    return;
+  if (self->result.error != NULL)
+    state = g_error_matches (self->result.error, G_IO_ERROR, G_IO_ERROR_CANCELLED)
+                ? KP_HISTORY_CANCELLED
+                : KP_HISTORY_FAILED;
+  if (!kp_history_end_job (self->history, self->history_id, state, reason, message,
+                           &self->result.counts, get_now (self), &error))
+    g_warning ("%s", error->message);
+}
+
+/* Back in the owner's thread. */
+static gboolean
+ended_cb (void *data)
+{
+  KpJob *self = data;
+  g_autoptr (GTask) task = g_steal_pointer (&self->task);
+
+  g_clear_pointer (&self->thread, g_thread_join);
+  stop_ticking (self);
+  read_progress (self);
+  if (self->result.error == NULL)
+    self->end = KP_JOB_FINISHED;
+  else if (g_error_matches (self->result.error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
+    self->end = KP_JOB_CANCELLED;
+  else
+    self->end = KP_JOB_FAILED;
+  g_object_notify_by_pspec (G_OBJECT (self), properties[PROP_FRACTION]);
+  update_state (self);
+
+  if (self->result.error != NULL)
+    g_task_return_error (task, g_error_copy (self->result.error));
+  else
+    g_task_return_boolean (task, TRUE);
+  return G_SOURCE_REMOVE;
+}
+
+static void *
+job_main (void *data)
+{
+  KpJob *self = data;
+  g_autoptr (GError) error = NULL;
+
+  if (self->mirror != NULL)
+    (void) run_backup (self, &error);
+  else if (self->restore != NULL)
+    (void) run_restore (self, &error);
+  else
+    (void) run_verify (self, &error);
+  self->result.error = g_steal_pointer (&error);
+  record_end (self);
+
+  g_autoptr (GSource) source = g_idle_source_new ();
+  g_source_set_priority (source, G_PRIORITY_DEFAULT);
+  g_source_set_callback (source, ended_cb, g_object_ref (self), g_object_unref);
+  g_source_attach (source, self->context);
+  return NULL;
+}
+
+static KpFilter *
+make_filter (KpJob *self, GError **error)
+{
+  g_autoptr (KpFilter) filter = kp_filter_new ();
+  const char *const *patterns = kp_plan_get_exclude (self->plan);
+
+  for (gsize i = 0; patterns[i] != NULL; i++)
+    if (!kp_filter_add_exclude (filter, patterns[i], error))
+      return NULL;
+  return g_steal_pointer (&filter);
+}
+
+static void
+prepare_backup (KpJob *self, KpFilter *filter)
+{
+  const char *storage_class = kp_plan_get_storage_class (self->plan);
+  KpMirrorOptions options = {
+    .state_dir = self->state_dir,
+    .filter = filter,
+    .storage_class = *storage_class != '\0' ? storage_class : NULL,
+    .delete_vanished = kp_plan_get_delete (self->plan) == KP_PLAN_DELETE_MIRROR,
+    .has_max_delete = self->has_max_delete,
+    .max_delete = self->max_delete,
+    .accept_new_file_system = self->accept_new_file_system,
+  };
+  GPtrArray *sources = kp_plan_get_sources (self->plan);
+
+  self->mirror = kp_mirror_new (self->service, &options, event_cb, self);
+  for (guint i = 0; i < sources->len; i++)
+    {
+      const KpPlanSource *source = g_ptr_array_index (sources, i);
+      kp_mirror_add_source (self->mirror, source->path, source->as);
+    }
+}
+
+static void
+prepare_verify (KpJob *self, KpFilter *filter)
+{
+  KpVerifyOptions options = { .filter = filter, .sample = self->sample };
+  GPtrArray *sources = kp_plan_get_sources (self->plan);
+
+  self->verify = kp_verify_new (self->service, &options, event_cb, self);
+  for (guint i = 0; i < sources->len; i++)
+    {
+      const KpPlanSource *source = g_ptr_array_index (sources, i);
+      kp_verify_add_source (self->verify, source->path, source->as);
+    }
+}
+
+static KpS3Location *
+find_location (KpJob *self, GError **error)
+{
+  if (self->path == NULL || *self->path == '\0')
+    return kp_plan_dup_location (self->plan, error);
+
+  g_autoptr (KpPlan) below = kp_plan_copy (self->plan);
+  g_autofree char *prefix
+      = g_strconcat (kp_plan_get_prefix (self->plan),
+                     *kp_plan_get_prefix (self->plan) != '\0' ? "/" : "", self->path, NULL);
+  kp_plan_set_prefix (below, prefix);
+  return kp_plan_dup_location (below, error);
+}
+
+/* Puts together what does the work. Nothing is sent yet. */
+static gboolean
+prepare (KpJob *self, KpS3Credentials *credentials, GError **error)
+{
+  g_autoptr (KpTimetable) limits = kp_plan_dup_limits (self->plan, error);
+  if (limits == NULL)
+    return FALSE;
+  g_autoptr (KpFilter) filter = make_filter (self, error);
+  if (filter == NULL)
+    return FALSE;
+  g_autoptr (KpS3Location) location = find_location (self, error);
+  if (location == NULL)
+    return FALSE;
+  self->service = kp_s3_service_new (location, credentials, self->ca_bundle, self->upload,
+                                     self->download, error);
+  if (self->service == NULL)
+    return FALSE;
+
+  kp_throttle_set_timetable (self->upload, limits, KP_DIRECTION_UP);
+  kp_throttle_set_timetable (self->download, limits, KP_DIRECTION_DOWN);
+  kp_s3_service_set_notice_func (self->service, service_notice_cb, self);
+  kp_s3_service_set_held (self->service, self->paused || self->waiting != NULL);
+  switch (self->kind)
+    {
+    case KP_HISTORY_RESTORE:
+      self->restore
+          = kp_restore_new (self->service, self->target,
+                            &(KpRestoreOptions){ .overwrite = self->overwrite }, event_cb, self);
+      break;
+    case KP_HISTORY_VERIFY:
+      prepare_verify (self, filter);
+      break;
+    case KP_HISTORY_BACKUP:
+    default:
+      prepare_backup (self, filter);
+      break;
+    }
+  return TRUE;
+}
+
+static void
+record_begin (KpJob *self)
+{
+  g_autoptr (GError) error = NULL;
+
+  if (self->history == NULL)
+    return;
+  self->history_id = kp_history_begin_job (self->history, kp_plan_get_id (self->plan), self->kind,
+                                           self->trigger, get_now (self), &error);
+  if (self->history_id != 0)
+    return;
+  /* The files matter more than what is written about them. */
+  g_autofree char *notice
+      = g_strconcat ("This job will be missing in the history: ", error->message, NULL);
+  keep_notice (self, notice);
+  g_warning ("%s", notice);
+}
+
+/* --- the object ----------------------------------------------------------------------------- */
+
+static void
+kp_job_finalize (GObject *object)
+{
+  KpJob *self = KP_JOB (object);
+
+  /* The thread, while it runs, and the source that ends it hold a reference. */
+  stop_ticking (self);
+  g_clear_object (&self->mirror);
+  g_clear_object (&self->restore);
+  g_clear_object (&self->verify);
+  g_clear_object (&self->service);
+  g_clear_object (&self->plan);
+  g_clear_object (&self->upload);
+  g_clear_object (&self->download);
+  g_clear_pointer (&self->history, kp_history_unref);
+  g_clear_object (&self->cancellable);
+  g_clear_pointer (&self->context, g_main_context_unref);
+  g_clear_pointer (&self->notices, g_ptr_array_unref);
+  g_clear_pointer (&self->failures, g_ptr_array_unref);
+  g_clear_error (&self->result.error);
+  g_free (self->result.guard_reason);
+  g_free (self->state_dir);
+  g_free (self->ca_bundle);
+  g_free (self->path);
+  g_free (self->target);
+  g_free (self->waiting);
+  g_free (self->current_file);
+  g_mutex_clear (&self->lock);
+  G_OBJECT_CLASS (kp_job_parent_class)->finalize (object);
+}
+
+static void
+kp_job_get_property (GObject *object, guint property_id, GValue *value, GParamSpec *pspec)
+{
+  KpJob *self = KP_JOB (object);
+
+  switch (property_id)
+    {
+    case PROP_STATE:
+      g_value_set_int (value, (int) kp_job_get_state (self));
+      break;
+    case PROP_WAITING:
+      g_value_set_string (value, self->waiting);
+      break;
+    case PROP_FRACTION:
+      g_value_set_double (value, kp_job_get_fraction (self));
+      break;
+    default:
+      G_OBJECT_WARN_INVALID_PROPERTY_ID (object, property_id, pspec);
+    }
+}
+
+static void
+kp_job_class_init (KpJobClass *klass)
+{
+  GObjectClass *object_class = G_OBJECT_CLASS (klass);
+  GParamFlags flags = G_PARAM_READABLE | G_PARAM_STATIC_STRINGS | G_PARAM_EXPLICIT_NOTIFY;
+
+  object_class->finalize = kp_job_finalize;
+  object_class->get_property = kp_job_get_property;
+  properties[PROP_STATE] = g_param_spec_int ("state", NULL, NULL, KP_JOB_QUEUED, KP_JOB_CANCELLED,
+                                             KP_JOB_QUEUED, flags);
+  properties[PROP_WAITING] = g_param_spec_string ("waiting", NULL, NULL, NULL, flags);
+  properties[PROP_FRACTION] = g_param_spec_double ("fraction", NULL, NULL, 0, 1, 0, flags);
+  g_object_class_install_properties (object_class, N_PROPERTIES, properties);
+}
+
+static void
+kp_job_init (KpJob *self)
+{
+  g_mutex_init (&self->lock);
+  self->context = g_main_context_ref_thread_default ();
+  self->cancellable = g_cancellable_new ();
+  self->notices = g_ptr_array_new_with_free_func (g_free);
+  self->failures = g_ptr_array_new_with_free_func ((GDestroyNotify) kp_history_failure_free);
+}
+
+static KpJob *
+new_job (KpPlan *plan, KpHistoryKind kind, KpHistoryTrigger trigger, const KpJobSettings *settings)
+{
+  KpJob *self = g_object_new (KP_TYPE_JOB, NULL);
+
+  self->plan = kp_plan_copy (plan);
+  self->kind = kind;
+  self->trigger = trigger;
+  self->state_dir = g_strdup (settings->state_dir);
+  self->ca_bundle = g_strdup (settings->ca_bundle);
+  self->upload = g_object_ref (settings->upload);
+  self->download = g_object_ref (settings->download);
+  self->history = settings->history != NULL ? kp_history_ref (settings->history) : NULL;
+  self->clock = settings->clock;
+  self->clock_data = settings->clock_data;
+  return self;
+}
+
+/**
+ * kp_job_new_backup:
+ * @plan: copied
+ * @settings: copied
+ */
+KpJob *
+kp_job_new_backup (KpPlan *plan, KpHistoryTrigger trigger, const KpJobSettings *settings)
+{
+  return new_job (plan, KP_HISTORY_BACKUP, trigger, settings);
+}
+
+/**
+ * kp_job_new_verify:
+ * @plan: copied
+ * @settings: copied
+ * @sample: which share of the files to read back: above 0, up to 1
+ */
+KpJob *
+kp_job_new_verify (KpPlan *plan,
+                   KpHistoryTrigger trigger,
+                   const KpJobSettings *settings,
+                   double sample)
+{
+  KpJob *self = new_job (plan, KP_HISTORY_VERIFY, trigger, settings);
+
+  self->sample = sample;
+  return self;
+}
+
+/**
+ * kp_job_new_restore:
+ * @plan: copied
+ * @settings: copied
+ * @path: below the plan's prefix, bytes; "" for all
+ * @target: folder to restore into
+ */
+KpJob *
+kp_job_new_restore (KpPlan *plan,
+                    const KpJobSettings *settings,
+                    const char *path,
+                    const char *target,
+                    KpOverwrite overwrite)
+{
+  KpJob *self = new_job (plan, KP_HISTORY_RESTORE, KP_HISTORY_MANUAL, settings);
+
+  self->path = g_strdup (path);
+  self->target = g_strdup (target);
+  self->overwrite = overwrite;
+  return self;
+}
+
+/**
+ * kp_job_consent:
+ * @max_delete: how many objects may be deleted without the guard's asking
+ *
+ * For a job that was not started yet.
+ */
+void
+kp_job_consent (KpJob *self, guint64 max_delete)
+{
+  self->has_max_delete = TRUE;
+  self->max_delete = max_delete;
+}
+
+/**
+ * kp_job_accept_new_file_system:
+ *
+ * The sources have really moved to another disk. For a job that was not started yet.
+ */
+void
+kp_job_accept_new_file_system (KpJob *self)
+{
+  self->accept_new_file_system = TRUE;
+}
+
+/**
+ * kp_job_set_event_func:
+ * @func: called from any thread, one at a time
+ *
+ * For a job that was not started yet.
+ */
+void
+kp_job_set_event_func (KpJob *self, KpEventFunc func, void *user_data)
+{
+  self->event_func = func;
+  self->event_data = user_data;
+}
+
+/**
+ * kp_job_execute_async:
+ * @callback: called in the job's main context, when the job's thread is no more
+ *
+ * Runs the job; once. kp_job_execute_finish() gives %G_IO_ERROR_PENDING for a second start.
+ */
+void
+kp_job_execute_async (KpJob *self,
+                      KpS3Credentials *credentials,
+                      GAsyncReadyCallback callback,
+                      void *user_data)
+{
+  g_autoptr (GTask) task = g_task_new (self, NULL, callback, user_data);
+  GError *error = NULL;
+
+  g_task_set_source_tag (task, kp_job_execute_async);
+  if (self->task != NULL || self->end != KP_JOB_QUEUED)
+    {
+      g_task_return_new_error (task, G_IO_ERROR, G_IO_ERROR_PENDING, "The job was started before");
+      return;
+    }
+  record_begin (self);
+  if (!prepare (self, credentials, &error))
+    {
+      self->result.error = error;
+      record_end (self);
+      self->end = KP_JOB_FAILED;
+      update_state (self);
+      g_task_return_error (task, g_error_copy (error));
+      return;
+    }
+  self->task = g_steal_pointer (&task);
+  start_ticking (self);
+  self->thread = g_thread_new ("keepsake-job", job_main, self);
+  update_state (self);
+}
+
+/**
+ * kp_job_execute_finish:
+ * @error: what ended the job before its end: any #KpError, %G_IO_ERROR_CANCELLED, or
+ *   %G_IO_ERROR_PENDING
+ *
+ * Files that failed alone are in the result and no error.
+ */
+gboolean
+kp_job_execute_finish (KpJob *self, GAsyncResult *result, GError **error)
+{
+  g_return_val_if_fail (g_task_is_valid (result, self), FALSE);
+  return g_task_propagate_boolean (G_TASK (result), error);
+}
+
+/* --- pause, resume, cancel ------------------------------------------------------------------ */
+
+static gboolean
+check_running (KpJob *self, GError **error)
+{
+  if (!kp_job_has_ended (self))
+    return TRUE;
+  g_set_error_literal (error, KP_ERROR, KP_ERROR_CONFLICT, "The job has ended already");
+  return FALSE;
+}
+
+static void
+hold_or_release (KpJob *self)
+{
+  gboolean held = self->paused || self->waiting != NULL;
+
+  if (self->service != NULL)
+    kp_s3_service_set_held (self->service, held);
+  if (self->thread != NULL && held)
+    stop_ticking (self);
+  else if (self->thread != NULL)
+    start_ticking (self);
+  update_state (self);
+}
+
+/**
+ * kp_job_pause:
+ * @error: %KP_ERROR_CONFLICT when it has ended
+ *
+ * Requests under way go to their end, then the connections are closed. Pausing twice is once.
+ */
+gboolean
+kp_job_pause (KpJob *self, GError **error)
+{
+  if (!check_running (self, error))
+    return FALSE;
+  self->paused = TRUE;
+  hold_or_release (self);
+  return TRUE;
+}
+
+/**
+ * kp_job_resume:
+ * @error: %KP_ERROR_CONFLICT when it has ended or was not paused
+ */
+gboolean
+kp_job_resume (KpJob *self, GError **error)
+{
+  if (!check_running (self, error))
+    return FALSE;
+  if (!self->paused)
+    {
+      g_set_error_literal (error, KP_ERROR, KP_ERROR_CONFLICT, "The job is not paused");
+      return FALSE;
+    }
+  self->paused = FALSE;
+  hold_or_release (self);
+  return TRUE;
+}
+
+/**
+ * kp_job_cancel:
+ * @error: %KP_ERROR_CONFLICT when it has ended
+ *
+ * Ends it soon. What was finished stays, uploads in parts are kept for the next job.
+ */
+gboolean
+kp_job_cancel (KpJob *self, GError **error)
+{
+  if (!check_running (self, error))
+    return FALSE;
+  g_cancellable_cancel (self->cancellable);
+  if (self->thread == NULL)
+    {
+      self->end = KP_JOB_CANCELLED;
+      g_set_error_literal (&self->result.error, G_IO_ERROR, G_IO_ERROR_CANCELLED,
+                           "Cancelled before it began");
+      update_state (self);
+    }
+  return TRUE;
+}
+
+/**
+ * kp_job_set_waiting:
+ * @reason: (nullable): a sentence for people; %NULL to go on
+ *
+ * Holds the job as a pause does, because of something that the user cannot or need not end.
+ */
+void
+kp_job_set_waiting (KpJob *self, const char *reason)
+{
+  if (kp_job_has_ended (self) || g_strcmp0 (self->waiting, reason) == 0)
+    return;
+  g_free (self->waiting);
+  self->waiting = g_strdup (reason);
+  hold_or_release (self);
+  g_object_notify_by_pspec (G_OBJECT (self), properties[PROP_WAITING]);
+}
+
+/* --- what is asked -------------------------------------------------------------------------- */
+
+/**
+ * kp_job_get_plan:
+ *
+ * Returns: (transfer none): the job's copy
+ */
+KpPlan *
+kp_job_get_plan (KpJob *self)
+{
+  return self->plan;
+}
+
+KpHistoryKind
+kp_job_get_kind (KpJob *self)
+{
+  return self->kind;
+}
+
+KpHistoryTrigger
+kp_job_get_trigger (KpJob *self)
+{
+  return self->trigger;
+}
+
+KpJobState
+kp_job_get_state (KpJob *self)
+{
+  if (self->end != KP_JOB_QUEUED)
+    return self->end;
+  if (self->paused)
+    return KP_JOB_PAUSED;
+  if (self->waiting != NULL)
+    return KP_JOB_WAITING;
+  if (self->task == NULL)
+    return KP_JOB_QUEUED;
+
+  switch (self->progress.phase)
+    {
+    case KP_PHASE_COMPARING:
+      return KP_JOB_COMPARING;
+    case KP_PHASE_TRANSFERRING:
+    case KP_PHASE_DELETING:
+    case KP_PHASE_FINISHED:
+      return KP_JOB_TRANSFERRING;
+    case KP_PHASE_STARTING:
+    case KP_PHASE_SCANNING:
+    default:
+      return KP_JOB_SCANNING;
+    }
+}
+
+gboolean
+kp_job_has_ended (KpJob *self)
+{
+  return self->end != KP_JOB_QUEUED;
+}
+
+/**
+ * kp_job_get_waiting:
+ *
+ * Returns: (nullable): why it waits
+ */
+const char *
+kp_job_get_waiting (KpJob *self)
+{
+  return self->waiting;
+}
+
+/**
+ * kp_job_get_progress:
+ * @progress: (out): as of the last tenth of a second or so
+ */
+void
+kp_job_get_progress (KpJob *self, KpProgress *progress)
+{
+  *progress = self->progress;
+}
+
+/**
+ * kp_job_get_fraction:
+ *
+ * Returns: how much of what there is to move has moved, from 0 to 1
+ */
+double
+kp_job_get_fraction (KpJob *self)
+{
+  if (self->end == KP_JOB_FINISHED)
+    return 1;
+  if (self->progress.bytes_total > 0)
+    return MIN ((double) self->progress.bytes_moved / (double) self->progress.bytes_total, 1);
+  if (self->progress.actions_total > 0)
+    return MIN ((double) self->progress.actions_done / (double) self->progress.actions_total, 1);
+  return 0;
+}
+
+/**
+ * kp_job_get_rate:
+ *
+ * Returns: bytes per second over the last seconds
+ */
+guint64
+kp_job_get_rate (KpJob *self)
+{
+  return self->ticker != NULL ? kp_pace_get_rate (&self->pace) : 0;
+}
+
+/**
+ * kp_job_get_seconds_left:
+ *
+ * Returns: at the present pace and limit; -1 when there is no telling
+ */
+gint64
+kp_job_get_seconds_left (KpJob *self)
+{
+  const KpProgress *progress = &self->progress;
+  KpThrottle *throttle = self->kind == KP_HISTORY_BACKUP ? self->upload : self->download;
+
+  if (self->ticker == NULL || progress->phase != KP_PHASE_TRANSFERRING)
+    return -1;
+  return kp_pace_get_seconds_left (
+      &self->pace, progress->bytes_total - MIN (progress->bytes_moved, progress->bytes_total),
+      kp_throttle_get_rate (throttle));
+}
+
+/**
+ * kp_job_dup_current_file:
+ *
+ * Returns: (transfer full) (nullable): the last that was dealt with, for people to read
+ */
+char *
+kp_job_dup_current_file (KpJob *self)
+{
+  g_mutex_lock (&self->lock);
+  char *file = g_strdup (self->current_file);
+  g_mutex_unlock (&self->lock);
+  return file;
+}
+
+/**
+ * kp_job_dup_notices:
+ *
+ * Returns: (transfer full): sentences that the user should see
+ */
+GStrv
+kp_job_dup_notices (KpJob *self)
+{
+  g_autoptr (GStrvBuilder) builder = g_strv_builder_new ();
+
+  g_mutex_lock (&self->lock);
+  for (guint i = 0; i < self->notices->len; i++)
+    g_strv_builder_add (builder, g_ptr_array_index (self->notices, i));
+  g_mutex_unlock (&self->lock);
+  return g_strv_builder_end (builder);
+}
+
+/**
+ * kp_job_list_failures:
+ * @limit: how many at most; of more than %KP_HISTORY_MAX_FAILURES only the number is known
+ *
+ * Returns: (transfer full) (element-type KpHistoryFailure): in the order in which they failed
+ */
+GPtrArray *
+kp_job_list_failures (KpJob *self, guint limit)
+{
+  GPtrArray *list = g_ptr_array_new_with_free_func ((GDestroyNotify) kp_history_failure_free);
+
+  g_mutex_lock (&self->lock);
+  for (guint i = 0; i < MIN (limit, self->failures->len); i++)
+    {
+      const KpHistoryFailure *failure = g_ptr_array_index (self->failures, i);
+      KpHistoryFailure *copy = g_new0 (KpHistoryFailure, 1);
+      copy->path = g_strdup (failure->path);
+      copy->reason = g_strdup (failure->reason);
+      copy->message = g_strdup (failure->message);
+      g_ptr_array_add (list, copy);
+    }
+  g_mutex_unlock (&self->lock);
+  return list;
+}
+
+/**
+ * kp_job_get_result:
+ *
+ * Returns: (transfer none) (nullable): what came of it; %NULL while it has not ended
+ */
+const KpJobResult *
+kp_job_get_result (KpJob *self)
+{
+  return kp_job_has_ended (self) ? &self->result : NULL;
+}
+
+/**
+ * kp_job_describe_end:
+ * @reason: (out) (nullable): for scripts
+ *
+ * Returns: (transfer full) (nullable): what did not go well, as a sentence
+ */
+char *
+kp_job_describe_end (KpJob *self, const char **reason)
+{
+  g_return_val_if_fail (kp_job_has_ended (self), NULL);
+  return describe_end (self, reason);
+}
+
+/**
+ * kp_job_get_history_id:
+ *
+ * Returns: its number in the history; 0 when it is not there
+ */
+gint64
+kp_job_get_history_id (KpJob *self)
+{
+  return self->history_id;
+}
+
+/**
+ * kp_job_state_name:
+ *
+ * Returns: the state as scripts see it ("transferring"), never translated
+ */
+const char *
+kp_job_state_name (KpJobState state)
+{
+  static const char *const names[] = { "queued", "scanning", "comparing", "transferring", "waiting",
+                                       "paused", "finished", "failed",    "cancelled" };
+
+  return names[state];
+}
