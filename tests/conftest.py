@@ -34,6 +34,8 @@ from fixtures.ceph_rgw import CephRgw  # noqa: E402
 from fixtures.fault_proxy import FaultProxy  # noqa: E402
 from fixtures.tls_front import TlsFront  # noqa: E402
 
+pytest_plugins = ["fixtures.desktop_fixtures"]
+
 REGION = "default"  # what a Ceph gateway calls its own
 NOBODY = 65534
 TOP = Path(__file__).resolve().parent.parent
