@@ -41,7 +41,7 @@ typedef struct
   KpMirror *mirror;
   KpPool *pool;
   GAsyncQueue *answers; /* of Look */
-  KpDeltaLimits limits;
+  const KpS3Provider *provider;
   gboolean may_copy_parts; /* the provider may be able to */
   gboolean has_chunks;     /* the catalogue knows the insides of objects */
   unsigned outstanding;
@@ -348,8 +348,8 @@ add_large (ChangeSet *set, const Look *look, GError **error)
 
   if (!kp_catalogue_put_new_chunks (catalogue, local->key, look->chunks, error))
     return FALSE;
-  g_autoptr (KpLayout) layout = kp_layout_new_delta (catalogue, local->key, look->row.listed_etag,
-                                                     look->chunks, &set->limits, error);
+  g_autoptr (KpLayout) layout = kp_layout_new_delta (catalogue, set->provider, local->key,
+                                                     look->row.listed_etag, look->chunks, error);
   if (layout == NULL)
     return FALSE;
   if (!set->may_copy_parts || layout->to_send >= layout->size)
@@ -527,9 +527,8 @@ kp_change_set_make (KpMirror *mirror, GError **error)
   gboolean ok;
 
   g_autoptr (KpS3Location) location = kp_s3_service_ref_location (mirror->service);
-  const KpS3Provider *provider = kp_s3_location_get_provider (location);
-  set.limits = kp_layout_limits (provider);
-  set.may_copy_parts = provider->part_copy != KP_S3_SUPPORT_NO;
+  set.provider = kp_s3_location_get_provider (location);
+  set.may_copy_parts = set.provider->part_copy != KP_S3_SUPPORT_NO;
   if (!kp_catalogue_has_chunks (mirror->catalogue, &set.has_chunks, error))
     return FALSE;
   set.pool = kp_pool_new (mirror->service, mirror->options.jobs, look_cb, look_free, &set);

@@ -60,13 +60,9 @@ kp_layout_free (KpLayout *layout)
   g_free (layout);
 }
 
-/**
- * kp_layout_limits:
- *
- * Returns: what parts of an object may be at @provider
- */
-KpDeltaLimits
-kp_layout_limits (const KpS3Provider *provider)
+/* What parts of an object may be at a provider. */
+static KpDeltaLimits
+get_limits (const KpS3Provider *provider)
 {
   return (KpDeltaLimits){
     .min_part = provider->min_part,
@@ -77,16 +73,46 @@ kp_layout_limits (const KpS3Provider *provider)
 }
 
 /**
+ * kp_layout_can_copy_from:
+ *
+ * Whether parts may be copied from the object @key. Ceph up to 16 decodes the name of the source of
+ * such a copy twice: for "100%41" it takes "100A", if there is one, and says nothing. Where copies
+ * are pinned to an ETag this is refused; elsewhere such names are not used.
+ */
+gboolean
+kp_layout_can_copy_from (const KpS3Provider *provider, const char *key)
+{
+  return provider->part_copy != KP_S3_SUPPORT_NO
+         && (provider->copy_if_match || strchr (key, '%') == NULL);
+}
+
+/**
+ * kp_layout_needs_parts:
+ * @etag: of the object to be copied as a whole
+ * @size: of it, in bytes
+ *
+ * Whether it has to be copied in parts: where it is too large for one copy, or where the copy
+ * cannot be pinned and its ETag would not prove it, so that the source has to be looked at again
+ * before the copy counts.
+ */
+gboolean
+kp_layout_needs_parts (const KpS3Provider *provider, const char *etag, guint64 size)
+{
+  return size > provider->max_copy || (!provider->copy_if_match && strlen (etag) != 32);
+}
+
+/**
  * kp_layout_new_whole:
  *
  * Returns: (transfer full): a layout that sends everything
  */
 KpLayout *
-kp_layout_new_whole (guint64 size, const KpDeltaLimits *limits)
+kp_layout_new_whole (guint64 size, const KpS3Provider *provider)
 {
   KpLayout *layout = layout_new (size);
+  KpDeltaLimits limits = get_limits (provider);
 
-  layout->parts = kp_delta_plan_whole (MAX (size, 1), limits);
+  layout->parts = kp_delta_plan_whole (MAX (size, 1), &limits);
   layout->to_send = size;
   return layout;
 }
@@ -94,17 +120,17 @@ kp_layout_new_whole (guint64 size, const KpDeltaLimits *limits)
 /**
  * kp_layout_new_copy:
  *
- * Returns: (transfer full): a layout that copies all of one object, for those too large for
- * CopyObject
+ * Returns: (transfer full): a layout that copies all of one object
  */
 KpLayout *
-kp_layout_new_copy (const char *key, const char *etag, guint64 size, const KpDeltaLimits *limits)
+kp_layout_new_copy (const char *key, const char *etag, guint64 size, const KpS3Provider *provider)
 {
   KpLayout *layout = layout_new (size);
+  KpDeltaLimits limits = get_limits (provider);
   KpPiece piece = { .length = size, .source = 0 };
 
   add_source (layout, key, etag);
-  layout->parts = kp_delta_plan (&piece, 1, limits);
+  layout->parts = kp_delta_plan (&piece, 1, &limits);
   return layout;
 }
 
@@ -163,6 +189,7 @@ static gboolean
 load_source (KpLayout *layout,
              GPtrArray *known,
              KpCatalogue *catalogue,
+             const KpS3Provider *provider,
              const KpChunk *chunk,
              GError **error)
 {
@@ -173,7 +200,7 @@ load_source (KpLayout *layout,
     return TRUE;
   if (!kp_catalogue_find_chunk (catalogue, chunk->sha256, &key, &etag, error))
     return FALSE;
-  if (key == NULL)
+  if (key == NULL || !kp_layout_can_copy_from (provider, key))
     return TRUE;
   GArray *chunks = kp_catalogue_get_chunks (catalogue, key, etag, error);
   if (chunks == NULL)
@@ -194,19 +221,20 @@ load_source (KpLayout *layout,
  */
 KpLayout *
 kp_layout_new_delta (KpCatalogue *catalogue,
+                     const KpS3Provider *provider,
                      const char *key,
                      const char *etag,
                      GArray *chunks,
-                     const KpDeltaLimits *limits,
                      GError **error)
 {
+  KpDeltaLimits limits = get_limits (provider);
   g_autoptr (KpLayout) layout = layout_new (0);
   g_autoptr (GPtrArray) known = g_ptr_array_new_with_free_func (known_free);
   g_autoptr (GArray) pieces = g_array_new (FALSE, FALSE, sizeof (KpPiece));
   int source = -1;   /* of the piece before */
   gssize index = -1; /* in that source's chunks */
 
-  if (etag != NULL)
+  if (etag != NULL && kp_layout_can_copy_from (provider, key))
     {
       GArray *old = kp_catalogue_get_chunks (catalogue, key, etag, error);
       if (old == NULL)
@@ -227,7 +255,7 @@ kp_layout_new_delta (KpCatalogue *catalogue,
         }
       for (guint pass = 0; found < 0 && pass < 2; pass++)
         {
-          if (pass == 1 && !load_source (layout, known, catalogue, chunk, error))
+          if (pass == 1 && !load_source (layout, known, catalogue, provider, chunk, error))
             return NULL;
           for (guint j = 0; found < 0 && j < known->len; j++)
             {
@@ -246,7 +274,7 @@ kp_layout_new_delta (KpCatalogue *catalogue,
       layout->size += chunk->length;
     }
 
-  layout->parts = kp_delta_plan ((const KpPiece *) pieces->data, pieces->len, limits);
+  layout->parts = kp_delta_plan ((const KpPiece *) pieces->data, pieces->len, &limits);
   layout->to_send = kp_delta_bytes_to_send (layout->parts);
   return g_steal_pointer (&layout);
 }
@@ -281,5 +309,26 @@ kp_layout_has_copies (const KpLayout *layout)
   for (guint i = 0; i < layout->parts->len; i++)
     if (g_array_index (layout->parts, KpPart, i).source >= 0)
       return TRUE;
+  return FALSE;
+}
+
+/**
+ * kp_layout_copies_from_others:
+ * @key: of the object that the layout is for
+ *
+ * Whether any part is copied from an object under another key.
+ */
+gboolean
+kp_layout_copies_from_others (const KpLayout *layout, const char *key)
+{
+  for (guint i = 0; i < layout->parts->len; i++)
+    {
+      int number = g_array_index (layout->parts, KpPart, i).source;
+      if (number < 0)
+        continue;
+      const KpLayoutSource *source = g_ptr_array_index (layout->sources, (guint) number);
+      if (!g_str_equal (source->key, key))
+        return TRUE;
+    }
   return FALSE;
 }

@@ -26,21 +26,23 @@ typedef struct
   guint64 to_send;    /* bytes that have to be sent */
 } KpLayout;
 
-KpDeltaLimits kp_layout_limits (const KpS3Provider *provider);
-KpLayout *kp_layout_new_whole (guint64 size, const KpDeltaLimits *limits);
+gboolean kp_layout_can_copy_from (const KpS3Provider *provider, const char *key);
+gboolean kp_layout_needs_parts (const KpS3Provider *provider, const char *etag, guint64 size);
+KpLayout *kp_layout_new_whole (guint64 size, const KpS3Provider *provider);
 KpLayout *kp_layout_new_delta (KpCatalogue *catalogue,
+                               const KpS3Provider *provider,
                                const char *key,
                                const char *etag,
                                GArray *chunks,
-                               const KpDeltaLimits *limits,
                                GError **error) G_GNUC_WARN_UNUSED_RESULT;
 KpLayout *kp_layout_new_copy (const char *key,
                               const char *etag,
                               guint64 size,
-                              const KpDeltaLimits *limits);
+                              const KpS3Provider *provider);
 void kp_layout_free (KpLayout *layout);
 char *kp_layout_fingerprint (const KpLayout *layout);
 gboolean kp_layout_has_copies (const KpLayout *layout);
+gboolean kp_layout_copies_from_others (const KpLayout *layout, const char *key);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (KpLayout, kp_layout_free)
 

@@ -26,7 +26,6 @@ typedef struct
   unsigned outstanding;     /* actions with the workers */
   unsigned server_failures; /* in a row */
   const KpS3Provider *provider;
-  KpDeltaLimits limits;
   const char *storage_class; /* asked for, or NULL */
   gint no_part_copy;         /* atomic: the server turned out not to copy parts */
 

@@ -289,26 +289,6 @@ is_true_copy (KpTransfer *transfer, const KpKnown *known, const char *etag)
          || g_str_equal (known->etag, etag);
 }
 
-/* Whether the object to be copied is still the one that we know, asked where nothing else would
- * tell. */
-static gboolean
-is_still_there (KpTask *task, KpS3Client *client, const char *from_key, GError **error)
-{
-  const KpKnown *known = &task->change.known;
-
-  if (task->transfer->provider->copy_if_match || is_plain_md5 (known->etag))
-    return TRUE;
-  g_autoptr (KpS3Object) object
-      = kp_s3_client_head (client, from_key, NULL, task->transfer->mirror->cancellable, error);
-  if (object == NULL)
-    return FALSE;
-  if (g_str_equal (object->etag, known->etag))
-    return TRUE;
-  g_set_error (error, KP_ERROR, KP_ERROR_CONFLICT,
-               "“%s” was changed in the bucket by somebody else", from_key);
-  return FALSE;
-}
-
 /* Whether the bytes of the object to be copied are those of the task's file. Of a rename or a copy,
  * the hash has proved it when comparing; another name of one file has its inode. */
 static gboolean
@@ -332,6 +312,24 @@ put_instead (KpTask *task, KpS3Client *client)
   put (task, client);
 }
 
+/* Copies an object that is too large for one request, or of which nothing but another look would
+ * tell whether it was still the one that we know when it was copied. */
+static void
+copy_in_parts (KpTask *task, KpS3Client *client, const char *from_key)
+{
+  KpTransfer *transfer = task->transfer;
+
+  if (!kp_layout_can_copy_from (transfer->provider, from_key)
+      || g_atomic_int_get (&transfer->no_part_copy))
+    {
+      put_instead (task, client);
+      return;
+    }
+  task->layout = kp_layout_new_copy (from_key, task->change.known.etag,
+                                     task->change.local.info.size, transfer->provider);
+  kp_upload_begin (task, client);
+}
+
 /* Copies an object of equal content to the task's key, with the file's present headers: from a name
  * that is gone, from another name of the same file or the same bytes, or the same key for new
  * metadata. Where that cannot be, the file is sent. */
@@ -353,14 +351,9 @@ copy (KpTask *task, KpS3Client *client)
       put_instead (task, client);
       return;
     }
-  /* Where a copy cannot be pinned, and its ETag proves nothing, it is made of parts: between them
-   * and the end the source is looked at again. */
-  if (change->local.info.size > transfer->provider->max_copy
-      || (!transfer->provider->copy_if_match && !is_plain_md5 (known->etag)))
+  if (kp_layout_needs_parts (transfer->provider, known->etag, change->local.info.size))
     {
-      task->layout
-          = kp_layout_new_copy (from_key, known->etag, change->local.info.size, &transfer->limits);
-      kp_upload_begin (task, client);
+      copy_in_parts (task, client, from_key);
       return;
     }
 
@@ -368,7 +361,7 @@ copy (KpTask *task, KpS3Client *client)
       && kp_file_info_same_content (&info, &change->local.info))
     headers = kp_task_make_headers (task, fd, &info, &error);
   close_file (&fd);
-  if (headers != NULL && is_still_there (task, client, from_key, &error))
+  if (headers != NULL)
     etag = kp_s3_client_copy (client, from_key, known->etag, change->local.key, headers,
                               transfer->mirror->cancellable, &error);
   if (etag != NULL && is_true_copy (transfer, known, etag))
@@ -614,8 +607,8 @@ prepare_large (KpTransfer *transfer, KpTask *task, GError **error)
   task->chunks = g_steal_pointer (&chunks);
   if (change->action != KP_ACTION_DELTA)
     return TRUE;
-  task->layout = kp_layout_new_delta (catalogue, key, change->listed_etag, task->chunks,
-                                      &transfer->limits, error);
+  task->layout = kp_layout_new_delta (catalogue, transfer->provider, key, change->listed_etag,
+                                      task->chunks, error);
   return task->layout != NULL;
 }
 
@@ -718,7 +711,6 @@ kp_transfer_run (KpMirror *mirror, GError **error)
   KpTransfer transfer = { .mirror = mirror,
                           .results = results,
                           .provider = provider,
-                          .limits = kp_layout_limits (provider),
                           .storage_class = mirror->options.storage_class,
                           .budget = kp_budget_new (KP_MEMORY_BUDGET) };
 

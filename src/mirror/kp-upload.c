@@ -133,35 +133,43 @@ cannot_copy (const GError *error)
          || kp_error_is (error, KP_ERROR_CONFLICT) || kp_error_is (error, KP_ERROR_SERVER);
 }
 
-/* Whether each object that parts are copied from is still the one that the plan was made for: where
- * the provider cannot pin copies to an ETag, this is asked before the first copy and after the
- * last. */
+/* Whether the object is still the one that the plan was made for. */
+static gboolean
+check_source (KpUpload *upload, KpS3Client *client, const KpLayoutSource *source, GError **error)
+{
+  GCancellable *cancellable = upload->task->transfer->mirror->cancellable;
+  g_autoptr (GError) local_error = NULL;
+  g_autoptr (KpS3Object) object
+      = kp_s3_client_head (client, source->key, NULL, cancellable, &local_error);
+
+  if (object == NULL && !kp_error_is (local_error, KP_ERROR_NOT_FOUND))
+    {
+      g_propagate_error (error, g_steal_pointer (&local_error));
+      return FALSE;
+    }
+  if (object != NULL && g_str_equal (object->etag, source->etag))
+    return TRUE;
+  g_set_error (error, KP_ERROR, KP_ERROR_CONFLICT,
+               "“%s” was changed or deleted in the bucket by somebody else", source->key);
+  return FALSE;
+}
+
+/* The same for each object that parts are copied from: where the provider cannot pin copies to an
+ * ETag, this is asked before the first copy and after the last. */
 static gboolean
 check_sources (KpUpload *upload, KpS3Client *client, GError **error)
 {
-  KpTransfer *transfer = upload->task->transfer;
-
-  if (transfer->provider->copy_if_match || !kp_layout_has_copies (upload->layout))
+  if (upload->task->transfer->provider->copy_if_match || !kp_layout_has_copies (upload->layout))
     return TRUE;
   for (guint i = 0; i < upload->layout->sources->len; i++)
     {
-      const KpLayoutSource *source = g_ptr_array_index (upload->layout->sources, i);
       gboolean used = FALSE;
 
       for (unsigned j = 0; j < n_parts (upload); j++)
         used |= get_part (upload, j)->source == (int) i;
-      if (!used)
-        continue;
-      g_autoptr (KpS3Object) object
-          = kp_s3_client_head (client, source->key, NULL, transfer->mirror->cancellable, error);
-      if (object == NULL)
+      if (used
+          && !check_source (upload, client, g_ptr_array_index (upload->layout->sources, i), error))
         return FALSE;
-      if (!g_str_equal (object->etag, source->etag))
-        {
-          g_set_error (error, KP_ERROR, KP_ERROR_CONFLICT,
-                       "“%s” was changed in the bucket by somebody else", source->key);
-          return FALSE;
-        }
     }
   return TRUE;
 }
@@ -316,6 +324,25 @@ send_part (KpUpload *upload, KpS3Client *client, unsigned i, GError **error)
   return etag;
 }
 
+static char *
+copy_part (KpUpload *upload, KpS3Client *client, unsigned i, GError **error)
+{
+  const KpPart *part = get_part (upload, i);
+  const KpLayoutSource *source = g_ptr_array_index (upload->layout->sources, (guint) part->source);
+  g_autoptr (GError) local_error = NULL;
+  char *etag
+      = kp_s3_client_copy_part (client, source->key, source->etag, part->source_offset,
+                                part->length, upload->task->change.local.key, upload->upload_id,
+                                i + 1, upload->task->transfer->mirror->cancellable, &local_error);
+
+  /* Not found: the source, or the upload. */
+  if (etag == NULL
+      && (!kp_error_is (local_error, KP_ERROR_NOT_FOUND)
+          || check_source (upload, client, source, error)))
+    g_propagate_error (error, g_steal_pointer (&local_error));
+  return etag;
+}
+
 /**
  * kp_upload_do_part:
  * @task: of the kind %KP_TASK_PART; owned
@@ -332,17 +359,8 @@ kp_upload_do_part (KpTask *task, KpS3Client *client)
   kp_task_free (task);
   if (!is_given_up (upload))
     {
-      if (part->source < 0)
-        etag = send_part (upload, client, i, &error);
-      else
-        {
-          const KpLayoutSource *source
-              = g_ptr_array_index (upload->layout->sources, (guint) part->source);
-          etag = kp_s3_client_copy_part (client, source->key, source->etag, part->source_offset,
-                                         part->length, upload->task->change.local.key,
-                                         upload->upload_id, i + 1,
-                                         upload->task->transfer->mirror->cancellable, &error);
-        }
+      etag = part->source < 0 ? send_part (upload, client, i, &error)
+                              : copy_part (upload, client, i, &error);
     }
   if (etag != NULL)
     {
@@ -478,7 +496,7 @@ prepare (KpUpload *upload, KpS3Client *client, GError **error)
   upload->layout = g_steal_pointer (&task->layout);
   if (upload->layout == NULL)
     {
-      upload->layout = kp_layout_new_whole (upload->info.size, &transfer->limits);
+      upload->layout = kp_layout_new_whole (upload->info.size, transfer->provider);
       if (task->carried_out == KP_ACTION_DELTA)
         task->carried_out = KP_ACTION_PUT;
     }
