@@ -18,7 +18,7 @@ import pytest
 from gi.repository import Gio, GLib
 
 from fixtures import wait_until
-from fixtures.desktop import WATCHER, Desktop
+from fixtures.desktop import WATCHER, Desktop, Screenshot
 from fixtures.keyring import Keyring
 from fixtures.recorder import Recorder, Recorders
 from fixtures.session_bus import SessionBus
@@ -33,8 +33,8 @@ ECHO = "io.github.keepsake_backup.Echo"
 ECHO_SERVICE = f"""
 import os, sys
 from gi.repository import Gio, GLib
-xml = '<node><interface name="{ECHO}"><method name="Environment"><arg direction="out" type="a{{ss}}"/>'
-xml += '</method></interface></node>'
+xml = '<node><interface name="{ECHO}"><method name="Environment">'
+xml += '<arg direction="out" type="a{{ss}}"/></method></interface></node>'
 def call(bus, sender, path, interface, method, arguments, invocation):
     invocation.return_value(GLib.Variant("(a{{ss}})", (dict(os.environ),)))
 bus = Gio.bus_get_sync(Gio.BusType.SESSION)
@@ -276,7 +276,8 @@ def test_battery_and_sleep(system_bus: SystemBus, session_bus: SessionBus) -> No
 
     script = "from gi.repository import Gio, GLib; import sys\n"
     script += "bus = Gio.bus_get_sync(Gio.BusType.SYSTEM)\n"
-    script += f"kept = bus.call_with_unix_fd_list_sync('{LOGIND}', '{path_of(LOGIND)}', '{manager}',"
+    script += "kept = bus.call_with_unix_fd_list_sync("
+    script += f"'{LOGIND}', '{path_of(LOGIND)}', '{manager}',"
     script += " 'Inhibit', GLib.Variant('(ssss)', ('sleep', 'Keepsake', 'why', 'block')),"
     script += " None, 0, 5000, None, None); sys.stdin.read()"
     holder = session_bus.popen(sys.executable, "-s", "-c", script, stdin=subprocess.PIPE)
@@ -481,17 +482,39 @@ def test_notifications(desktop: Desktop) -> None:
     assert [n.id for n in shown.visible] == [number]
 
 
-@pytest.mark.parametrize("desktop", [{"width": 360, "dark": True}], indirect=True)
-def test_narrow_and_dark(desktop: Desktop, tmp_path: Path) -> None:
-    picture = desktop.screenshot(tmp_path / "screen.png")
-    assert picture.width == 360
-    assert max(picture.pixel(5, 5)) < 100  # the panel
-    gtk4 = """
+GTK4_PROGRAM = """
 import gi
 gi.require_version("Adw", "1")
-from gi.repository import Adw
-Adw.init()
-print(Adw.StyleManager.get_default().get_dark())
+from gi.repository import Adw, Gtk
+def activate(application):
+    window = Adw.ApplicationWindow(application=application, title="A window")
+    button = Gtk.Button(label="Press me")
+    button.connect("clicked", lambda button: button.set_label("Pressed"))
+    window.set_content(button)
+    window.fullscreen()
+    print("dark" if Adw.StyleManager.get_default().get_dark() else "light", flush=True)
+    window.present()
+application = Adw.Application(application_id="io.github.keepsake_backup.Window")
+application.connect("activate", activate)
+application.run()
 """
-    if list(Path("/usr/lib").glob("*/girepository-1.0/Adw-1.typelib")):
-        assert desktop.bus.run(sys.executable, "-s", "-c", gtk4) == "True\n"
+
+
+@pytest.mark.parametrize(
+    "desktop", [{"width": 360, "dark": True}, {}], ids=["narrow-dark", "wide"], indirect=True
+)
+def test_program_with_gtk_4(desktop: Desktop, tmp_path: Path) -> None:
+    def is_right(x: int, y: int) -> Callable[[Screenshot], bool]:
+        darkest, brightest = (20, 100) if desktop.dark else (200, 255)  # nothing there is 0
+        return lambda picture: darkest <= max(picture.pixel(x, y)) <= brightest
+
+    picture = desktop.wait_for_picture(tmp_path / "screen.png", is_right(5, 5), "the panel")
+    assert picture.width == desktop.width == (360 if desktop.dark else 1024)
+
+    program = desktop.bus.popen(sys.executable, "-s", "-c", GTK4_PROGRAM)
+    button = desktop.accessibility.wait_for(role="button", name="Press me")
+    assert button.is_showing
+    button.press()
+    desktop.accessibility.wait_for(role="button", name="Pressed")
+    assert desktop.bus.processes.log(program) == ("dark\n" if desktop.dark else "light\n")
+    desktop.wait_for_picture(tmp_path / "screen.png", is_right(50, 300), "the window")
