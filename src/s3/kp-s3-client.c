@@ -690,6 +690,15 @@ parse_number (const char *text)
              : 0;
 }
 
+/* "2026-11-22T20:39:10.000Z" */
+static gint64
+parse_time (const char *text)
+{
+  g_autoptr (GDateTime) time = text != NULL ? g_date_time_new_from_iso8601 (text, NULL) : NULL;
+
+  return time != NULL ? g_date_time_to_unix (time) : 0;
+}
+
 /* Whether another page follows; a marker that does not move would make us ask for ever. */
 static gboolean
 take_next_marker (KpS3Xml *xml, const char *field, char **marker, gboolean *more, GError **error)
@@ -795,6 +804,7 @@ kp_s3_client_list_uploads (KpS3Client *client,
           KpS3Upload *upload = g_new0 (KpS3Upload, 1);
           upload->key = g_strdup (key);
           upload->upload_id = g_strdup (id);
+          upload->initiated = parse_time (kp_s3_record_get (record, "Initiated"));
           g_ptr_array_add (uploads, upload);
         }
       if (!take_next_marker (xml, "NextUploadIdMarker", &id_marker, &more, error))

@@ -88,6 +88,7 @@ typedef struct
 {
   char *key;
   char *upload_id;
+  gint64 initiated; /* Unix seconds; 0 where unknown */
 } KpS3Upload;
 
 char *kp_s3_client_create_upload (KpS3Client *client,

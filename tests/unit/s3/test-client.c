@@ -821,7 +821,8 @@ test_list_uploads (void)
       = FAKE_XML "<ListMultipartUploadsResult " XMLNS "><IsTruncated>true</IsTruncated>"
                  "<NextKeyMarker>p/b c</NextKeyMarker><NextUploadIdMarker>i/2</NextUploadIdMarker>"
                  "<Upload><Key>p/a</Key><UploadId>i1</UploadId><Owner><ID>o</ID></Owner></Upload>"
-                 "<Upload><Key>p/b c</Key><UploadId>i/2</UploadId></Upload>"
+                 "<Upload><Key>p/b c</Key><UploadId>i/2</UploadId>"
+                 "<Initiated>2026-11-22T20:39:10.000Z</Initiated></Upload>"
                  "<CommonPrefixes><Prefix>p/x/</Prefix></CommonPrefixes>"
                  "</ListMultipartUploadsResult>" },
     { .body = "<ListMultipartUploadsResult><IsTruncated>false</IsTruncated>"
@@ -838,6 +839,7 @@ test_list_uploads (void)
   const KpS3Upload *upload = g_ptr_array_index (uploads, 1);
   g_assert_cmpstr (upload->key, ==, "p/b c");
   g_assert_cmpstr (upload->upload_id, ==, "i/2");
+  g_assert_cmpint (upload->initiated, ==, 1795379950);
   assert_sent (fixture, 0, "GET", "/bucket", "prefix=p%2F&uploads=");
   assert_sent (fixture, 1, "GET", "/bucket",
                "key-marker=p%2Fb%20c&prefix=p%2F&upload-id-marker=i%2F2&uploads=");
