@@ -299,9 +299,78 @@ kp_catalogue_sweep_chunks (KpCatalogue *catalogue, GError **error)
 }
 
 /**
+ * kp_catalogue_put_beginning:
+ * @time: the server's, in Unix seconds
+ *
+ * Remembers that an upload is about to be begun. If the job is killed before the server's answer is
+ * recorded, this is all that tells of it.
+ */
+gboolean
+kp_catalogue_put_beginning (KpCatalogue *catalogue, const char *key, gint64 time, GError **error)
+{
+  sqlite3_stmt *statement = catalogue->statements[STATEMENT_PUT_BEGINNING];
+
+  g_rec_mutex_lock (&catalogue->lock);
+  kp_sql_bind_bytes (statement, 1, key);
+  kp_sql_bind_number (statement, 2, (guint64) time);
+  gboolean ok = kp_catalogue_run (catalogue, statement, error);
+  g_rec_mutex_unlock (&catalogue->lock);
+  return ok;
+}
+
+gboolean
+kp_catalogue_remove_beginning (KpCatalogue *catalogue, const char *key, GError **error)
+{
+  g_rec_mutex_lock (&catalogue->lock);
+  gboolean ok = run_for_key (catalogue, STATEMENT_REMOVE_BEGINNING, key, error);
+  g_rec_mutex_unlock (&catalogue->lock);
+  return ok;
+}
+
+static void
+beginning_free (void *data)
+{
+  KpBeginning *beginning = data;
+
+  g_free (beginning->key);
+  g_free (beginning);
+}
+
+/**
+ * kp_catalogue_list_beginnings:
+ *
+ * Returns: (transfer full) (element-type KpBeginning): what earlier jobs left of
+ *   kp_catalogue_put_beginning()
+ */
+GPtrArray *
+kp_catalogue_list_beginnings (KpCatalogue *catalogue, GError **error)
+{
+  g_autoptr (GPtrArray) beginnings = g_ptr_array_new_with_free_func (beginning_free);
+  sqlite3_stmt *statement = NULL;
+  int result = SQLITE_ERROR;
+
+  g_rec_mutex_lock (&catalogue->lock);
+  if (sqlite3_prepare_v2 (catalogue->db, "SELECT key, time FROM beginning", -1, &statement, NULL)
+      == SQLITE_OK)
+    while ((result = sqlite3_step (statement)) == SQLITE_ROW)
+      {
+        KpBeginning *beginning = g_new (KpBeginning, 1);
+        beginning->key = kp_sql_column_bytes (statement, 0);
+        beginning->time = sqlite3_column_int64 (statement, 1);
+        g_ptr_array_add (beginnings, beginning);
+      }
+  if (result != SQLITE_DONE)
+    kp_catalogue_set_error (catalogue, error);
+  sqlite3_finalize (statement);
+  g_rec_mutex_unlock (&catalogue->lock);
+  return result == SQLITE_DONE ? g_steal_pointer (&beginnings) : NULL;
+}
+
+/**
  * kp_catalogue_put_upload:
  *
- * Remembers an upload, so that a later job can go on with it, or end it.
+ * Remembers an upload, so that a later job can go on with it, or end it. It is no beginning any
+ * more.
  */
 gboolean
 kp_catalogue_put_upload (KpCatalogue *catalogue, const KpUploadRow *upload, GError **error)
@@ -309,7 +378,8 @@ kp_catalogue_put_upload (KpCatalogue *catalogue, const KpUploadRow *upload, GErr
   sqlite3_stmt *statement = catalogue->statements[STATEMENT_PUT_UPLOAD];
 
   g_rec_mutex_lock (&catalogue->lock);
-  gboolean ok = run_for_key (catalogue, STATEMENT_REMOVE_UPLOAD_PARTS, upload->key, error);
+  gboolean ok = run_for_key (catalogue, STATEMENT_REMOVE_BEGINNING, upload->key, error)
+                && run_for_key (catalogue, STATEMENT_REMOVE_UPLOAD_PARTS, upload->key, error);
   kp_sql_bind_bytes (statement, 1, upload->key);
   kp_sql_bind_text (statement, 2, upload->upload_id);
   kp_sql_bind_number (statement, 3, upload->info.size);
@@ -372,15 +442,18 @@ kp_catalogue_get_upload (KpCatalogue *catalogue, const char *key, GError **error
 /**
  * kp_catalogue_list_stale_uploads:
  *
+ * @larger_than: bytes; what is sent of files that are not larger needs no upload
+ *
  * Returns: (transfer full) (element-type KpUploadRow): uploads that were begun for files which this
- * job is not going to send
+ * job is not going to send in parts
  */
 GPtrArray *
-kp_catalogue_list_stale_uploads (KpCatalogue *catalogue, GError **error)
+kp_catalogue_list_stale_uploads (KpCatalogue *catalogue, guint64 larger_than, GError **error)
 {
   static const char text[]
       = "SELECT key, upload_id, size, mtime, ctime, ino, layout FROM upload WHERE key NOT IN"
-        " (SELECT key FROM change WHERE action BETWEEN ? AND ?)";
+        " (SELECT key FROM change JOIN scan USING (key) WHERE action BETWEEN ? AND ?"
+        " AND scan.size > ?)";
   g_autoptr (GPtrArray) uploads
       = g_ptr_array_new_with_free_func ((GDestroyNotify) kp_upload_row_free);
   sqlite3_stmt *statement = NULL;
@@ -389,8 +462,9 @@ kp_catalogue_list_stale_uploads (KpCatalogue *catalogue, GError **error)
   g_rec_mutex_lock (&catalogue->lock);
   if (sqlite3_prepare_v2 (catalogue->db, text, -1, &statement, NULL) == SQLITE_OK)
     {
-      sqlite3_bind_int (statement, 1, KP_ACTION_PUT);
+      sqlite3_bind_int (statement, 1, KP_ACTION_ASSEMBLE);
       sqlite3_bind_int (statement, 2, KP_ACTION_DELTA);
+      kp_sql_bind_number (statement, 3, larger_than);
       while ((result = sqlite3_step (statement)) == SQLITE_ROW)
         g_ptr_array_add (uploads, read_upload (statement));
     }
@@ -405,7 +479,8 @@ gboolean
 kp_catalogue_remove_upload (KpCatalogue *catalogue, const char *key, GError **error)
 {
   g_rec_mutex_lock (&catalogue->lock);
-  gboolean ok = run_for_key (catalogue, STATEMENT_REMOVE_UPLOAD, key, error)
+  gboolean ok = run_for_key (catalogue, STATEMENT_REMOVE_BEGINNING, key, error)
+                && run_for_key (catalogue, STATEMENT_REMOVE_UPLOAD, key, error)
                 && run_for_key (catalogue, STATEMENT_REMOVE_UPLOAD_PARTS, key, error);
   g_rec_mutex_unlock (&catalogue->lock);
   return ok;

@@ -45,6 +45,8 @@ static const char schema[]
       "  object INTEGER NOT NULL, offset INTEGER NOT NULL, length INTEGER NOT NULL,"
       "  sha256 BLOB NOT NULL, PRIMARY KEY (object, offset)) WITHOUT ROWID;"
       "CREATE INDEX IF NOT EXISTS chunk_by_hash ON chunk (sha256);"
+      "CREATE TABLE IF NOT EXISTS beginning (key BLOB PRIMARY KEY, time INTEGER NOT NULL)"
+      "  WITHOUT ROWID;"
       "CREATE TABLE IF NOT EXISTS upload ("
       "  key BLOB PRIMARY KEY, upload_id TEXT NOT NULL, size INTEGER NOT NULL,"
       "  mtime INTEGER NOT NULL, ctime INTEGER NOT NULL, ino INTEGER NOT NULL,"
@@ -115,6 +117,8 @@ static const char *const statement_texts[N_STATEMENTS] = {
   [STATEMENT_ADD_NEW_CHUNK] = "INSERT INTO new_chunk VALUES (?, ?, ?, ?)",
   [STATEMENT_GET_NEW_CHUNKS]
   = "SELECT offset, length, sha256 FROM new_chunk WHERE key = ? ORDER BY offset",
+  [STATEMENT_PUT_BEGINNING] = "INSERT OR REPLACE INTO beginning VALUES (?, ?)",
+  [STATEMENT_REMOVE_BEGINNING] = "DELETE FROM beginning WHERE key = ?",
   [STATEMENT_PUT_UPLOAD] = "INSERT OR REPLACE INTO upload VALUES (?, ?, ?, ?, ?, ?, ?)",
   [STATEMENT_GET_UPLOAD]
   = "SELECT key, upload_id, size, mtime, ctime, ino, layout FROM upload WHERE key = ?",

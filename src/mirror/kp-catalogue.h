@@ -54,8 +54,9 @@ typedef enum
 {
   KP_ACTION_RENAME,   /* copy the object of a name that is gone */
   KP_ACTION_COPY,     /* copy an object of equal bytes */
+  KP_ACTION_ASSEMBLE, /* send what is new of a large file, copy the rest, also from other objects */
   KP_ACTION_PUT,      /* send the whole file */
-  KP_ACTION_DELTA,    /* send what changed of a large file, copy the rest */
+  KP_ACTION_DELTA,    /* send what changed of a large file, copy the rest of its own object */
   KP_ACTION_METADATA, /* copy the object onto itself with new headers */
   KP_ACTION_LINK,     /* copy the object of another name of the same file */
   KP_ACTION_DELETE,
@@ -219,12 +220,28 @@ typedef struct
   char *layout;    /* which parts it is made of */
 } KpUploadRow;
 
+/* An upload that was about to be begun. */
+typedef struct
+{
+  char *key;
+  gint64 time; /* the server's, in Unix seconds */
+} KpBeginning;
+
+gboolean kp_catalogue_put_beginning (KpCatalogue *catalogue,
+                                     const char *key,
+                                     gint64 time,
+                                     GError **error) G_GNUC_WARN_UNUSED_RESULT;
+gboolean kp_catalogue_remove_beginning (KpCatalogue *catalogue, const char *key, GError **error)
+    G_GNUC_WARN_UNUSED_RESULT;
+GPtrArray *kp_catalogue_list_beginnings (KpCatalogue *catalogue, GError **error)
+    G_GNUC_WARN_UNUSED_RESULT;
 gboolean kp_catalogue_put_upload (KpCatalogue *catalogue, const KpUploadRow *upload, GError **error)
     G_GNUC_WARN_UNUSED_RESULT;
 KpUploadRow *kp_catalogue_get_upload (KpCatalogue *catalogue, const char *key, GError **error)
     G_GNUC_WARN_UNUSED_RESULT;
-GPtrArray *kp_catalogue_list_stale_uploads (KpCatalogue *catalogue, GError **error)
-    G_GNUC_WARN_UNUSED_RESULT;
+GPtrArray *kp_catalogue_list_stale_uploads (KpCatalogue *catalogue,
+                                            guint64 larger_than,
+                                            GError **error) G_GNUC_WARN_UNUSED_RESULT;
 gboolean kp_catalogue_remove_upload (KpCatalogue *catalogue, const char *key, GError **error)
     G_GNUC_WARN_UNUSED_RESULT;
 gboolean kp_catalogue_put_upload_part (KpCatalogue *catalogue,

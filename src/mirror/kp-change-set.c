@@ -119,7 +119,7 @@ find_chunks (Look *look, int fd, GError **error)
   const KpFileInfo *info = &look->row.local.info;
   KpFileInfo after;
 
-  look->chunks = kp_content_chunks (fd, info->size, look->mirror->cancellable, error);
+  look->chunks = kp_content_chunks (fd, info->size, NULL, NULL, look->mirror->cancellable, error);
   return look->chunks != NULL && kp_content_stat (fd, &after, error)
          && kp_file_info_same_content (info, &after);
 }
@@ -359,7 +359,10 @@ add_large (ChangeSet *set, const Look *look, GError **error)
    * sources are looked at before it is completed. */
   const KpLayoutSource *source = look->row.listed ? NULL : get_only_source (layout, local->key);
   if (source == NULL)
-    return add_change (set, KP_ACTION_DELTA, local->key, layout->to_send, NULL, error);
+    return add_change (set,
+                       kp_layout_copies_from_others (layout, local->key) ? KP_ACTION_ASSEMBLE
+                                                                         : KP_ACTION_DELTA,
+                       local->key, layout->to_send, NULL, error);
   gboolean is_scanned;
   return kp_catalogue_is_scanned (catalogue, source->key, &is_scanned, error)
          && add_change (set, is_scanned ? KP_ACTION_COPY : KP_ACTION_RENAME, local->key, 0,
@@ -544,9 +547,9 @@ const char *
 kp_action_name (KpAction action)
 {
   static const char *const names[KP_N_ACTIONS] = {
-    [KP_ACTION_RENAME] = "rename", [KP_ACTION_COPY] = "copy",         [KP_ACTION_PUT] = "put",
-    [KP_ACTION_DELTA] = "delta",   [KP_ACTION_METADATA] = "metadata", [KP_ACTION_LINK] = "link",
-    [KP_ACTION_DELETE] = "delete",
+    [KP_ACTION_RENAME] = "rename", [KP_ACTION_COPY] = "copy",     [KP_ACTION_ASSEMBLE] = "delta",
+    [KP_ACTION_PUT] = "put",       [KP_ACTION_DELTA] = "delta",   [KP_ACTION_METADATA] = "metadata",
+    [KP_ACTION_LINK] = "link",     [KP_ACTION_DELETE] = "delete",
   };
 
   return names[action];
@@ -556,10 +559,10 @@ static void
 count_change (KpMirrorResult *result, KpAction action)
 {
   guint64 *const counters[KP_N_ACTIONS] = {
-    [KP_ACTION_RENAME] = &result->copied,     [KP_ACTION_COPY] = &result->copied,
-    [KP_ACTION_PUT] = &result->put,           [KP_ACTION_DELTA] = &result->delta,
-    [KP_ACTION_METADATA] = &result->metadata, [KP_ACTION_LINK] = &result->copied,
-    [KP_ACTION_DELETE] = &result->deleted,
+    [KP_ACTION_RENAME] = &result->copied,  [KP_ACTION_COPY] = &result->copied,
+    [KP_ACTION_ASSEMBLE] = &result->delta, [KP_ACTION_PUT] = &result->put,
+    [KP_ACTION_DELTA] = &result->delta,    [KP_ACTION_METADATA] = &result->metadata,
+    [KP_ACTION_LINK] = &result->copied,    [KP_ACTION_DELETE] = &result->deleted,
   };
 
   ++*counters[action];

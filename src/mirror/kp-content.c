@@ -137,12 +137,18 @@ kp_content_wait_settled (int fd, KpFileInfo *info, GError **error)
 /**
  * kp_content_chunks:
  * @size: bytes of the file
+ * @func: (nullable): gets the very bytes that the chunks are made of
  * @error: as for kp_content_read(), or %G_IO_ERROR_CANCELLED
  *
  * Returns: (transfer full) (element-type KpChunk): the file's chunks in order, with their hashes
  */
 GArray *
-kp_content_chunks (int fd, guint64 size, GCancellable *cancellable, GError **error)
+kp_content_chunks (int fd,
+                   guint64 size,
+                   KpContentFunc func,
+                   void *user_data,
+                   GCancellable *cancellable,
+                   GError **error)
 {
   g_autoptr (GArray) chunks = g_array_new (FALSE, FALSE, sizeof (KpChunk));
   gsize capacity = 2 * KP_CHUNK_MAX;
@@ -172,6 +178,8 @@ kp_content_chunks (int fd, guint64 size, GCancellable *cancellable, GError **err
                                    "The file became shorter while it was read");
               return NULL;
             }
+          if (func != NULL)
+            func (buffer + filled, wanted, user_data);
           filled += wanted;
           read_to += wanted;
         }

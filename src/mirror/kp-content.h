@@ -26,8 +26,15 @@ GBytes *kp_content_read (int fd, guint64 offset, guint64 length, GError **error)
     G_GNUC_WARN_UNUSED_RESULT;
 gboolean kp_content_is_settled (const KpFileInfo *info, gint64 now);
 
-GArray *kp_content_chunks (int fd, guint64 size, GCancellable *cancellable, GError **error)
-    G_GNUC_WARN_UNUSED_RESULT;
+/* Gets a file's bytes from the first to the last. */
+typedef void (*KpContentFunc) (const guint8 *bytes, gsize length, void *user_data);
+
+GArray *kp_content_chunks (int fd,
+                           guint64 size,
+                           KpContentFunc func,
+                           void *user_data,
+                           GCancellable *cancellable,
+                           GError **error) G_GNUC_WARN_UNUSED_RESULT;
 gboolean kp_content_wait_settled (int fd, KpFileInfo *info, GError **error)
     G_GNUC_WARN_UNUSED_RESULT;
 

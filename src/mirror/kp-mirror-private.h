@@ -3,8 +3,8 @@
 
 #pragma once
 
-/* What the phases of a mirror share. Only kp-mirror.c, kp-change-set.c, kp-transfer.c and
- * kp-vanished.c see it. */
+/* What the phases of a mirror share. Only kp-mirror.c, kp-change-set.c, kp-stale.c,
+ * kp-transfer.c, kp-upload.c and kp-vanished.c see it. */
 
 #include "kp-mirror.h"
 #include "kp-scan.h"
@@ -40,6 +40,7 @@ void kp_mirror_fail_file (KpMirror *mirror,
 
 gboolean kp_change_set_make (KpMirror *mirror, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 gboolean kp_change_set_print (KpMirror *mirror, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+gboolean kp_stale_end_uploads (KpMirror *mirror, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 gboolean kp_transfer_run (KpMirror *mirror, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 gboolean kp_vanished_find (KpMirror *mirror,
                            guint64 *n_vanished,

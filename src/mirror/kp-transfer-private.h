@@ -22,7 +22,12 @@ typedef struct
 {
   KpMirror *mirror;
   KpPool *pool;
-  GAsyncQueue *results;     /* of KpTask */
+  GAsyncQueue *results; /* of KpTask */
+  GMutex lock;          /* guards what follows */
+  GCond recorded_more;
+  guint64 n_results;  /* put into the queue… */
+  guint64 n_recorded; /* …and recorded, or failed to be; counted alike */
+
   unsigned outstanding;     /* actions with the workers */
   unsigned server_failures; /* in a row */
   const KpS3Provider *provider;
@@ -37,6 +42,7 @@ typedef enum
   KP_TASK_ACTION,       /* a change: carried out by a worker, or its outcome */
   KP_TASK_PART,         /* one part of a large file, for a worker */
   KP_TASK_CHUNKS,       /* finding the chunks of a large file, for a worker */
+  KP_TASK_BEGINNING,    /* to be recorded: an upload is about to be begun */
   KP_TASK_UPLOAD_BEGUN, /* to be recorded: the server has begun an upload */
   KP_TASK_PART_DONE,    /* to be recorded: the server has a part */
   KP_TASK_UPLOAD_GONE,  /* to be recorded: an upload was ended without an object */
@@ -59,12 +65,14 @@ typedef struct
   gboolean has_no_xattrs;    /* of what is open: nothing that could have any, or not to be read */
   gboolean xattrs_left_out;
   gboolean vanished; /* the file was deleted since the scan */
+  gint64 opened_at;  /* wall clock in microseconds: before any byte was read */
   guint64 bytes;     /* of bodies that the server confirmed */
   GError *error;
 
   /* Of a part, or of what is to be recorded about an upload. */
   KpUpload *upload;
-  unsigned part; /* from 0 */
+  unsigned part;       /* from 0 */
+  gboolean is_awaited; /* a worker waits until it is recorded */
   KpUploadRow *row;
   char *etag;
 } KpTask;
@@ -72,6 +80,7 @@ typedef struct
 void kp_task_free (void *task);
 KpTask *kp_task_new (KpTransfer *transfer, KpTaskKind kind);
 void kp_task_finish (KpTask *task);
+gboolean kp_task_finish_and_wait (KpTask *task, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 gboolean kp_task_open_file (KpTask *task, int *fd, KpFileInfo *info, GError **error)
     G_GNUC_WARN_UNUSED_RESULT;
 KpS3HeaderList *kp_task_make_headers (KpTask *task, int fd, const KpFileInfo *info, GError **error)

@@ -22,6 +22,9 @@
  * long enough for the workers meanwhile. */
 #define RECORD_WITHIN (15 * G_TIME_SPAN_MILLISECOND)
 
+/* How long a worker waits for a record before it looks whether the job was cancelled. */
+#define LOOK_AGAIN (50 * G_TIME_SPAN_MILLISECOND)
+
 /* So many files in a row that the server would not take, and the job stops asking. */
 #define MAX_SERVER_FAILURES 10
 
@@ -90,10 +93,50 @@ kp_task_set_changed_error (GError **error)
                KP_TRANSFER_MAX_READS);
 }
 
+/* Hands a task back to the job's thread. Gives its number. */
+static guint64
+hand_back (KpTask *task)
+{
+  KpTransfer *transfer = task->transfer;
+
+  g_mutex_lock (&transfer->lock);
+  guint64 number = ++transfer->n_results;
+  g_async_queue_push (transfer->results, task);
+  g_mutex_unlock (&transfer->lock);
+  return number;
+}
+
 void
 kp_task_finish (KpTask *task)
 {
-  g_async_queue_push (task->transfer->results, task);
+  hand_back (task);
+}
+
+/* The same, and waits until what it says is recorded. A job that ends cancels this wait. */
+gboolean
+kp_task_finish_and_wait (KpTask *task, GError **error)
+{
+  KpTransfer *transfer = task->transfer;
+  GCancellable *cancellable = transfer->mirror->cancellable;
+
+  task->is_awaited = TRUE;
+  guint64 number = hand_back (task);
+  g_mutex_lock (&transfer->lock);
+  while (transfer->n_recorded < number && !g_cancellable_is_cancelled (cancellable))
+    g_cond_wait_until (&transfer->recorded_more, &transfer->lock,
+                       g_get_monotonic_time () + LOOK_AGAIN);
+  g_mutex_unlock (&transfer->lock);
+  return !g_cancellable_set_error_if_cancelled (cancellable, error);
+}
+
+/* Tells those who wait that @n more tasks are in the catalogue. */
+static void
+announce_recorded (KpTransfer *transfer, unsigned n)
+{
+  g_mutex_lock (&transfer->lock);
+  transfer->n_recorded += n;
+  g_cond_broadcast (&transfer->recorded_more);
+  g_mutex_unlock (&transfer->lock);
 }
 
 /* Opens the task's file and says what it is now, which may not be what the scan saw. Leaves @fd at
@@ -104,6 +147,7 @@ kp_task_open_file (KpTask *task, int *fd, KpFileInfo *info, GError **error)
   const KpScanned *local = &task->change.local;
   gboolean has_content = S_ISREG (local->info.mode) || S_ISDIR (local->info.mode);
 
+  task->opened_at = g_get_real_time ();
   *fd = kp_source_open_file (task_source (task), local->path, has_content ? O_RDONLY : O_PATH);
   task->has_no_xattrs = !has_content;
   if (*fd < 0 && errno == EACCES && S_ISDIR (local->info.mode))
@@ -158,7 +202,9 @@ kp_task_make_headers (KpTask *task, int fd, const KpFileInfo *info, GError **err
                                  storage_class, &task->xattrs_left_out);
 }
 
-/* Fills in what the catalogue will know. The times are those before the bytes were read. */
+/* Fills in what the catalogue will know. The times are those before the bytes were read. A change
+ * just before that could be followed by one just after it without a trace in them: then the next
+ * job has to look at the bytes. So has it where they are another name's, of which that is true. */
 void
 kp_task_set_known (KpTask *task, const KpFileInfo *info, char *etag, GBytes *sha256)
 {
@@ -167,7 +213,9 @@ kp_task_set_known (KpTask *task, const KpFileInfo *info, char *etag, GBytes *sha
   task->known.etag = etag;
   task->known.info = *info;
   task->known.sha256 = sha256;
-  if (S_ISREG (info->mode) && !kp_content_is_settled (info, g_get_real_time ()))
+  if (S_ISREG (info->mode)
+      && (!kp_content_is_settled (info, task->opened_at)
+          || (task->carried_out == KP_ACTION_LINK && task->change.known.info.ctime == 0)))
     task->known.info.ctime = 0;
 }
 
@@ -402,6 +450,7 @@ task_cb (KpS3Client *client, void *item, void *user_data)
     case KP_ACTION_PUT:
       put (task, client);
       break;
+    case KP_ACTION_ASSEMBLE:
     case KP_ACTION_DELTA:
       kp_upload_begin (task, client);
       break;
@@ -425,6 +474,7 @@ count_result (KpMirror *mirror, const KpTask *task)
   result->bytes_sent += task->bytes;
   switch (task->carried_out)
     {
+    case KP_ACTION_ASSEMBLE:
     case KP_ACTION_DELTA:
       result->delta++;
       result->bytes_saved += task->known.info.size - MIN (task->bytes, task->known.info.size);
@@ -524,6 +574,9 @@ take_result (KpTransfer *transfer, KpTask *task, GError **error)
 
   switch (task->kind)
     {
+    case KP_TASK_BEGINNING:
+      return kp_catalogue_put_beginning (catalogue, task->change.local.key,
+                                         kp_s3_service_get_now (transfer->mirror->service), error);
     case KP_TASK_UPLOAD_BEGUN:
       return kp_catalogue_put_upload (catalogue, task->row, error);
     case KP_TASK_PART_DONE:
@@ -548,6 +601,7 @@ take_results (KpTransfer *transfer, GError **error)
   KpTask *next = g_async_queue_timeout_pop (transfer->results, 100 * G_TIME_SPAN_MILLISECOND);
   gint64 deadline = g_get_monotonic_time () + RECORD_WITHIN;
   gboolean ok = TRUE;
+  unsigned n = 0;
 
   if (next == NULL)
     {
@@ -564,8 +618,11 @@ take_results (KpTransfer *transfer, GError **error)
       g_autoptr (KpTask) task = next;
 
       ok = take_result (transfer, task, error);
+      n++;
       gint64 now = g_get_monotonic_time ();
       kp_pool_adapt (transfer->pool, now);
+      if (task->is_awaited)
+        deadline = now;
       next = !ok                          ? NULL
              : transfer->outstanding == 0 ? g_async_queue_try_pop (transfer->results)
              : now < deadline
@@ -573,7 +630,10 @@ take_results (KpTransfer *transfer, GError **error)
                  : NULL;
     }
   /* What was recorded before a failure is true and stays. */
-  return kp_catalogue_commit (transfer->mirror->catalogue, ok ? error : NULL) && ok;
+  ok = kp_catalogue_commit (transfer->mirror->catalogue, ok ? error : NULL) && ok;
+  if (ok)
+    announce_recorded (transfer, n);
+  return ok;
 }
 
 /* What is known beforehand of a large file: its chunks and the plan made from them, and an upload
@@ -605,7 +665,7 @@ prepare_large (KpTransfer *transfer, KpTask *task, GError **error)
   if (chunks->len == 0)
     return TRUE;
   task->chunks = g_steal_pointer (&chunks);
-  if (change->action != KP_ACTION_DELTA)
+  if (change->action == KP_ACTION_PUT)
     return TRUE;
   task->layout = kp_layout_new_delta (catalogue, transfer->provider, key, change->listed_etag,
                                       task->chunks, error);
@@ -616,7 +676,7 @@ static gboolean
 push_change (KpTransfer *transfer, KpChange *change, GError **error)
 {
   g_autoptr (KpTask) task = kp_task_new (transfer, KP_TASK_ACTION);
-  gboolean is_sent = change->action == KP_ACTION_PUT || change->action == KP_ACTION_DELTA;
+  gboolean is_sent = change->action >= KP_ACTION_ASSEMBLE && change->action <= KP_ACTION_DELTA;
 
   task->change = *change;
   *change = (KpChange){ 0 };
@@ -670,29 +730,6 @@ drain (KpTransfer *transfer)
     }
 }
 
-/* Ends uploads that earlier jobs began for files which need none any more. Only those that the
- * catalogue knows: others' are not ours to end. */
-static gboolean
-abort_stale_uploads (KpMirror *mirror, GError **error)
-{
-  g_autoptr (GPtrArray) uploads = kp_catalogue_list_stale_uploads (mirror->catalogue, error);
-
-  if (uploads == NULL)
-    return FALSE;
-  if (uploads->len == 0)
-    return TRUE;
-  g_autoptr (KpS3Client) client = kp_s3_client_new (mirror->service);
-  for (guint i = 0; i < uploads->len; i++)
-    {
-      const KpUploadRow *upload = g_ptr_array_index (uploads, i);
-      if (!kp_s3_client_abort_upload (client, upload->key, upload->upload_id, mirror->cancellable,
-                                      error)
-          || !kp_catalogue_remove_upload (mirror->catalogue, upload->key, error))
-        return FALSE;
-    }
-  return TRUE;
-}
-
 /**
  * kp_transfer_run:
  * @error: what makes it useless to go on: any #KpError for which kp_error_stops_job(), or
@@ -714,10 +751,13 @@ kp_transfer_run (KpMirror *mirror, GError **error)
                           .storage_class = mirror->options.storage_class,
                           .budget = kp_budget_new (KP_MEMORY_BUDGET) };
 
+  g_mutex_init (&transfer.lock);
+  g_cond_init (&transfer.recorded_more);
   transfer.pool
       = kp_pool_new (mirror->service, mirror->options.jobs, task_cb, task_drop, &transfer);
-  gboolean ok = abort_stale_uploads (mirror, error)
+  gboolean ok = kp_stale_end_uploads (mirror, error)
                 && run_actions (&transfer, KP_ACTION_RENAME, KP_ACTION_COPY, error)
+                && run_actions (&transfer, KP_ACTION_ASSEMBLE, KP_ACTION_ASSEMBLE, error)
                 && run_actions (&transfer, KP_ACTION_PUT, KP_ACTION_METADATA, error)
                 && run_actions (&transfer, KP_ACTION_LINK, KP_ACTION_LINK, error);
   if (!ok)
@@ -725,5 +765,7 @@ kp_transfer_run (KpMirror *mirror, GError **error)
   kp_pool_free (transfer.pool);
   drain (&transfer);
   kp_budget_free (transfer.budget);
+  g_mutex_clear (&transfer.lock);
+  g_cond_clear (&transfer.recorded_more);
   return ok && kp_catalogue_sweep_chunks (mirror->catalogue, error);
 }

@@ -15,6 +15,7 @@
 #include "kp-name.h"
 #include "kp-transfer-private.h"
 
+#include <openssl/evp.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -26,15 +27,18 @@ struct _KpUpload
   KpS3HeaderList *headers;
   char *upload_id;
   KpLayout *layout;
-  unsigned attempt; /* how often the file was begun, from 1 */
+  unsigned attempt;          /* how often the file was begun, from 1 */
+  gboolean has_known_chunks; /* the chunks were there before: each part is held against them */
 
-  GMutex lock;     /* guards what follows */
-  char **etags;    /* of the parts that the server has */
-  GArray *chunks;  /* of the content; NULL until they are found */
-  unsigned left;   /* tasks that have not ended */
-  guint64 sent;    /* bytes that this job sent */
-  guint64 counted; /* bytes that the progress counts as done */
-  GError *error;   /* the first */
+  GMutex lock;        /* guards what follows */
+  char **etags;       /* of the parts that the server has */
+  char **sent_hashes; /* SHA-256 of the parts that this job sent */
+  char **read_hashes; /* SHA-256 of what the chunks were made of, part by part */
+  GArray *chunks;     /* of the content; NULL until they are found */
+  unsigned left;      /* tasks that have not ended */
+  guint64 sent;       /* bytes that this job sent */
+  guint64 counted;    /* bytes that the progress counts as done */
+  GError *error;      /* the first */
 };
 
 static unsigned
@@ -50,14 +54,24 @@ get_part (const KpUpload *upload, unsigned i)
 }
 
 static void
+free_texts (char **texts, unsigned n)
+{
+  for (unsigned i = 0; texts != NULL && i < n; i++)
+    g_free (texts[i]);
+  g_free (texts);
+}
+
+static void
 upload_free (KpUpload *upload)
 {
   if (upload->fd >= 0)
     close (upload->fd);
-  if (upload->etags != NULL)
-    for (unsigned i = 0; i < n_parts (upload); i++)
-      g_free (upload->etags[i]);
-  g_free (upload->etags);
+  if (upload->layout != NULL)
+    {
+      free_texts (upload->etags, n_parts (upload));
+      free_texts (upload->sent_hashes, n_parts (upload));
+      free_texts (upload->read_hashes, n_parts (upload));
+    }
   g_free (upload->upload_id);
   g_clear_pointer (&upload->layout, kp_layout_free);
   g_clear_pointer (&upload->headers, kp_s3_header_list_free);
@@ -85,12 +99,12 @@ kp_upload_drop_task (KpTask *task)
     }
 }
 
-/* Tells the job's thread what to record. */
-static void
-record (KpUpload *upload, KpTaskKind kind, unsigned part, const char *etag)
+static KpTask *
+new_record (KpUpload *upload, KpTaskKind kind, unsigned part, const char *etag)
 {
   KpTask *task = kp_task_new (upload->task->transfer, kind);
 
+  task->change.local.key = g_strdup (upload->task->change.local.key);
   task->row = g_new0 (KpUploadRow, 1);
   task->row->key = g_strdup (upload->task->change.local.key);
   task->row->upload_id = g_strdup (upload->upload_id);
@@ -98,7 +112,14 @@ record (KpUpload *upload, KpTaskKind kind, unsigned part, const char *etag)
   task->row->layout = kp_layout_fingerprint (upload->layout);
   task->part = part;
   task->etag = g_strdup (etag);
-  kp_task_finish (task);
+  return task;
+}
+
+/* Tells the job's thread what to record. */
+static void
+record (KpUpload *upload, KpTaskKind kind, unsigned part, const char *etag)
+{
+  kp_task_finish (new_record (upload, kind, part, etag));
 }
 
 static void
@@ -207,9 +228,9 @@ start_again (KpUpload *upload, KpS3Client *client, gboolean as_a_whole)
       kp_report_add_total (task->transfer->mirror->report, 0,
                            (gint64) (upload->layout->size - upload->layout->to_send));
       task->carried_out = KP_ACTION_PUT;
+      if (upload->has_known_chunks)
+        task->chunks = g_steal_pointer (&upload->chunks);
     }
-  else
-    g_clear_pointer (&task->chunks, g_array_unref);
   task->part = upload->attempt;
   upload_free (upload);
   kp_upload_begin (task, client);
@@ -249,6 +270,18 @@ fail (KpUpload *upload, KpS3Client *client)
   finish (upload);
 }
 
+/* Whether the chunks are those of the bytes that were sent: the file was read for them once more,
+ * and not every change shows in the times at once. */
+static gboolean
+has_true_chunks (KpUpload *upload)
+{
+  for (unsigned i = 0; upload->read_hashes != NULL && i < n_parts (upload); i++)
+    if (upload->sent_hashes[i] != NULL
+        && g_strcmp0 (upload->sent_hashes[i], upload->read_hashes[i]) != 0)
+      return FALSE;
+  return TRUE;
+}
+
 /* All parts have ended: completes the upload, or gives it up. Runs in the worker that ended the
  * last. */
 static void
@@ -260,7 +293,7 @@ end (KpUpload *upload, KpS3Client *client)
   char *etag = NULL;
 
   if (upload->error == NULL && kp_content_stat (upload->fd, &after, &upload->error)
-      && !kp_file_info_same_content (&upload->info, &after))
+      && (!kp_file_info_same_content (&upload->info, &after) || !has_true_chunks (upload)))
     g_set_error_literal (&upload->error, KP_ERROR, KP_ERROR_CHANGED_WHILE_READING, "");
   if (upload->error == NULL && check_sources (upload, client, &upload->error))
     etag = kp_s3_client_complete_upload (client, task->change.local.key, upload->upload_id,
@@ -301,26 +334,101 @@ is_given_up (KpUpload *upload)
   return given_up;
 }
 
+/* The chunks that a part touches: the first, and the one behind the last. */
+static void
+find_touched (GArray *chunks, const KpPart *part, guint *first, guint *end)
+{
+  guint i = 0;
+
+  while (i + 1 < chunks->len && g_array_index (chunks, KpChunk, i + 1).offset <= part->offset)
+    i++;
+  *first = i;
+  while (i < chunks->len && g_array_index (chunks, KpChunk, i).offset < part->offset + part->length)
+    i++;
+  *end = i;
+}
+
+static gboolean
+is_chunk (const guint8 *bytes, const KpChunk *chunk)
+{
+  guint8 hash[KP_CHUNK_HASH_SIZE];
+
+  if (!EVP_Digest (bytes, chunk->length, hash, NULL, EVP_sha256 (), NULL))
+    g_error ("libcrypto has no SHA-256");
+  return memcmp (hash, chunk->sha256, sizeof hash) == 0;
+}
+
+/* Reads a part of a file whose chunks are known already, with the whole of the chunks that it
+ * touches, and only believes what their hashes prove: the other parts were chosen, and the object
+ * will be remembered, by these chunks. */
+static GBytes *
+read_proved (KpUpload *upload, const KpPart *part, guint first, guint end, GError **error)
+{
+  GArray *chunks = upload->chunks;
+  const KpChunk *last = &g_array_index (chunks, KpChunk, end - 1);
+  guint64 start = g_array_index (chunks, KpChunk, first).offset;
+  g_autoptr (GBytes) bytes
+      = kp_content_read (upload->fd, start, last->offset + last->length - start, error);
+
+  if (bytes == NULL)
+    return NULL;
+  const guint8 *data = g_bytes_get_data (bytes, NULL);
+  for (guint i = first; i < end; i++)
+    {
+      const KpChunk *chunk = &g_array_index (chunks, KpChunk, i);
+      if (!is_chunk (data + (chunk->offset - start), chunk))
+        {
+          g_set_error_literal (error, KP_ERROR, KP_ERROR_CHANGED_WHILE_READING, "");
+          return NULL;
+        }
+    }
+  return g_bytes_new_from_bytes (bytes, part->offset - start, part->length);
+}
+
+static char *
+send_bytes (KpUpload *upload, KpS3Client *client, unsigned i, GBytes *body, GError **error)
+{
+  KpFileInfo after;
+
+  if (!kp_content_stat (upload->fd, &after, error))
+    return NULL;
+  if (!kp_file_info_same_content (&upload->info, &after))
+    {
+      g_set_error_literal (error, KP_ERROR, KP_ERROR_CHANGED_WHILE_READING, "");
+      return NULL;
+    }
+  upload->sent_hashes[i]
+      = kp_s3_sha256_hex (g_bytes_get_data (body, NULL), g_bytes_get_size (body));
+  return kp_s3_client_upload_part (client, upload->task->change.local.key, upload->upload_id, i + 1,
+                                   body, upload->sent_hashes[i],
+                                   upload->task->transfer->mirror->cancellable, error);
+}
+
 static char *
 send_part (KpUpload *upload, KpS3Client *client, unsigned i, GError **error)
 {
   KpTransfer *transfer = upload->task->transfer;
   const KpPart *part = get_part (upload, i);
-  KpFileInfo after;
+  guint64 held = part->length;
+  guint first = 0;
+  guint end = 0;
   char *etag = NULL;
 
-  if (!kp_budget_take (transfer->budget, part->length, transfer->mirror->cancellable, error))
-    return NULL;
-  g_autoptr (GBytes) body = kp_content_read (upload->fd, part->offset, part->length, error);
-  if (body != NULL && kp_content_stat (upload->fd, &after, error))
+  if (upload->has_known_chunks)
     {
-      if (kp_file_info_same_content (&upload->info, &after))
-        etag = kp_s3_client_upload_part (client, upload->task->change.local.key, upload->upload_id,
-                                         i + 1, body, NULL, transfer->mirror->cancellable, error);
-      else
-        g_set_error_literal (error, KP_ERROR, KP_ERROR_CHANGED_WHILE_READING, "");
+      find_touched (upload->chunks, part, &first, &end);
+      const KpChunk *last = &g_array_index (upload->chunks, KpChunk, end - 1);
+      held = last->offset + last->length - g_array_index (upload->chunks, KpChunk, first).offset;
     }
-  kp_budget_give_back (transfer->budget, part->length);
+  if (!kp_budget_take (transfer->budget, held, transfer->mirror->cancellable, error))
+    return NULL;
+  g_autoptr (GBytes) body = upload->has_known_chunks
+                                ? read_proved (upload, part, first, end, error)
+                                : kp_content_read (upload->fd, part->offset, part->length, error);
+  if (body != NULL)
+    etag = send_bytes (upload, client, i, body, error);
+  g_clear_pointer (&body, g_bytes_unref);
+  kp_budget_give_back (transfer->budget, held);
   return etag;
 }
 
@@ -377,12 +485,49 @@ kp_upload_do_part (KpTask *task, KpS3Client *client)
   end_task (upload, client, error);
 }
 
+/* The hashes of the parts of what is read from the first byte to the last. */
+typedef struct
+{
+  KpUpload *upload;
+  char **hashes;
+  unsigned part;
+  guint64 left; /* of the part */
+  EVP_MD_CTX *digest;
+} PartHashes;
+
+static void
+hash_parts_cb (const guint8 *bytes, gsize length, void *user_data)
+{
+  PartHashes *parts = user_data;
+
+  while (length > 0)
+    {
+      gsize n = (gsize) MIN (length, parts->left);
+      EVP_DigestUpdate (parts->digest, bytes, n);
+      bytes += n;
+      length -= n;
+      parts->left -= n;
+      if (parts->left > 0)
+        continue;
+      guint8 hash[EVP_MAX_MD_SIZE];
+      GString *text = g_string_new (NULL);
+      EVP_DigestFinal_ex (parts->digest, hash, NULL);
+      for (int i = 0; i < KP_CHUNK_HASH_SIZE; i++)
+        g_string_append_printf (text, "%02x", hash[i]);
+      parts->hashes[parts->part++] = g_string_free (text, FALSE);
+      if (parts->part < n_parts (parts->upload))
+        parts->left = get_part (parts->upload, parts->part)->length;
+      if (!EVP_DigestInit_ex (parts->digest, EVP_sha256 (), NULL))
+        g_error ("libcrypto has no SHA-256");
+    }
+}
+
 /**
  * kp_upload_do_chunks:
  * @task: of the kind %KP_TASK_CHUNKS; owned
  *
  * Reads the file once more for its chunks, beside the parts. What is found counts only when the
- * file did not change until the upload's end.
+ * file did not change until the upload's end, and when the bytes were those that were sent.
  */
 void
 kp_upload_do_chunks (KpTask *task, KpS3Client *client)
@@ -392,11 +537,19 @@ kp_upload_do_chunks (KpTask *task, KpS3Client *client)
   GArray *chunks = NULL;
 
   kp_task_free (task);
+  PartHashes parts = { .upload = upload,
+                       .hashes = g_new0 (char *, n_parts (upload)),
+                       .left = get_part (upload, 0)->length,
+                       .digest = EVP_MD_CTX_new () };
+  if (!EVP_DigestInit_ex (parts.digest, EVP_sha256 (), NULL))
+    g_error ("libcrypto has no SHA-256");
   if (!is_given_up (upload))
-    chunks = kp_content_chunks (upload->fd, upload->info.size,
+    chunks = kp_content_chunks (upload->fd, upload->info.size, hash_parts_cb, &parts,
                                 upload->task->transfer->mirror->cancellable, &error);
+  EVP_MD_CTX_free (parts.digest);
   g_mutex_lock (&upload->lock);
   upload->chunks = chunks;
+  upload->read_hashes = parts.hashes;
   g_mutex_unlock (&upload->lock);
   end_task (upload, client, error);
 }
@@ -423,6 +576,41 @@ has_part (KpUpload *upload, const KpS3Part *listed)
   return g_strcmp0 (md5, listed->etag) == 0;
 }
 
+static gboolean
+is_same_file (const KpFileInfo *a, const KpFileInfo *b)
+{
+  return a->size == b->size && a->mtime == b->mtime && a->ctime == b->ctime && a->ino == b->ino;
+}
+
+/* Where an earlier job was sending the whole of this very file, and what is left of that is not
+ * more than what a new plan would send, the old plan stays. */
+static void
+choose_layout (KpUpload *upload)
+{
+  KpTask *task = upload->task;
+  KpTransfer *transfer = task->transfer;
+
+  if (task->earlier == NULL || upload->attempt > 1
+      || !is_same_file (&task->earlier->info, &upload->info))
+    return;
+  g_autoptr (KpLayout) whole = kp_layout_new_whole (upload->info.size, transfer->provider);
+  g_autofree char *fingerprint = kp_layout_fingerprint (whole);
+  guint64 left = 0;
+
+  if (!g_str_equal (task->earlier->layout, fingerprint) || !kp_layout_has_copies (upload->layout))
+    return;
+  for (unsigned i = 0; i < whole->parts->len; i++)
+    if (!g_hash_table_contains (task->earlier_parts, GUINT_TO_POINTER (i)))
+      left += g_array_index (whole->parts, KpPart, i).length;
+  if (left > upload->layout->to_send)
+    return;
+  kp_report_add_total (transfer->mirror->report, 0,
+                       (gint64) (upload->layout->size - upload->layout->to_send));
+  kp_layout_free (upload->layout);
+  upload->layout = g_steal_pointer (&whole);
+  task->carried_out = KP_ACTION_PUT;
+}
+
 /* Goes on with an upload of an earlier job, where file and plan are still the same. Returns FALSE
  * with an error when asking fails for a reason other than that the upload is no more. */
 static gboolean
@@ -433,12 +621,8 @@ continue_earlier (KpUpload *upload, KpS3Client *client, GError **error)
   const KpUploadRow *earlier = task->earlier;
   g_autofree char *fingerprint = kp_layout_fingerprint (upload->layout);
   g_autoptr (GError) local_error = NULL;
-  gboolean same
-      = earlier->info.size == upload->info.size && earlier->info.mtime == upload->info.mtime
-        && earlier->info.ctime == upload->info.ctime && earlier->info.ino == upload->info.ino
-        && g_str_equal (earlier->layout, fingerprint);
 
-  if (!same)
+  if (!is_same_file (&earlier->info, &upload->info) || !g_str_equal (earlier->layout, fingerprint))
     {
       /* Ours, and of no use any more. */
       return kp_s3_client_abort_upload (client, task->change.local.key, earlier->upload_id,
@@ -468,19 +652,14 @@ continue_earlier (KpUpload *upload, KpS3Client *client, GError **error)
   return TRUE;
 }
 
-static gboolean
-prepare (KpUpload *upload, KpS3Client *client, GError **error)
+/* Takes over what was found when comparing, as far as it is still true. */
+static void
+take_plan (KpUpload *upload)
 {
   KpTask *task = upload->task;
   KpTransfer *transfer = task->transfer;
 
-  if (!kp_task_open_file (task, &upload->fd, &upload->info, error))
-    return FALSE;
-  upload->headers = kp_task_make_headers (task, upload->fd, &upload->info, error);
-  if (upload->headers == NULL)
-    return FALSE;
-
-  /* What was found when comparing is only true for the file that was compared. */
+  /* It is only true for the file that was compared. */
   if (!kp_file_info_same_content (&upload->info, &task->change.local.info))
     {
       g_clear_pointer (&task->layout, kp_layout_free);
@@ -497,25 +676,54 @@ prepare (KpUpload *upload, KpS3Client *client, GError **error)
   if (upload->layout == NULL)
     {
       upload->layout = kp_layout_new_whole (upload->info.size, transfer->provider);
-      if (task->carried_out == KP_ACTION_DELTA)
-        task->carried_out = KP_ACTION_PUT;
+      task->carried_out = KP_ACTION_PUT;
     }
+  choose_layout (upload);
   upload->chunks = g_steal_pointer (&task->chunks);
+  upload->has_known_chunks = upload->chunks != NULL && upload->chunks->len > 0;
   upload->etags = g_new0 (char *, n_parts (upload));
+  upload->sent_hashes = g_new0 (char *, n_parts (upload));
+}
 
+/* Begins an upload at the server. That this is going to happen is recorded before, and its id
+ * before any part is sent: so a job that is killed leaves nothing behind that the next one cannot
+ * find. */
+static gboolean
+create (KpUpload *upload, KpS3Client *client, GError **error)
+{
+  KpTask *task = upload->task;
+  KpTransfer *transfer = task->transfer;
+  g_autoptr (GError) local_error = NULL;
+
+  if (!kp_task_finish_and_wait (new_record (upload, KP_TASK_BEGINNING, 0, NULL), error))
+    return FALSE;
+  upload->upload_id = kp_s3_client_create_upload (client, task->change.local.key, upload->headers,
+                                                  transfer->mirror->cancellable, &local_error);
+  if (upload->upload_id != NULL)
+    return kp_task_finish_and_wait (new_record (upload, KP_TASK_UPLOAD_BEGUN, 0, NULL), error);
+  /* A server that says no has begun nothing. */
+  if (local_error->domain == KP_ERROR && !kp_error_is (local_error, KP_ERROR_SERVER)
+      && !kp_error_is (local_error, KP_ERROR_OFFLINE))
+    record (upload, KP_TASK_UPLOAD_GONE, 0, NULL);
+  g_propagate_error (error, g_steal_pointer (&local_error));
+  return FALSE;
+}
+
+static gboolean
+prepare (KpUpload *upload, KpS3Client *client, GError **error)
+{
+  KpTask *task = upload->task;
+
+  if (!kp_task_open_file (task, &upload->fd, &upload->info, error))
+    return FALSE;
+  upload->headers = kp_task_make_headers (task, upload->fd, &upload->info, error);
+  if (upload->headers == NULL)
+    return FALSE;
+  take_plan (upload);
   if (task->earlier != NULL && upload->attempt == 1 && !continue_earlier (upload, client, error))
     return FALSE;
-  if (upload->upload_id == NULL)
-    {
-      if (!check_sources (upload, client, error))
-        return FALSE;
-      upload->upload_id = kp_s3_client_create_upload (
-          client, task->change.local.key, upload->headers, transfer->mirror->cancellable, error);
-      if (upload->upload_id == NULL)
-        return FALSE;
-      record (upload, KP_TASK_UPLOAD_BEGUN, 0, NULL);
-    }
-  return TRUE;
+  return upload->upload_id != NULL
+         || (check_sources (upload, client, error) && create (upload, client, error));
 }
 
 /**
@@ -544,8 +752,6 @@ kp_upload_begin (KpTask *task, KpS3Client *client)
           return;
         }
       task->error = g_steal_pointer (&upload->error);
-      if (upload->layout == NULL)
-        g_clear_pointer (&upload->etags, g_free);
       kp_report_add_bytes (transfer->mirror->report, -(gint64) upload->counted);
       finish (upload);
       return;
@@ -559,7 +765,8 @@ kp_upload_begin (KpTask *task, KpS3Client *client)
         part->part = i;
         g_ptr_array_add (todo, part);
       }
-  if (upload->chunks == NULL)
+  /* Those of a mere copy are known from what it is copied from. */
+  if (upload->chunks == NULL && upload->layout->to_send > 0)
     {
       KpTask *chunks = kp_task_new (transfer, KP_TASK_CHUNKS);
       chunks->upload = upload;

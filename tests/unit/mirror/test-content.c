@@ -273,7 +273,7 @@ test_unreadable (void)
   g_assert_false (kp_content_hash (tree->fd, 1, KP_PART_SIZE, TRUE, &hashes, NULL, &error));
   g_assert_error (error, KP_ERROR, KP_ERROR_SOURCE_UNREADABLE);
   g_clear_error (&error);
-  g_assert_null (kp_content_chunks (tree->fd, 1, NULL, &error));
+  g_assert_null (kp_content_chunks (tree->fd, 1, NULL, NULL, NULL, &error));
   g_assert_error (error, KP_ERROR, KP_ERROR_SOURCE_UNREADABLE);
   g_clear_error (&error);
   g_assert_false (kp_content_stat (-1, &info, &error));
@@ -329,7 +329,7 @@ test_chunks (void)
 
       temporary_tree_write (tree, "file", data, (gssize) size);
       int fd = temporary_tree_open (tree, "file", O_RDONLY);
-      g_autoptr (GArray) chunks = kp_content_chunks (fd, size, NULL, &error);
+      g_autoptr (GArray) chunks = kp_content_chunks (fd, size, NULL, NULL, NULL, &error);
       close (fd);
       g_assert_no_error (error);
       for (guint j = 0; j < chunks->len; j++)
@@ -361,11 +361,11 @@ test_chunks_fail (void)
 
   temporary_tree_write (tree, "file", "hello", -1);
   int fd = temporary_tree_open (tree, "file", O_RDONLY);
-  g_assert_null (kp_content_chunks (fd, 6, NULL, &error));
+  g_assert_null (kp_content_chunks (fd, 6, NULL, NULL, NULL, &error));
   g_assert_error (error, KP_ERROR, KP_ERROR_CHANGED_WHILE_READING);
   g_clear_error (&error);
   g_cancellable_cancel (cancellable);
-  g_assert_null (kp_content_chunks (fd, 5, cancellable, &error));
+  g_assert_null (kp_content_chunks (fd, 5, NULL, NULL, cancellable, &error));
   g_assert_error (error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
   close (fd);
 }
