@@ -9,8 +9,9 @@
 
 #include <string.h>
 
-/* Larger copies work, but one lost reply would cost minutes, and they go on side by side. */
-#define MAX_COPY (512 * 1024 * 1024)
+/* Larger copies work, but one lost reply would cost minutes, and they go on side by side. Only very
+ * large objects need larger ones. */
+#define USUAL_COPY (512 * 1024 * 1024)
 
 /* So many other objects are looked through for chunks of one file. */
 #define MAX_SOURCES 8
@@ -60,13 +61,15 @@ kp_layout_free (KpLayout *layout)
   g_free (layout);
 }
 
-/* What parts of an object may be at a provider. */
+/* What parts of an object of @size bytes may be at a provider. Half of the parts are left to what
+ * is sent, and to the ends of copied stretches. */
 static KpDeltaLimits
-get_limits (const KpS3Provider *provider)
+get_limits (const KpS3Provider *provider, guint64 size)
 {
   return (KpDeltaLimits){
     .min_part = provider->min_part,
-    .max_copy = MIN (provider->max_copy, MAX_COPY),
+    .max_copy
+    = MIN (provider->max_copy, MAX (USUAL_COPY, size / MAX (provider->max_parts / 2, 1) + 1)),
     .upload_part = MAX (KP_PART_SIZE, provider->min_part),
     .max_parts = provider->max_parts,
   };
@@ -110,7 +113,7 @@ KpLayout *
 kp_layout_new_whole (guint64 size, const KpS3Provider *provider)
 {
   KpLayout *layout = layout_new (size);
-  KpDeltaLimits limits = get_limits (provider);
+  KpDeltaLimits limits = get_limits (provider, size);
 
   layout->parts = kp_delta_plan_whole (MAX (size, 1), &limits);
   layout->to_send = size;
@@ -126,7 +129,7 @@ KpLayout *
 kp_layout_new_copy (const char *key, const char *etag, guint64 size, const KpS3Provider *provider)
 {
   KpLayout *layout = layout_new (size);
-  KpDeltaLimits limits = get_limits (provider);
+  KpDeltaLimits limits = get_limits (provider, size);
   KpPiece piece = { .length = size, .source = 0 };
 
   add_source (layout, key, etag);
@@ -227,7 +230,6 @@ kp_layout_new_delta (KpCatalogue *catalogue,
                      GArray *chunks,
                      GError **error)
 {
-  KpDeltaLimits limits = get_limits (provider);
   g_autoptr (KpLayout) layout = layout_new (0);
   g_autoptr (GPtrArray) known = g_ptr_array_new_with_free_func (known_free);
   g_autoptr (GArray) pieces = g_array_new (FALSE, FALSE, sizeof (KpPiece));
@@ -274,6 +276,7 @@ kp_layout_new_delta (KpCatalogue *catalogue,
       layout->size += chunk->length;
     }
 
+  KpDeltaLimits limits = get_limits (provider, layout->size);
   layout->parts = kp_delta_plan ((const KpPiece *) pieces->data, pieces->len, &limits);
   layout->to_send = kp_delta_bytes_to_send (layout->parts);
   return g_steal_pointer (&layout);
