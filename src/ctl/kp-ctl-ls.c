@@ -165,7 +165,7 @@ kp_ctl_ls (char **arguments)
   g_autoptr (KpCtlOutput) output = kp_ctl_output_new (&options, service, FALSE);
   listing.output = output;
   listing.service = service;
-  if (!kp_ctl_run_job (output, service, run_cb, NULL, &listing, &error))
+  if (!kp_ctl_run_job (output, service, KP_DIRECTION_DOWN, run_cb, NULL, &listing, &error))
     return kp_ctl_fail (error);
   kp_ctl_output_statistics (output, started);
   return KP_EXIT_DONE;

@@ -4,7 +4,6 @@
 #include "kp-ctl.h"
 #include "kp-error.h"
 #include "kp-mirror.h"
-#include "kp-size.h"
 
 static const char examples[]
     = "Examples:\n"
@@ -28,7 +27,7 @@ static const char examples[]
 typedef struct
 {
   KpFilter *filter;
-  gint64 max_delete;
+  guint64 max_delete;
   gboolean has_max_delete;
 } Parsed;
 
@@ -50,10 +49,7 @@ max_delete_cb (const char *option, const char *value, void *data, GError **error
   Parsed *parsed = data;
 
   parsed->has_max_delete = TRUE;
-  if (g_ascii_string_to_signed (value, 10, 0, G_MAXINT64, &parsed->max_delete, NULL))
-    return TRUE;
-  g_set_error (error, KP_ERROR, KP_ERROR_USAGE, "“%s” is not a number of objects", value);
-  return FALSE;
+  return kp_ctl_parse_objects (value, &parsed->max_delete, error);
 }
 
 static gboolean
@@ -71,42 +67,10 @@ progress_cb (void *job, KpProgress *progress)
 static KpExit
 report_result (KpCtlOutput *output, const KpMirrorResult *result, gboolean dry_run, gint64 started)
 {
-  g_autofree char *bytes = kp_size_format (result->bytes_sent);
-  KpExit code = result->guard_reason != NULL ? KP_EXIT_GUARD
-                : result->failed > 0         ? KP_EXIT_INCOMPLETE
-                                             : KP_EXIT_DONE;
-
-  if (kp_ctl_output_is_json (output))
-    {
-      kp_ctl_output_json (output, "result", "exit_code", "u", (guint64) code, "dry_run", "b",
-                          dry_run, "put", "u", result->put, "delta", "u", result->delta, "copied",
-                          "u", result->copied, "metadata", "u", result->metadata, "deleted", "u",
-                          result->deleted, "unchanged", "u", result->unchanged, "failed", "u",
-                          result->failed, "bytes_sent", "u", result->bytes_sent, "bytes_saved", "u",
-                          result->bytes_saved, "deletions_held", "u", result->deletions_held,
-                          "guard_reason", "s", result->guard_reason, NULL);
-      return code;
-    }
-
-  kp_ctl_output_line (output,
-                      "%s %" G_GUINT64_FORMAT " sent (%s), %" G_GUINT64_FORMAT
-                      " copied by the server, %" G_GUINT64_FORMAT " deleted, %" G_GUINT64_FORMAT
-                      " unchanged, %" G_GUINT64_FORMAT " failed",
-                      dry_run ? "Would be:" : "Done:", result->put + result->delta, bytes,
-                      result->metadata + result->copied, result->deleted, result->unchanged,
-                      result->failed);
-  if (result->bytes_saved > 0)
-    {
-      g_autofree char *total = kp_size_format (result->bytes_sent + result->bytes_saved);
-      kp_ctl_output_line (output, "Sent %s for %s of changed files", bytes, total);
-    }
+  kp_ctl_report_backup (output, result, dry_run);
   kp_ctl_output_statistics (output, started);
-  if (result->guard_reason != NULL)
-    kp_ctl_output_error_line (output,
-                              "keepsakectl: Nothing was deleted (%" G_GUINT64_FORMAT
-                              " objects have no file any more): %s.",
-                              result->deletions_held, result->guard_reason);
-  return code;
+  kp_ctl_report_guard (output, result);
+  return kp_ctl_backup_exit_code (result);
 }
 
 KpExit
@@ -172,13 +136,13 @@ kp_ctl_mirror (char **arguments)
   mirror_options.jobs = (unsigned) jobs;
   mirror_options.storage_class = storage_class;
   mirror_options.has_max_delete = parsed.has_max_delete;
-  mirror_options.max_delete = (guint64) parsed.max_delete;
+  mirror_options.max_delete = parsed.max_delete;
   g_autoptr (KpCtlOutput) output = kp_ctl_output_new (&options, service, mirror_options.dry_run);
   g_autoptr (KpMirror) mirror
       = kp_mirror_new (service, &mirror_options, kp_ctl_output_event_cb, output);
   for (unsigned i = 1; i < n - 1; i++)
     kp_mirror_add_source (mirror, arguments[i], NULL);
-  if (!kp_ctl_run_job (output, service, run_cb, progress_cb, mirror, &error))
+  if (!kp_ctl_run_job (output, service, KP_DIRECTION_UP, run_cb, progress_cb, mirror, &error))
     return kp_ctl_fail (error);
 
   KpMirrorResult result;

@@ -67,6 +67,25 @@ kp_ctl_option_context (KpCtlOptions *options,
 }
 
 /**
+ * kp_ctl_context_new:
+ *
+ * As kp_ctl_option_context() for commands that talk to no server: only their own options.
+ */
+GOptionContext *
+kp_ctl_context_new (const GOptionEntry *entries,
+                    const char *parameters,
+                    const char *summary,
+                    const char *description)
+{
+  GOptionContext *context = g_option_context_new (parameters);
+
+  g_option_context_set_summary (context, summary);
+  g_option_context_set_description (context, description);
+  g_option_context_add_main_entries (context, entries, NULL);
+  return context;
+}
+
+/**
  * kp_ctl_parse:
  * @arguments: (inout): the command's name and what follows; options are taken out
  * @error: %KP_ERROR_USAGE
@@ -83,8 +102,59 @@ kp_ctl_parse (GOptionContext *context, char ***arguments, GError **error)
       g_propagate_error (error, g_steal_pointer (&local_error));
       return FALSE;
     }
-  g_set_error (error, KP_ERROR, KP_ERROR_USAGE, "%s; see keepsakectl %s --help",
-               local_error->message, (*arguments)[0]);
+  g_set_error (error, KP_ERROR, KP_ERROR_USAGE, "%s; see %s --help", local_error->message,
+               g_get_prgname ());
+  return FALSE;
+}
+
+/**
+ * kp_ctl_usage:
+ * @parameters: of the command
+ *
+ * Says what the command expects, and returns its exit code.
+ */
+KpExit
+kp_ctl_usage (const char *parameters)
+{
+  g_autofree char *message = g_strdup_printf ("Usage: %s %s; see %s --help", g_get_prgname (),
+                                              parameters, g_get_prgname ());
+  g_autoptr (GError) error = g_error_new_literal (KP_ERROR, KP_ERROR_USAGE, message);
+
+  return kp_ctl_fail (error);
+}
+
+/**
+ * kp_ctl_parse_share:
+ * @text: (nullable): "5%"; %NULL leaves @share alone
+ * @share: (out): above 0, up to 1
+ */
+gboolean
+kp_ctl_parse_share (const char *text, double *share, GError **error)
+{
+  char *end;
+
+  if (text == NULL)
+    return TRUE;
+  double percent = g_ascii_strtod (text, &end);
+  if (end != text && (*end == '\0' || g_str_equal (end, "%")) && percent > 0 && percent <= 100)
+    {
+      *share = percent / 100;
+      return TRUE;
+    }
+  g_set_error (error, KP_ERROR, KP_ERROR_USAGE, "“%s” is no share; write for example 5%%", text);
+  return FALSE;
+}
+
+/**
+ * kp_ctl_parse_objects:
+ * @text: how many objects may be deleted
+ */
+gboolean
+kp_ctl_parse_objects (const char *text, guint64 *objects, GError **error)
+{
+  if (g_ascii_string_to_unsigned (text, 10, 0, G_MAXINT64, objects, NULL))
+    return TRUE;
+  g_set_error (error, KP_ERROR, KP_ERROR_USAGE, "“%s” is not a number of objects", text);
   return FALSE;
 }
 
@@ -109,6 +179,12 @@ aws_file (const char *variable, const char *name)
   return path != NULL ? g_strdup (path) : g_build_filename (g_get_home_dir (), ".aws", name, NULL);
 }
 
+static const char *
+first_of (const char *a, const char *b, const char *c)
+{
+  return a != NULL ? a : b != NULL ? b : c;
+}
+
 static char *
 bucket_of (const char *address)
 {
@@ -117,45 +193,67 @@ bucket_of (const char *address)
   return g_strndup (start, strcspn (start, "/"));
 }
 
-/* The order of the AWS command line, and of s3fs behind it: what was asked for; the environment;
- * the default profile; ~/.passwd-s3fs. */
-static KpS3Credentials *
-find_credentials (const KpCtlOptions *options,
-                  const char *address,
-                  const char *config_file,
-                  const char *profile,
-                  GError **error)
+/**
+ * kp_ctl_find_credentials:
+ * @profile: (nullable): that was asked for
+ * @passwd_file: (nullable): that was asked for
+ * @bucket: for which a passwd file may have a line of its own
+ * @error: %KP_ERROR_NOT_FOUND when there are none anywhere; %KP_ERROR_BAD_CREDENTIALS
+ *
+ * The order of the AWS command line, and of s3fs behind it: what was asked for; the environment;
+ * the default profile; ~/.passwd-s3fs.
+ */
+KpS3Credentials *
+kp_ctl_find_credentials (const char *profile,
+                         const char *passwd_file,
+                         const char *bucket,
+                         GError **error)
 {
   g_autofree char *credentials_file = aws_file ("AWS_SHARED_CREDENTIALS_FILE", "credentials");
-  g_autofree char *bucket = bucket_of (address);
+  g_autofree char *config_file = aws_file ("AWS_CONFIG_FILE", "config");
+  const char *usual_profile = first_of (get_environment ("AWS_PROFILE"), "default", NULL);
   g_autoptr (GError) local_error = NULL;
 
-  if (options->passwd_file != NULL)
-    return kp_s3_credentials_from_passwd_file (options->passwd_file, bucket, error);
-  if (options->profile != NULL)
+  if (passwd_file != NULL)
+    return kp_s3_credentials_from_passwd_file (passwd_file, bucket, error);
+  if (profile != NULL)
     return kp_s3_credentials_from_profile (credentials_file, config_file, profile, error);
 
   KpS3Credentials *credentials = kp_s3_credentials_from_environment ();
   if (credentials == NULL)
-    credentials
-        = kp_s3_credentials_from_profile (credentials_file, config_file, profile, &local_error);
+    credentials = kp_s3_credentials_from_profile (credentials_file, config_file, usual_profile,
+                                                  &local_error);
   if (credentials == NULL && kp_error_is (local_error, KP_ERROR_NOT_FOUND))
     {
-      g_autofree char *passwd_file = g_build_filename (g_get_home_dir (), ".passwd-s3fs", NULL);
+      g_autofree char *usual_file = g_build_filename (g_get_home_dir (), ".passwd-s3fs", NULL);
 
       g_clear_error (&local_error);
-      credentials = kp_s3_credentials_from_passwd_file (passwd_file, bucket, &local_error);
+      credentials = kp_s3_credentials_from_passwd_file (usual_file, bucket, &local_error);
     }
+  if (credentials == NULL)
+    g_propagate_error (error, g_steal_pointer (&local_error));
+  return credentials;
+}
+
+/* A file that was named and is not there is a question of keys all the same. */
+static KpS3Credentials *
+require_credentials (const KpCtlOptions *options, const char *address, GError **error)
+{
+  g_autofree char *bucket = bucket_of (address);
+  g_autoptr (GError) local_error = NULL;
+  KpS3Credentials *credentials
+      = kp_ctl_find_credentials (options->profile, options->passwd_file, bucket, &local_error);
+
   if (credentials != NULL)
     return credentials;
-
-  if (kp_error_is (local_error, KP_ERROR_NOT_FOUND))
+  if (kp_error_is (local_error, KP_ERROR_NOT_FOUND) && options->profile == NULL
+      && options->passwd_file == NULL)
     g_set_error_literal (
         error, KP_ERROR, KP_ERROR_BAD_CREDENTIALS,
         "There are no keys: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or use "
         "--profile NAME or --passwd-file FILE");
   else
-    g_propagate_error (error, g_steal_pointer (&local_error));
+    g_set_error_literal (error, KP_ERROR, KP_ERROR_BAD_CREDENTIALS, local_error->message);
   return NULL;
 }
 
@@ -174,12 +272,6 @@ make_throttle (const char *text, KpDirection direction, GError **error)
   return g_steal_pointer (&throttle);
 }
 
-static const char *
-first_of (const char *a, const char *b, const char *c)
-{
-  return a != NULL ? a : b != NULL ? b : c;
-}
-
 /**
  * kp_ctl_connect:
  * @address: "s3://BUCKET/PREFIX"
@@ -193,7 +285,6 @@ kp_ctl_connect (const KpCtlOptions *options, const char *address, GError **error
   g_autofree char *config_file = aws_file ("AWS_CONFIG_FILE", "config");
   const char *profile = first_of (options->profile, get_environment ("AWS_PROFILE"), "default");
   g_auto (KpS3ProfileSettings) settings = { NULL };
-  g_autoptr (GError) local_error = NULL;
 
   if (!kp_s3_profile_settings_load (&settings, config_file, profile, error))
     return NULL;
@@ -213,14 +304,9 @@ kp_ctl_connect (const KpCtlOptions *options, const char *address, GError **error
       address, endpoint, region, options->provider, options->allow_http, error);
   if (location == NULL)
     return NULL;
-  g_autoptr (KpS3Credentials) credentials
-      = find_credentials (options, address, config_file, profile, &local_error);
+  g_autoptr (KpS3Credentials) credentials = require_credentials (options, address, error);
   if (credentials == NULL)
-    {
-      /* A file that was named and is not there is a question of keys all the same. */
-      g_set_error_literal (error, KP_ERROR, KP_ERROR_BAD_CREDENTIALS, local_error->message);
-      return NULL;
-    }
+    return NULL;
   g_autoptr (KpThrottle) upload = make_throttle (options->upload_limit, KP_DIRECTION_UP, error);
   if (upload == NULL)
     return NULL;

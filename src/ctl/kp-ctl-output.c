@@ -6,8 +6,8 @@
 #include "kp-name.h"
 #include "kp-size.h"
 
-#include <glib-unix.h>
 #include <json-glib/json-glib.h>
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -15,30 +15,25 @@
 
 #define DRAW_INTERVAL 200  /* milliseconds */
 #define JSON_INTERVAL 1000 /* milliseconds */
-#define RATE_WINDOW (5 * G_TIME_SPAN_SECOND)
 #define CLEAR_LINE "\r\033[K"
 
-/* One look at the progress, for the rate over the last seconds. */
-typedef struct
-{
-  gint64 time;
-  guint64 bytes;
-} Sample;
+/* Why standard output takes no more; 0 while it does. */
+static int write_error;
 
 struct _KpCtlOutput
 {
-  KpS3Service *service;
+  KpS3Service *service; /* or NULL */
   gboolean json;
   gboolean verbose; /* name each file */
   gboolean terminal;
 
   GMutex lock; /* one line at a time, from whatever thread */
   gboolean line_drawn;
-  GArray *samples; /* of Sample; the main thread's */
 };
 
 /**
  * kp_ctl_output_new:
+ * @service: (nullable): whose requests --verbose counts at the end
  * @dry_run: name each file, as that is the result
  */
 KpCtlOutput *
@@ -46,11 +41,11 @@ kp_ctl_output_new (const KpCtlOptions *options, KpS3Service *service, gboolean d
 {
   KpCtlOutput *output = g_new0 (KpCtlOutput, 1);
 
-  output->service = g_object_ref (service);
+  if (service != NULL)
+    output->service = g_object_ref (service);
   output->json = options->json;
   output->verbose = options->verbose || dry_run;
   output->terminal = !options->json && isatty (STDERR_FILENO);
-  output->samples = g_array_new (FALSE, FALSE, sizeof (Sample));
   g_mutex_init (&output->lock);
   return output;
 }
@@ -58,10 +53,28 @@ kp_ctl_output_new (const KpCtlOptions *options, KpS3Service *service, gboolean d
 void
 kp_ctl_output_free (KpCtlOutput *output)
 {
-  g_array_unref (output->samples);
   g_mutex_clear (&output->lock);
-  g_object_unref (output->service);
+  g_clear_object (&output->service);
   g_free (output);
+}
+
+/**
+ * kp_ctl_output_close:
+ *
+ * To be called once, at the end. Returns: 0, or why not all that was printed has arrived: a full
+ *   disk is heard of only here; -1 when GLib printed it and knows not why
+ */
+int
+kp_ctl_output_close (void)
+{
+  gboolean lost = ferror (stdout) != 0;
+
+  errno = 0;
+  if (fclose (stdout) == 0 && !lost)
+    return 0;
+  if (write_error == 0)
+    write_error = errno;
+  return write_error != 0 ? write_error : -1;
 }
 
 gboolean
@@ -78,7 +91,8 @@ print_line (KpCtlOutput *output, FILE *file, const char *line)
     fputs (CLEAR_LINE, stderr);
   output->line_drawn = FALSE;
   fprintf (file, "%s\n", line);
-  fflush (file);
+  if (fflush (file) != 0 && file == stdout)
+    write_error = errno;
   g_mutex_unlock (&output->lock);
 }
 
@@ -104,54 +118,64 @@ kp_ctl_output_error_line (KpCtlOutput *output, const char *format, ...)
   print_line (output, stderr, line);
 }
 
+/* Reads one value of kp_ctl_output_json(). NULL: left out. */
+static JsonNode *
+make_node (const char *kind, va_list *arguments)
+{
+  JsonNode *node = NULL;
+  const char *text;
+
+  switch (*kind)
+    {
+    case 's':
+      text = va_arg (*arguments, const char *);
+      if (text != NULL)
+        node = json_node_init_string (json_node_alloc (), text);
+      break;
+    case 'u':
+      node = json_node_init_int (json_node_alloc (), (gint64) va_arg (*arguments, guint64));
+      break;
+    case 'i':
+      node = json_node_init_int (json_node_alloc (), va_arg (*arguments, gint64));
+      break;
+    case 'n':
+      node = va_arg (*arguments, JsonNode *);
+      break;
+    default:
+      node = json_node_init_boolean (json_node_alloc (), va_arg (*arguments, gboolean));
+      break;
+    }
+  return node;
+}
+
 /**
  * kp_ctl_output_json:
  * @type: of the object
- * @...: triples of a member's name, "s" or "u" or "b", and a string, guint64 or gboolean; ended by
- *   %NULL. A string that is %NULL is left out.
+ * @...: triples of a member's name, a letter and a value; ended by %NULL. "s": a string, "u": a
+ *   guint64, "i": a gint64, "b": a gboolean, "n": a JsonNode (transfer full). A string or node that
+ *   is %NULL is left out.
  */
 void
 kp_ctl_output_json (KpCtlOutput *output, const char *type, ...)
 {
-  g_autoptr (JsonBuilder) builder = json_builder_new ();
-  g_autoptr (JsonGenerator) generator = json_generator_new ();
+  g_autoptr (JsonObject) object = json_object_new ();
+  g_autoptr (JsonNode) root = json_node_new (JSON_NODE_OBJECT);
   va_list arguments;
   const char *name;
 
-  json_builder_begin_object (builder);
-  json_builder_set_member_name (builder, "type");
-  json_builder_add_string_value (builder, type);
+  json_object_set_string_member (object, "type", type);
   va_start (arguments, type);
   while ((name = va_arg (arguments, const char *)) != NULL)
     {
       const char *kind = va_arg (arguments, const char *);
-      const char *text;
-
-      switch (*kind)
-        {
-        case 's':
-          text = va_arg (arguments, const char *);
-          if (text == NULL)
-            break;
-          json_builder_set_member_name (builder, name);
-          json_builder_add_string_value (builder, text);
-          break;
-        case 'u':
-          json_builder_set_member_name (builder, name);
-          json_builder_add_int_value (builder, (gint64) va_arg (arguments, guint64));
-          break;
-        default:
-          json_builder_set_member_name (builder, name);
-          json_builder_add_boolean_value (builder, va_arg (arguments, gboolean));
-          break;
-        }
+      JsonNode *node = make_node (kind, &arguments);
+      if (node != NULL)
+        json_object_set_member (object, name, node);
     }
   va_end (arguments);
-  json_builder_end_object (builder);
 
-  g_autoptr (JsonNode) root = json_builder_get_root (builder);
-  json_generator_set_root (generator, root);
-  g_autofree char *line = json_generator_to_data (generator, NULL);
+  json_node_set_object (root, object);
+  g_autofree char *line = json_to_string (root, FALSE);
   print_line (output, stdout, line);
 }
 
@@ -220,36 +244,13 @@ kp_ctl_output_event_cb (const KpEvent *event, void *user_data)
     }
 }
 
-/* Bytes per second over the last seconds; 0 while there is too little to tell. */
-static double
-recent_rate (KpCtlOutput *output, const KpProgress *progress)
-{
-  Sample now = { g_get_monotonic_time (), progress->bytes_moved };
-
-  g_array_append_val (output->samples, now);
-  while (output->samples->len > 2
-         && now.time - g_array_index (output->samples, Sample, 0).time > RATE_WINDOW)
-    g_array_remove_index (output->samples, 0);
-  const Sample *first = &g_array_index (output->samples, Sample, 0);
-  double seconds = (double) (now.time - first->time) / G_USEC_PER_SEC;
-  return seconds > 0.5 && now.bytes > first->bytes ? (double) (now.bytes - first->bytes) / seconds
-                                                   : 0;
-}
-
-/* From what is still to be sent, and the slower of what the line gave and the present limit. */
 static char *
-time_left (KpCtlOutput *output, const KpProgress *progress, double rate)
+time_left (const KpProgress *progress, gint64 seconds)
 {
-  guint64 limit = kp_throttle_get_rate (kp_s3_service_get_upload_throttle (output->service));
-  guint64 left = progress->bytes_total - MIN (progress->bytes_moved, progress->bytes_total);
-
-  if (left == 0)
+  if (progress->bytes_moved >= progress->bytes_total)
     return g_strdup ("finishing");
-  if (limit > 0 && (rate == 0 || rate > (double) limit))
-    rate = (double) limit;
-  if (rate < 1)
+  if (seconds < 0)
     return g_strdup ("waiting");
-  double seconds = (double) left / rate;
   if (seconds < 5)
     return g_strdup ("a moment left");
   g_autofree char *duration = kp_duration_format ((guint64) seconds);
@@ -257,7 +258,25 @@ time_left (KpCtlOutput *output, const KpProgress *progress, double rate)
 }
 
 static char *
-progress_text (KpCtlOutput *output, const KpProgress *progress)
+transfer_text (const KpProgress *progress, guint64 rate, gint64 seconds_left)
+{
+  if (progress->bytes_total == 0)
+    return g_strdup_printf ("%" G_GUINT64_FORMAT " of %" G_GUINT64_FORMAT " done",
+                            progress->actions_done, progress->actions_total);
+
+  g_autofree char *moved = kp_size_format (progress->bytes_moved);
+  g_autofree char *total = kp_size_format (progress->bytes_total);
+  g_autofree char *rate_text = rate > 0 ? kp_rate_format (rate) : g_strdup ("");
+  g_autofree char *left = time_left (progress, seconds_left);
+  unsigned percent
+      = (unsigned) ((double) progress->bytes_moved * 100 / (double) progress->bytes_total);
+  return g_strdup_printf (
+      "%3u %%  %s of %s  %s  %s  (%" G_GUINT64_FORMAT " of %" G_GUINT64_FORMAT " files)", percent,
+      moved, total, rate_text, left, progress->actions_done, progress->actions_total);
+}
+
+static char *
+progress_text (const KpProgress *progress, guint64 rate, gint64 seconds_left)
 {
   switch (progress->phase)
     {
@@ -268,24 +287,7 @@ progress_text (KpCtlOutput *output, const KpProgress *progress)
     case KP_PHASE_COMPARING:
       return g_strdup_printf ("Comparing %" G_GUINT64_FORMAT " files", progress->files_scanned);
     case KP_PHASE_TRANSFERRING:
-      {
-        double rate = recent_rate (output, progress);
-        g_autofree char *moved = kp_size_format (progress->bytes_moved);
-        g_autofree char *total = kp_size_format (progress->bytes_total);
-        g_autofree char *rate_text = kp_rate_format (MAX ((guint64) rate, 1));
-        g_autofree char *left = time_left (output, progress, rate);
-        unsigned percent = progress->bytes_total > 0
-                               ? (unsigned) ((double) progress->bytes_moved * 100
-                                             / (double) progress->bytes_total)
-                               : 0;
-        if (progress->bytes_total == 0)
-          return g_strdup_printf ("%" G_GUINT64_FORMAT " of %" G_GUINT64_FORMAT " done",
-                                  progress->actions_done, progress->actions_total);
-        return g_strdup_printf ("%3u %%  %s of %s  %s  %s  (%" G_GUINT64_FORMAT
-                                " of %" G_GUINT64_FORMAT " files)",
-                                percent, moved, total, rate > 0 ? rate_text : "", left,
-                                progress->actions_done, progress->actions_total);
-      }
+      return transfer_text (progress, rate, seconds_left);
     case KP_PHASE_DELETING:
       return g_strdup ("Deleting");
     case KP_PHASE_STARTING:
@@ -295,15 +297,16 @@ progress_text (KpCtlOutput *output, const KpProgress *progress)
     }
 }
 
-static void
-draw (KpCtlOutput *output, const KpProgress *progress)
+/**
+ * kp_ctl_output_draw:
+ * @text: for the line at the bottom of the terminal, in place of what it showed before
+ */
+void
+kp_ctl_output_draw (KpCtlOutput *output, const char *text)
 {
-  g_autofree char *text = progress_text (output, progress);
   struct winsize size;
   glong width = 80;
 
-  if (text == NULL)
-    return;
   if (ioctl (STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1)
     width = size.ws_col;
   g_autofree char *fitting = g_utf8_substring (text, 0, MIN (g_utf8_strlen (text, -1), width - 1));
@@ -313,6 +316,60 @@ draw (KpCtlOutput *output, const KpProgress *progress)
   fflush (stderr);
   output->line_drawn = TRUE;
   g_mutex_unlock (&output->lock);
+}
+
+/**
+ * kp_ctl_output_end_progress:
+ *
+ * Takes away the line at the bottom of the terminal.
+ */
+void
+kp_ctl_output_end_progress (KpCtlOutput *output)
+{
+  g_mutex_lock (&output->lock);
+  if (output->line_drawn)
+    fputs (CLEAR_LINE, stderr);
+  output->line_drawn = FALSE;
+  g_mutex_unlock (&output->lock);
+}
+
+/**
+ * kp_ctl_output_get_interval:
+ *
+ * Returns: how often to call kp_ctl_output_progress(), in milliseconds; 0 for never, as nobody is
+ *   looking
+ */
+unsigned
+kp_ctl_output_get_interval (KpCtlOutput *output)
+{
+  if (output->json)
+    return JSON_INTERVAL;
+  return output->terminal ? DRAW_INTERVAL : 0;
+}
+
+/**
+ * kp_ctl_output_progress:
+ * @rate: bytes per second over the last seconds; 0 when not known
+ * @seconds_left: -1 when not known
+ */
+void
+kp_ctl_output_progress (KpCtlOutput *output,
+                        const KpProgress *progress,
+                        guint64 rate,
+                        gint64 seconds_left)
+{
+  if (output->json)
+    {
+      kp_ctl_output_json (output, "progress", "phase", "s", phase_name (progress->phase),
+                          "files_scanned", "u", progress->files_scanned, "actions_done", "u",
+                          progress->actions_done, "actions_total", "u", progress->actions_total,
+                          "bytes_done", "u", progress->bytes_done, "bytes_total", "u",
+                          progress->bytes_total, NULL);
+      return;
+    }
+  g_autofree char *text = progress_text (progress, rate, seconds_left);
+  if (text != NULL)
+    kp_ctl_output_draw (output, text);
 }
 
 /**
@@ -331,7 +388,7 @@ kp_ctl_output_statistics (KpCtlOutput *output, gint64 started)
   double seconds = (double) (g_get_monotonic_time () - started) / G_USEC_PER_SEC;
   g_autoptr (GString) kinds = g_string_new (NULL);
 
-  if (!output->verbose || output->json)
+  if (!output->verbose || output->json || output->service == NULL)
     return;
   kp_s3_service_get_statistics (output->service, &statistics);
   for (int i = 0; i < KP_S3_N_OPERATIONS; i++)
@@ -347,133 +404,4 @@ kp_ctl_output_statistics (KpCtlOutput *output, gint64 started)
                       "%" G_GUINT64_FORMAT " requests (%s), %" G_GUINT64_FORMAT
                       " of them repeated; %s sent, %s received; %.1f s",
                       total, kinds->str, statistics.retries, up, down, seconds);
-}
-
-/* A job in its thread, and the main loop that waits for it. */
-typedef struct
-{
-  KpCtlOutput *output;
-  KpS3Service *service;
-  KpCtlJobFunc func;
-  KpCtlProgressFunc progress_func;
-  void *job;
-  GCancellable *cancellable;
-  GMainLoop *loop;
-  gboolean ok;
-  GError *error;
-} Run;
-
-static gboolean
-stop_loop_cb (void *data)
-{
-  g_main_loop_quit (data);
-  return G_SOURCE_REMOVE;
-}
-
-static void *
-job_main (void *data)
-{
-  Run *run = data;
-
-  run->ok = run->func (run->job, run->cancellable, &run->error);
-  g_idle_add (stop_loop_cb, run->loop);
-  return NULL;
-}
-
-static gboolean
-interrupted_cb (void *data)
-{
-  Run *run = data;
-
-  g_cancellable_cancel (run->cancellable);
-  return G_SOURCE_CONTINUE;
-}
-
-/* SIGUSR2 takes the limits off, and puts them on again. */
-static gboolean
-toggle_limit_cb (void *data)
-{
-  Run *run = data;
-  KpThrottle *upload = kp_s3_service_get_upload_throttle (run->service);
-  gboolean suspend = !kp_throttle_get_suspended (upload);
-
-  kp_throttle_set_suspended (upload, suspend);
-  kp_throttle_set_suspended (kp_s3_service_get_download_throttle (run->service), suspend);
-  kp_ctl_output_event_cb (&(KpEvent){ .type = KP_EVENT_NOTICE,
-                                      .text = suspend ? "The limits are off until the next SIGUSR2"
-                                                      : "The limits are on again" },
-                          run->output);
-  return G_SOURCE_CONTINUE;
-}
-
-static gboolean
-progress_cb (void *data)
-{
-  Run *run = data;
-  KpProgress progress;
-
-  run->progress_func (run->job, &progress);
-  if (!run->output->json)
-    draw (run->output, &progress);
-  else
-    kp_ctl_output_json (run->output, "progress", "phase", "s", phase_name (progress.phase),
-                        "files_scanned", "u", progress.files_scanned, "actions_done", "u",
-                        progress.actions_done, "actions_total", "u", progress.actions_total,
-                        "bytes_done", "u", progress.bytes_done, "bytes_total", "u",
-                        progress.bytes_total, NULL);
-  return G_SOURCE_CONTINUE;
-}
-
-static void
-notice_cb (const char *sentence, void *user_data)
-{
-  kp_ctl_output_event_cb (&(KpEvent){ .type = KP_EVENT_NOTICE, .text = sentence }, user_data);
-}
-
-/**
- * kp_ctl_run_job:
- * @func: run in a thread of its own
- * @progress_func: (nullable): asked several times a second
- * @error: what @func gave
- */
-gboolean
-kp_ctl_run_job (KpCtlOutput *output,
-                KpS3Service *service,
-                KpCtlJobFunc func,
-                KpCtlProgressFunc progress_func,
-                void *job,
-                GError **error)
-{
-  g_autoptr (GCancellable) cancellable = g_cancellable_new ();
-  g_autoptr (GMainLoop) loop = g_main_loop_new (NULL, FALSE);
-  Run run = { .output = output,
-              .service = service,
-              .func = func,
-              .progress_func = progress_func,
-              .job = job,
-              .cancellable = cancellable,
-              .loop = loop };
-  unsigned sources[] = { g_unix_signal_add (SIGINT, interrupted_cb, &run),
-                         g_unix_signal_add (SIGTERM, interrupted_cb, &run),
-                         g_unix_signal_add (SIGHUP, interrupted_cb, &run),
-                         g_unix_signal_add (SIGUSR2, toggle_limit_cb, &run), 0 };
-
-  kp_s3_service_set_notice_func (service, notice_cb, output);
-  if (progress_func != NULL && (output->terminal || output->json))
-    sources[4] = g_timeout_add (output->json ? JSON_INTERVAL : DRAW_INTERVAL, progress_cb, &run);
-  GThread *thread = g_thread_new ("keepsake-job", job_main, &run);
-  g_main_loop_run (loop);
-  g_thread_join (thread);
-  for (gsize i = 0; i < G_N_ELEMENTS (sources); i++)
-    if (sources[i] != 0)
-      g_source_remove (sources[i]);
-
-  g_mutex_lock (&output->lock);
-  if (output->line_drawn)
-    fputs (CLEAR_LINE, stderr);
-  output->line_drawn = FALSE;
-  g_mutex_unlock (&output->lock);
-  if (!run.ok)
-    g_propagate_error (error, run.error);
-  return run.ok;
 }

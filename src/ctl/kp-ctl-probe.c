@@ -181,7 +181,7 @@ kp_ctl_probe (char **arguments)
     return kp_ctl_fail (error);
   g_autoptr (KpCtlOutput) output = kp_ctl_output_new (&options, service, FALSE);
   Probe probe = { .output = output, .service = service };
-  if (!kp_ctl_run_job (output, service, run_cb, NULL, &probe, &error))
+  if (!kp_ctl_run_job (output, service, KP_DIRECTION_DOWN, run_cb, NULL, &probe, &error))
     return kp_ctl_fail (error);
   kp_ctl_output_statistics (output, started);
   return KP_EXIT_DONE;

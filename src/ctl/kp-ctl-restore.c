@@ -109,7 +109,7 @@ kp_ctl_restore (char **arguments)
   g_autoptr (KpCtlOutput) output = kp_ctl_output_new (&options, service, FALSE);
   g_autoptr (KpRestore) restore
       = kp_restore_new (service, arguments[2], &restore_options, kp_ctl_output_event_cb, output);
-  if (!kp_ctl_run_job (output, service, run_cb, progress_cb, restore, &error))
+  if (!kp_ctl_run_job (output, service, KP_DIRECTION_DOWN, run_cb, progress_cb, restore, &error))
     return kp_ctl_fail (error);
 
   KpRestoreResult result;

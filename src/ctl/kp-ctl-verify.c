@@ -39,23 +39,6 @@ progress_cb (void *job, KpProgress *progress)
   kp_verify_get_progress (job, progress);
 }
 
-static gboolean
-parse_sample (const char *text, double *sample, GError **error)
-{
-  char *end;
-
-  if (text == NULL)
-    return TRUE;
-  double percent = g_ascii_strtod (text, &end);
-  if (end != text && (*end == '\0' || g_str_equal (end, "%")) && percent > 0 && percent <= 100)
-    {
-      *sample = percent / 100;
-      return TRUE;
-    }
-  g_set_error (error, KP_ERROR, KP_ERROR_USAGE, "“%s” is no share; write for example 5%%", text);
-  return FALSE;
-}
-
 static KpExit
 report_result (KpCtlOutput *output, const KpVerifyResult *result, gint64 started)
 {
@@ -111,7 +94,7 @@ kp_ctl_verify (char **arguments)
   g_option_group_add_entries (group, filter_entries);
   g_option_context_add_group (context, group);
   if (!kp_ctl_parse (context, &arguments, &error)
-      || !parse_sample (sample, &verify_options.sample, &error))
+      || !kp_ctl_parse_share (sample, &verify_options.sample, &error))
     return kp_ctl_fail (error);
   unsigned n = g_strv_length (arguments);
   if (n < 3 || jobs < 0)
@@ -131,7 +114,7 @@ kp_ctl_verify (char **arguments)
       = kp_verify_new (service, &verify_options, kp_ctl_output_event_cb, output);
   for (unsigned i = 1; i < n - 1; i++)
     kp_verify_add_source (verify, arguments[i], NULL);
-  if (!kp_ctl_run_job (output, service, run_cb, progress_cb, verify, &error))
+  if (!kp_ctl_run_job (output, service, KP_DIRECTION_DOWN, run_cb, progress_cb, verify, &error))
     return kp_ctl_fail (error);
 
   KpVerifyResult result;

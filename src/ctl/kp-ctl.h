@@ -7,6 +7,7 @@
  * job in a thread while signals are heard. Each command is one file and one function. */
 
 #include "kp-filter.h"
+#include "kp-mirror.h"
 #include "kp-report.h"
 
 G_BEGIN_DECLS
@@ -25,6 +26,7 @@ typedef enum
 
 KpExit kp_ctl_exit_code (const GError *error);
 KpExit kp_ctl_fail (const GError *error);
+KpExit kp_ctl_usage (const char *parameters);
 
 /* Options of all commands. */
 typedef struct
@@ -48,12 +50,24 @@ GOptionContext *kp_ctl_option_context (KpCtlOptions *options,
                                        const char *parameters,
                                        const char *summary,
                                        const char *description);
+GOptionContext *kp_ctl_context_new (const GOptionEntry *entries,
+                                    const char *parameters,
+                                    const char *summary,
+                                    const char *description);
 gboolean kp_ctl_parse (GOptionContext *context, char ***arguments, GError **error)
+    G_GNUC_WARN_UNUSED_RESULT;
+gboolean kp_ctl_parse_share (const char *text, double *share, GError **error)
+    G_GNUC_WARN_UNUSED_RESULT;
+gboolean kp_ctl_parse_objects (const char *text, guint64 *objects, GError **error)
     G_GNUC_WARN_UNUSED_RESULT;
 void kp_ctl_options_clear (KpCtlOptions *options);
 
 KpS3Service *kp_ctl_connect (const KpCtlOptions *options, const char *address, GError **error)
     G_GNUC_WARN_UNUSED_RESULT;
+KpS3Credentials *kp_ctl_find_credentials (const char *profile,
+                                          const char *passwd_file,
+                                          const char *bucket,
+                                          GError **error) G_GNUC_WARN_UNUSED_RESULT;
 char *kp_ctl_state_dir (void);
 
 /* Output. */
@@ -68,6 +82,14 @@ void kp_ctl_output_line (KpCtlOutput *output, const char *format, ...) G_GNUC_PR
 void kp_ctl_output_error_line (KpCtlOutput *output, const char *format, ...) G_GNUC_PRINTF (2, 3);
 void kp_ctl_output_json (KpCtlOutput *output, const char *type, ...) G_GNUC_NULL_TERMINATED;
 gboolean kp_ctl_output_is_json (KpCtlOutput *output);
+unsigned kp_ctl_output_get_interval (KpCtlOutput *output);
+void kp_ctl_output_progress (KpCtlOutput *output,
+                             const KpProgress *progress,
+                             guint64 rate,
+                             gint64 seconds_left);
+void kp_ctl_output_draw (KpCtlOutput *output, const char *text);
+void kp_ctl_output_end_progress (KpCtlOutput *output);
+int kp_ctl_output_close (void);
 void kp_ctl_output_statistics (KpCtlOutput *output, gint64 started);
 
 /* A job: something that blocks and can be cancelled. */
@@ -76,10 +98,17 @@ typedef void (*KpCtlProgressFunc) (void *job, KpProgress *progress);
 
 gboolean kp_ctl_run_job (KpCtlOutput *output,
                          KpS3Service *service,
+                         KpDirection direction,
                          KpCtlJobFunc func,
                          KpCtlProgressFunc progress_func,
                          void *job,
                          GError **error) G_GNUC_WARN_UNUSED_RESULT;
+void kp_ctl_toggle_limits (KpCtlOutput *output, KpThrottle *upload, KpThrottle *download);
+
+/* The end of a backup, in words. */
+KpExit kp_ctl_backup_exit_code (const KpMirrorResult *result);
+void kp_ctl_report_backup (KpCtlOutput *output, const KpMirrorResult *result, gboolean dry_run);
+void kp_ctl_report_guard (KpCtlOutput *output, const KpMirrorResult *result);
 
 /* The commands. */
 KpExit kp_ctl_mirror (char **arguments);
@@ -87,6 +116,14 @@ KpExit kp_ctl_restore (char **arguments);
 KpExit kp_ctl_ls (char **arguments);
 KpExit kp_ctl_verify (char **arguments);
 KpExit kp_ctl_probe (char **arguments);
+KpExit kp_ctl_plan (char **arguments);
+KpExit kp_ctl_run (char **arguments);
+KpExit kp_ctl_status (char **arguments);
+KpExit kp_ctl_history (char **arguments);
+KpExit kp_ctl_pause (char **arguments);
+KpExit kp_ctl_resume (char **arguments);
+KpExit kp_ctl_limit (char **arguments);
+KpExit kp_ctl_credentials (char **arguments);
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (KpCtlOptions, kp_ctl_options_clear)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (KpCtlOutput, kp_ctl_output_free)

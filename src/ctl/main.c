@@ -5,12 +5,14 @@
 
 #include "kp-ctl.h"
 
+#include <errno.h>
 #include <locale.h>
 #include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
-#include <string.h>
+#include <stdlib.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 static const struct
 {
@@ -23,7 +25,17 @@ static const struct
   { "ls", kp_ctl_ls, "list what a bucket holds" },
   { "verify", kp_ctl_verify, "compare objects with files, byte for byte" },
   { "probe", kp_ctl_probe, "find out what a server can do, and say it in words" },
+  { "plan", kp_ctl_plan, "set up plans: add, list, show, edit, remove, export, import" },
+  { "run", kp_ctl_run, "run a plan now" },
+  { "status", kp_ctl_status, "say how all plans stand" },
+  { "history", kp_ctl_history, "say what became of a plan, job by job" },
+  { "pause", kp_ctl_pause, "hold all jobs for a while" },
+  { "resume", kp_ctl_resume, "let them go on" },
+  { "limit", kp_ctl_limit, "limit the upload of whatever runs" },
+  { "credentials", kp_ctl_credentials, "keep the keys of a plan in the keyring" },
 };
+
+static KpExit exit_code = KP_EXIT_DONE;
 
 static void
 print_help (FILE *file)
@@ -33,14 +45,37 @@ print_help (FILE *file)
          "Commands:\n",
          file);
   for (gsize i = 0; i < G_N_ELEMENTS (commands); i++)
-    fprintf (file, "  %-10s %s\n", commands[i].name, commands[i].summary);
-  fputs ("\n"
-         "keepsakectl COMMAND --help explains each of them. To begin with:\n\n"
-         "  export AWS_ACCESS_KEY_ID=… AWS_SECRET_ACCESS_KEY=…\n"
-         "  keepsakectl probe s3://my-bucket\n"
-         "  keepsakectl mirror ~/Pictures s3://my-bucket/laptop\n"
-         "  keepsakectl restore s3://my-bucket/laptop/Pictures ~/Restored\n",
-         file);
+    fprintf (file, "  %-12s %s\n", commands[i].name, commands[i].summary);
+  fputs (
+      "\n"
+      "keepsakectl COMMAND --help explains each of them. To begin with:\n\n"
+      "  export AWS_ACCESS_KEY_ID=… AWS_SECRET_ACCESS_KEY=…\n"
+      "  keepsakectl probe s3://my-bucket\n"
+      "  keepsakectl mirror ~/Pictures s3://my-bucket/laptop\n"
+      "  keepsakectl restore s3://my-bucket/laptop/Pictures ~/Restored\n"
+      "\n"
+      "Or have it done without being asked:\n\n"
+      "  keepsakectl plan add Photos ~/Pictures s3://my-bucket/laptop --schedule '@daily 12:30'\n"
+      "  keepsakectl credentials set Photos\n"
+      "  keepsakectl run Photos\n"
+      "  keepsakectl status\n",
+      file);
+}
+
+/* --help of a command ends the process by itself, so that this has to be its last act. */
+static void
+close_output (void)
+{
+  int reason = kp_ctl_output_close ();
+
+  if (reason == 0)
+    return;
+  /* Who closes the pipe has read enough. */
+  if (reason > 0 && reason != EPIPE)
+    g_printerr ("keepsakectl: Cannot write the output: %s\n", g_strerror (reason));
+  else if (reason < 0)
+    g_printerr ("keepsakectl: Cannot write the output\n");
+  _exit (exit_code != KP_EXIT_DONE ? (int) exit_code : KP_EXIT_USAGE);
 }
 
 /* Each worker has a connection, and a deep tree has a folder open at each level. */
@@ -75,13 +110,15 @@ main (int argc, char **argv)
     g_debug ("The locale is not installed");
   if (signal (SIGPIPE, SIG_IGN) == SIG_ERR)
     g_error ("Cannot ignore SIGPIPE");
+  if (atexit (close_output) != 0)
+    g_error ("Cannot register what is to be done at the end");
   raise_file_limit ();
   give_large_blocks_back ();
 
   if (argc < 2)
     {
       print_help (stderr);
-      return KP_EXIT_USAGE;
+      return exit_code = KP_EXIT_USAGE;
     }
   if (g_str_equal (argv[1], "--help") || g_str_equal (argv[1], "-h")
       || g_str_equal (argv[1], "help"))
@@ -100,8 +137,9 @@ main (int argc, char **argv)
         g_autofree char *name = g_strconcat ("keepsakectl ", commands[i].name, NULL);
         g_set_prgname (name);
         /* GLib takes options out of the array; it needs one that it may change. */
-        return commands[i].run (g_strdupv (argv + 1));
+        exit_code = commands[i].run (g_strdupv (argv + 1));
+        return (int) exit_code;
       }
   g_printerr ("keepsakectl: There is no command “%s”; see keepsakectl --help\n", argv[1]);
-  return KP_EXIT_USAGE;
+  return exit_code = KP_EXIT_USAGE;
 }
