@@ -34,9 +34,12 @@ static const struct
   [ITEM_SESSION_TOKEN] = { "session-token", "session token" },
 };
 
+/* A keyring that has not been unlocked since it was started knows its items by hashes of their
+ * attributes, and gnome-keyring then says that each has the generic schema: the name must not have
+ * to match. */
 static const SecretSchema schema = {
   KP_APPLICATION_ID ".Plan",
-  SECRET_SCHEMA_NONE,
+  SECRET_SCHEMA_DONT_MATCH_NAME,
   { { ATTRIBUTE_PLAN, SECRET_SCHEMA_ATTRIBUTE_STRING },
     { ATTRIBUTE_KIND, SECRET_SCHEMA_ATTRIBUTE_STRING },
     { NULL, SECRET_SCHEMA_ATTRIBUTE_STRING } },
@@ -149,42 +152,50 @@ free_items (GList *items)
 typedef GList ItemList;
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (ItemList, free_items)
 
-/* All items of a plan. */
+/* The items of a plan: of one kind, or all where @kind is NULL. */
 static GList *
-search (const char *plan_id, SecretSearchFlags flags, GCancellable *cancellable, GError **error)
+search (const char *plan_id,
+        const char *kind,
+        SecretSearchFlags flags,
+        GCancellable *cancellable,
+        GError **error)
 {
   flags |= SECRET_SEARCH_ALL;
   return secret_password_search_sync (&schema, flags, cancellable, error, ATTRIBUTE_PLAN, plan_id,
-                                      NULL);
+                                      kind != NULL ? ATTRIBUTE_KIND : NULL, kind, NULL);
 }
 
+/* Somebody may have copied the item into another keyring: the latest counts. */
 static SecretRetrievable *
-find_item (GList *items, ItemKind kind)
+latest (GList *items)
 {
   SecretRetrievable *found = NULL;
 
   for (GList *l = items; l != NULL; l = l->next)
-    {
-      g_autoptr (GHashTable) attributes = secret_retrievable_get_attributes (l->data);
-      const char *name = g_hash_table_lookup (attributes, ATTRIBUTE_KIND);
-
-      /* Somebody may have copied the item into another keyring: the latest counts. */
-      if (g_strcmp0 (name, kinds[kind].name) == 0
-          && (found == NULL
-              || secret_retrievable_get_modified (l->data)
-                     > secret_retrievable_get_modified (found)))
-        found = l->data;
-    }
+    if (found == NULL
+        || secret_retrievable_get_modified (l->data) > secret_retrievable_get_modified (found))
+      found = l->data;
   return found;
 }
 
-/* The value of the item of a kind. NULL without an error where there is none. */
+/* The value of the item of a kind. NULL without an error where there is none. The search asks for
+ * the kind, as an item that is locked may not tell its own. */
 static SecretValue *
-read_item (GList *items, ItemKind kind, GCancellable *cancellable, GError **error)
+read_item (const char *plan_id,
+           ItemKind kind,
+           SecretSearchFlags flags,
+           GCancellable *cancellable,
+           GError **error)
 {
-  SecretRetrievable *item = find_item (items, kind);
   g_autoptr (GError) local_error = NULL;
+  g_autoptr (ItemList) items = search (plan_id, kinds[kind].name, flags, cancellable, &local_error);
+  SecretRetrievable *item = latest (items);
 
+  if (local_error != NULL)
+    {
+      g_propagate_error (error, g_steal_pointer (&local_error));
+      return NULL;
+    }
   if (item == NULL)
     return NULL;
   g_autoptr (SecretValue) value
@@ -208,14 +219,13 @@ lookup_once (const char *plan_id, gboolean may_prompt, GCancellable *cancellable
   g_autoptr (SecretValue) token = NULL;
   g_autoptr (GError) local_error = NULL;
 
-  g_autoptr (ItemList) items = search (
-      plan_id, may_prompt ? SECRET_SEARCH_UNLOCK : SECRET_SEARCH_NONE, cancellable, &local_error);
+  SecretSearchFlags flags = may_prompt ? SECRET_SEARCH_UNLOCK : SECRET_SEARCH_NONE;
+
+  access_key = read_item (plan_id, ITEM_ACCESS_KEY, flags, cancellable, &local_error);
   if (local_error == NULL)
-    access_key = read_item (items, ITEM_ACCESS_KEY, cancellable, &local_error);
+    secret = read_item (plan_id, ITEM_SECRET, flags, cancellable, &local_error);
   if (local_error == NULL)
-    secret = read_item (items, ITEM_SECRET, cancellable, &local_error);
-  if (local_error == NULL)
-    token = read_item (items, ITEM_SESSION_TOKEN, cancellable, &local_error);
+    token = read_item (plan_id, ITEM_SESSION_TOKEN, flags, cancellable, &local_error);
 
   /* A prompt that is taken away says nothing of it. */
   if (g_cancellable_set_error_if_cancelled (cancellable, error))
@@ -437,13 +447,14 @@ static gboolean
 clear_once (const char *plan_id, GCancellable *cancellable, GError **error)
 {
   g_autoptr (GError) local_error = NULL;
-  g_autoptr (ItemList) items = search (plan_id, SECRET_SEARCH_UNLOCK, cancellable, &local_error);
+  g_autoptr (ItemList) items
+      = search (plan_id, NULL, SECRET_SEARCH_UNLOCK, cancellable, &local_error);
   g_autoptr (ItemList) left = NULL;
 
   if (local_error == NULL && items != NULL)
     secret_password_clear_sync (&schema, cancellable, &local_error, ATTRIBUTE_PLAN, plan_id, NULL);
   if (local_error == NULL && items != NULL)
-    left = search (plan_id, SECRET_SEARCH_NONE, cancellable, &local_error);
+    left = search (plan_id, NULL, SECRET_SEARCH_NONE, cancellable, &local_error);
   if (local_error == NULL && left != NULL)
     set_locked ("The keyring was not unlocked", &local_error);
   if (local_error == NULL)

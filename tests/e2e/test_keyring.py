@@ -158,7 +158,6 @@ def test_half_of_the_keys(probe: Probe, keyring: Keyring) -> None:
     assert probe("lookup", PLAN) == f"found {KEYS}"
 
 
-@pytest.mark.xfail(strict=True, reason="such a keyring matches no schema, and tells no kind")
 def test_locked_at_login(probe: Probe, keyring: Keyring) -> None:
     """After an automatic login nobody has entered a password; a locked keyring knows its items by
     hashes of their attributes alone."""
