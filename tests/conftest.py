@@ -40,6 +40,7 @@ REGION = "default"  # what a Ceph gateway calls its own
 NOBODY = 65534
 TOP = Path(__file__).resolve().parent.parent
 BINARY = Path(os.environ.get("KEEPSAKECTL") or TOP / "build/src/ctl/keepsakectl").absolute()
+AGENT = BINARY.parent.parent / "agent/keepsake-agent"
 
 # What ./dev asan and ./dev tsan say to the program passes into its clean environment.
 SANITIZER = {

@@ -54,6 +54,7 @@ struct _KpJob
   KpJobState end; /* KP_JOB_QUEUED until it has ended */
   KpJobState shown;
   gboolean paused;
+  gboolean interrupted; /* cancelled because the process ends */
   char *waiting;
   GSource *ticker;
   KpPace pace;
@@ -272,6 +273,8 @@ describe_end (KpJob *self, const char **reason)
   if (result->error != NULL)
     {
       *reason = result->error->domain == KP_ERROR ? kp_error_name (result->error->code) : NULL;
+      if (*reason == NULL && self->interrupted)
+        return g_strdup ("Interrupted when the agent was stopped; the next job goes on from there");
       return g_strdup (*reason != NULL ? result->error->message : "Stopped before its end");
     }
   if (result->guard_reason != NULL)
@@ -300,9 +303,12 @@ record_end (KpJob *self)
   if (self->history_id == 0)
     return;
   if (self->result.error != NULL)
-    state = g_error_matches (self->result.error, G_IO_ERROR, G_IO_ERROR_CANCELLED)
-                ? KP_HISTORY_CANCELLED
-                : KP_HISTORY_FAILED;
+    {
+      gboolean stopped = g_error_matches (self->result.error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
+      state = !stopped            ? KP_HISTORY_FAILED
+              : self->interrupted ? KP_HISTORY_INTERRUPTED
+                                  : KP_HISTORY_CANCELLED;
+    }
   if (!kp_history_end_job (self->history, self->history_id, state, reason, message,
                            &self->result.counts, get_now (self), &error))
     g_warning ("%s", error->message);
@@ -793,6 +799,20 @@ kp_job_cancel (KpJob *self, GError **error)
       update_state (self);
     }
   return TRUE;
+}
+
+/**
+ * kp_job_interrupt:
+ *
+ * Cancels the job because the process ends, not because somebody wants it. The history says so, and
+ * whoever reads it knows that the job is still wanted.
+ */
+void
+kp_job_interrupt (KpJob *self)
+{
+  self->interrupted = TRUE;
+  if (!kp_job_has_ended (self) && !kp_job_cancel (self, NULL))
+    g_warn_if_reached ();
 }
 
 /**

@@ -82,6 +82,7 @@ gboolean kp_job_execute_finish (KpJob *job, GAsyncResult *result, GError **error
 gboolean kp_job_pause (KpJob *job, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 gboolean kp_job_resume (KpJob *job, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 gboolean kp_job_cancel (KpJob *job, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+void kp_job_interrupt (KpJob *job);
 void kp_job_set_waiting (KpJob *job, const char *reason);
 
 KpPlan *kp_job_get_plan (KpJob *job);

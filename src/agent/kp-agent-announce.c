@@ -1,0 +1,657 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ * SPDX-FileCopyrightText: The Keepsake authors */
+
+#define G_LOG_DOMAIN "keepsake-agent"
+
+#include "config.h"
+
+#include "kp-agent-private.h"
+
+#include "kp-autostart.h"
+#include "kp-error.h"
+#include "kp-launcher-entry.h"
+#include "kp-preflight.h"
+#include "kp-size.h"
+
+#include <glib/gi18n.h>
+#include <string.h>
+
+#define SECONDS_PER_DAY 86400
+
+/* A job that ends sooner, and that nobody asked for, is not worth a notification of its progress. */
+#define WORTH_NOTIFYING 3
+
+#define ACTION_DETAILS "details"
+#define ACTION_RUN "run"
+#define ACTION_UNLOCK "unlock"
+
+#define APPLICATION_PATH "/io/github/keepsake_backup/Keepsake"
+
+/* --- the application ------------------------------------------------------------------------ */
+
+static void
+opened_cb (GObject *source, GAsyncResult *result, void *data)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GVariant) answer
+      = g_dbus_connection_call_finish (G_DBUS_CONNECTION (source), result, &error);
+
+  if (answer == NULL)
+    g_info ("The application does not open: %s", error->message);
+}
+
+/* Opens the window, on a plan's page if @plan_id is given. */
+static void
+open_application (KpAgent *self, const char *plan_id)
+{
+  GVariantBuilder parameters;
+  g_auto (GVariantDict) platform_data = G_VARIANT_DICT_INIT (NULL);
+  GVariant *empty = g_variant_dict_end (&platform_data);
+
+  if (plan_id == NULL)
+    {
+      g_dbus_connection_call (self->bus, KP_APPLICATION_ID, APPLICATION_PATH,
+                              "org.freedesktop.Application", "Activate",
+                              g_variant_new ("(@a{sv})", empty), NULL, G_DBUS_CALL_FLAGS_NONE, -1,
+                              NULL, opened_cb, NULL);
+      return;
+    }
+  g_variant_builder_init (&parameters, G_VARIANT_TYPE ("av"));
+  g_variant_builder_add (&parameters, "v", g_variant_new_string (plan_id));
+  g_dbus_connection_call (
+      self->bus, KP_APPLICATION_ID, APPLICATION_PATH, "org.freedesktop.Application",
+      "ActivateAction",
+      g_variant_new ("(s@av@a{sv})", "show-plan", g_variant_builder_end (&parameters), empty), NULL,
+      G_DBUS_CALL_FLAGS_NONE, -1, NULL, opened_cb, NULL);
+}
+
+/* --- clicks --------------------------------------------------------------------------------- */
+
+static void
+run_done_cb (GObject *source, GAsyncResult *result, void *data)
+{
+  g_autofree char *plan_id = data;
+  KpAgent *self = KP_AGENT (source);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (KpAgentJob) job = kp_agent_run_finish (result, &error);
+  KpAgentPlan *plan = kp_agent_find_plan (self, plan_id);
+
+  if (job != NULL || plan == NULL || kp_error_is (error, KP_ERROR_BUSY))
+    return;
+  g_autofree char *title
+      /* Translators: %s is the name of a plan */
+      = g_strdup_printf (_ ("“%s” could not be backed up"), kp_plan_get_name (plan->plan));
+  kp_notifier_show (self->notifier, plan_id,
+                    &(KpNotification){ .title = title,
+                                       .body = error->message,
+                                       .urgency = KP_NOTIFICATION_CRITICAL,
+                                       .percent = -1,
+                                       .buttons = (const char *const[]){
+                                           ACTION_RUN, _ ("Try Again"), ACTION_DETAILS,
+                                           _ ("Details"), NULL } });
+}
+
+static void
+run_plan (KpAgent *self, const char *plan_id)
+{
+  KpAgentPlan *plan = kp_agent_find_plan (self, plan_id);
+
+  if (plan != NULL)
+    kp_agent_run_async (plan, kp_agent_make_manual_backup, NULL, NULL, TRUE, TRUE, run_done_cb,
+                        g_strdup (plan_id));
+}
+
+static void
+unlocked_cb (GObject *source, GAsyncResult *result, void *data)
+{
+  g_autoptr (KpAgent) self = data;
+  g_autoptr (GError) error = NULL;
+  KpPreflight preflight;
+
+  if (!kp_preflight_finish (result, &preflight, &error))
+    g_info ("The keyring: %s", error->message);
+  g_clear_pointer (&preflight.credentials, kp_s3_credentials_unref);
+  kp_agent_recheck_held_plans (self);
+}
+
+static void
+action_cb (KpNotifier *notifier, const char *id, const char *action, KpAgent *self)
+{
+  KpAgentPlan *plan = kp_agent_find_plan (self, id);
+
+  if (plan == NULL)
+    return;
+  if (g_str_equal (action, ACTION_RUN))
+    run_plan (self, id);
+  else if (g_str_equal (action, ACTION_UNLOCK))
+    kp_preflight_async (plan->plan, TRUE, FALSE, unlocked_cb, g_object_ref (self));
+  else
+    open_application (self, id);
+}
+
+static void
+tray_open_cb (KpTray *tray, KpAgent *self)
+{
+  open_application (self, NULL);
+}
+
+static void
+tray_backup_cb (KpTray *tray, const char *plan_id, KpAgent *self)
+{
+  run_plan (self, plan_id);
+}
+
+static void
+tray_pause_cb (KpTray *tray, gint64 seconds, KpAgent *self)
+{
+  kp_agent_set_paused (self, seconds > 0 ? kp_clock_get_now (self->clock) + seconds
+                                         : KP_PAUSED_UNTIL_RESUMED);
+}
+
+static void
+tray_pause_until_tomorrow_cb (KpTray *tray, KpAgent *self)
+{
+  kp_agent_set_paused (self, kp_agent_next_morning (self));
+}
+
+static void
+tray_resume_cb (KpTray *tray, KpAgent *self)
+{
+  kp_agent_set_paused (self, 0);
+}
+
+static void
+tray_quit_cb (KpTray *tray, KpAgent *self)
+{
+  kp_agent_quit (self);
+}
+
+static void
+tray_visible_cb (KpTray *tray, GParamSpec *pspec, KpAgent *self)
+{
+  kp_dbus_manager_set_tray_visible (self->manager, kp_tray_is_visible (tray));
+}
+
+/**
+ * kp_agent_announce_start:
+ *
+ * Makes what the user sees: tray and notifications. Without a desktop there is neither, and the
+ * agent works all the same.
+ */
+void
+kp_agent_announce_start (KpAgent *self)
+{
+  g_autoptr (GError) error = NULL;
+
+  self->notifier = kp_notifier_new (self->bus);
+  self->inhibitor = kp_inhibitor_new ();
+  g_signal_connect_object (self->notifier, "action", G_CALLBACK (action_cb), self, 0);
+  self->tray = kp_tray_new (self->bus, &error);
+  if (self->tray == NULL)
+    {
+      g_warning ("There will be no tray icon: %s", error->message);
+      return;
+    }
+  g_signal_connect_object (self->tray, "open", G_CALLBACK (tray_open_cb), self, 0);
+  g_signal_connect_object (self->tray, "backup", G_CALLBACK (tray_backup_cb), self, 0);
+  g_signal_connect_object (self->tray, "pause", G_CALLBACK (tray_pause_cb), self, 0);
+  g_signal_connect_object (self->tray, "pause-until-tomorrow",
+                           G_CALLBACK (tray_pause_until_tomorrow_cb), self, 0);
+  g_signal_connect_object (self->tray, "resume", G_CALLBACK (tray_resume_cb), self, 0);
+  g_signal_connect_object (self->tray, "quit", G_CALLBACK (tray_quit_cb), self, 0);
+  g_signal_connect_object (self->tray, "notify::visible", G_CALLBACK (tray_visible_cb), self, 0);
+}
+
+/* --- state ---------------------------------------------------------------------------------- */
+
+static KpAgentJob *
+find_shown_job (KpAgent *self)
+{
+  for (guint i = 0; i < self->jobs->len; i++)
+    {
+      KpAgentJob *job = g_ptr_array_index (self->jobs, i);
+      if (kp_agent_job_has_started (job) && !kp_job_has_ended (kp_agent_job_get_job (job)))
+        return job;
+    }
+  return NULL;
+}
+
+static KpAgentPlan *
+find_plan_with_problem (KpAgent *self)
+{
+  GHashTableIter iter;
+  void *value;
+
+  g_hash_table_iter_init (&iter, self->plans);
+  while (g_hash_table_iter_next (&iter, NULL, &value))
+    if (kp_agent_plan_needs_attention (value))
+      return value;
+  return NULL;
+}
+
+/* "42 %, 1.2 MB/s, 5 min left" */
+static char *
+describe_progress (KpJob *job)
+{
+  g_autoptr (GString) text = g_string_new (NULL);
+  gint64 left = kp_job_get_seconds_left (job);
+  guint64 rate = kp_job_get_rate (job);
+  KpProgress progress;
+
+  if (kp_job_get_waiting (job) != NULL)
+    return g_strdup (kp_job_get_waiting (job));
+  kp_job_get_progress (job, &progress);
+  if (progress.bytes_total == 0)
+    {
+      switch (kp_job_get_state (job))
+        {
+        case KP_JOB_PAUSED:
+          return g_strdup (_ ("Paused"));
+        case KP_JOB_TRANSFERRING:
+          return g_strdup (_ ("Finishing"));
+        case KP_JOB_COMPARING:
+          return g_strdup (_ ("Comparing"));
+        case KP_JOB_QUEUED:
+        case KP_JOB_SCANNING:
+        case KP_JOB_WAITING:
+        case KP_JOB_FINISHED:
+        case KP_JOB_FAILED:
+        case KP_JOB_CANCELLED:
+        default:
+          return g_strdup (_ ("Looking for changes"));
+        }
+    }
+  /* Translators: %d is a number of percent */
+  g_string_append_printf (text, _ ("%d %%"), (int) (kp_job_get_fraction (job) * 100));
+  if (rate > 0)
+    {
+      g_autofree char *formatted = kp_rate_format (rate);
+      g_string_append_printf (text, ", %s", formatted);
+    }
+  if (left > 0)
+    {
+      g_autofree char *duration = kp_duration_format ((guint64) left);
+      /* Translators: %s is a duration, as in "5 min" */
+      g_string_append_printf (text, _ (", %s left"), duration);
+    }
+  return g_string_free (g_steal_pointer (&text), FALSE);
+}
+
+static const char *
+find_state (KpAgent *self, KpTrayState *tray_state)
+{
+  KpAgentJob *job = find_shown_job (self);
+
+  if (job != NULL && kp_job_get_state (kp_agent_job_get_job (job)) != KP_JOB_PAUSED)
+    {
+      *tray_state = KP_TRAY_RUNNING;
+      return "running";
+    }
+  if (find_plan_with_problem (self) != NULL)
+    {
+      *tray_state = KP_TRAY_ATTENTION;
+      return "attention";
+    }
+  if (self->paused_until != 0 || job != NULL)
+    {
+      *tray_state = KP_TRAY_PAUSED;
+      return "paused";
+    }
+  *tray_state = KP_TRAY_IDLE;
+  return "idle";
+}
+
+static gint64
+find_last_success (KpAgent *self)
+{
+  GHashTableIter iter;
+  void *key;
+  gint64 last = 0;
+
+  g_hash_table_iter_init (&iter, self->plans);
+  while (g_hash_table_iter_next (&iter, &key, NULL))
+    {
+      const KpTiming *timing = kp_scheduler_get_timing (self->scheduler, key);
+      if (timing != NULL)
+        last = MAX (last, timing->summary.last_success);
+    }
+  return last;
+}
+
+static void
+show_tooltip (KpAgent *self, KpTrayState state)
+{
+  KpAgentJob *job = find_shown_job (self);
+  KpAgentPlan *problem = find_plan_with_problem (self);
+  gint64 now = kp_clock_get_now (self->clock);
+  gint64 last = find_last_success (self);
+  g_autofree char *text = NULL;
+
+  if (job != NULL)
+    {
+      KpJob *kp_job = kp_agent_job_get_job (job);
+      text = describe_progress (kp_job);
+      kp_tray_set_tooltip (self->tray, kp_plan_get_name (kp_job_get_plan (kp_job)), text);
+      return;
+    }
+  if (state == KP_TRAY_ATTENTION && problem != NULL)
+    {
+      const KpTiming *timing
+          = kp_scheduler_get_timing (self->scheduler, kp_plan_get_id (problem->plan));
+      const char *reason = problem->held_message != NULL ? problem->held_message
+                           : timing != NULL && timing->last != NULL
+                                   && timing->last->message != NULL
+                               ? timing->last->message
+                               : _ ("There was no backup for too long");
+      kp_tray_set_tooltip (self->tray, kp_plan_get_name (problem->plan), reason);
+      return;
+    }
+  if (state == KP_TRAY_PAUSED)
+    text = g_strdup (_ ("Backups are paused"));
+  else if (last > 0)
+    {
+      g_autofree char *time = kp_agent_format_time (last, now);
+      /* Translators: %s is a time, as in "15:30" or "Tue 15:30" */
+      text = g_strdup_printf (_ ("Last backup: %s"), time);
+    }
+  else
+    text = g_strdup (_ ("No backup yet"));
+  kp_tray_set_tooltip (self->tray, "Keepsake", text);
+}
+
+static void
+show_tray (KpAgent *self, KpTrayState state)
+{
+  guint n = g_list_model_get_n_items (G_LIST_MODEL (self->store));
+
+  kp_tray_set_state (self->tray, state);
+  show_tooltip (self, state);
+  kp_tray_set_paused (self->tray, self->paused_until != 0);
+  kp_tray_begin_plans (self->tray);
+  for (guint i = 0; i < n; i++)
+    {
+      g_autoptr (KpPlan) plan = g_list_model_get_item (G_LIST_MODEL (self->store), i);
+      KpAgentPlan *agent_plan = kp_agent_find_plan (self, kp_plan_get_id (plan));
+      kp_tray_add_plan (self->tray, kp_plan_get_id (plan), kp_plan_get_name (plan),
+                        agent_plan != NULL && agent_plan->job == NULL);
+    }
+  kp_tray_end_plans (self->tray);
+}
+
+static gboolean
+is_transferring_for_somebody (KpAgentJob *job)
+{
+  return job != NULL && kp_agent_job_is_manual (job)
+         && kp_job_get_state (kp_agent_job_get_job (job)) == KP_JOB_TRANSFERRING;
+}
+
+/**
+ * kp_agent_announce_state:
+ *
+ * Brings tray, launcher and the portal's line up to date.
+ */
+void
+kp_agent_announce_state (KpAgent *self)
+{
+  KpTrayState tray_state;
+  const char *state = find_state (self, &tray_state);
+  KpAgentJob *job = find_shown_job (self);
+
+  kp_dbus_manager_set_state (self->manager, state);
+  if (self->tray != NULL)
+    show_tray (self, tray_state);
+  kp_inhibitor_set (self->inhibitor, is_transferring_for_somebody (job),
+                    _ ("Files are being backed up"));
+  kp_launcher_entry_update (self->bus,
+                            job != NULL ? kp_job_get_fraction (kp_agent_job_get_job (job)) : -1);
+  if (job != NULL)
+    {
+      g_autofree char *progress = describe_progress (kp_agent_job_get_job (job));
+      kp_autostart_set_status (self->bus, progress);
+    }
+  else
+    kp_autostart_set_status (self->bus, _ ("Waiting for the next backup"));
+}
+
+/* --- notifications -------------------------------------------------------------------------- */
+
+static char *
+describe_job (KpJob *job)
+{
+  const char *name = kp_plan_get_name (kp_job_get_plan (job));
+
+  switch (kp_job_get_kind (job))
+    {
+    case KP_HISTORY_RESTORE:
+      /* Translators: %s is the name of a plan */
+      return g_strdup_printf (_ ("Restoring from “%s”"), name);
+    case KP_HISTORY_VERIFY:
+      /* Translators: %s is the name of a plan */
+      return g_strdup_printf (_ ("Verifying “%s”"), name);
+    case KP_HISTORY_BACKUP:
+    default:
+      /* Translators: %s is the name of a plan */
+      return g_strdup_printf (_ ("Backing up “%s”"), name);
+    }
+}
+
+static gboolean
+is_worth_notifying (KpAgentJob *job)
+{
+  KpProgress progress;
+  KpJob *kp_job = kp_agent_job_get_job (job);
+
+  kp_job_get_progress (kp_job, &progress);
+  return progress.transfer_started > 0 && progress.bytes_total > 0
+         && (kp_agent_job_is_manual (job)
+             || g_get_monotonic_time () - progress.transfer_started
+                    > WORTH_NOTIFYING * G_USEC_PER_SEC);
+}
+
+static void
+notify_progress (KpAgent *self, KpAgentJob *job)
+{
+  KpJob *kp_job = kp_agent_job_get_job (job);
+  g_autofree char *body = describe_progress (kp_job);
+
+  g_autofree char *title = describe_job (kp_job);
+
+  kp_agent_job_set_notified (job);
+  kp_notifier_show (self->notifier, kp_agent_job_get_plan_id (job),
+                    &(KpNotification){ .title = title,
+                                       .body = body,
+                                       .urgency = KP_NOTIFICATION_LOW,
+                                       .percent = (int) (kp_job_get_fraction (kp_job) * 100) });
+}
+
+/**
+ * kp_agent_announce_job:
+ *
+ * The job moved on.
+ */
+void
+kp_agent_announce_job (KpAgent *self, KpAgentJob *job)
+{
+  KpJob *kp_job = kp_agent_job_get_job (job);
+
+  if (kp_job_has_ended (kp_job) || !kp_agent_job_has_started (job))
+    return;
+  if (is_worth_notifying (job))
+    notify_progress (self, job);
+  kp_agent_announce_state (self);
+}
+
+static char *
+describe_success (KpJob *job)
+{
+  const KpJobResult *result = kp_job_get_result (job);
+  g_autofree char *sent = kp_size_format (result->counts.bytes_sent);
+  guint64 files = result->counts.put + result->counts.delta + result->counts.copied
+                  + result->counts.metadata;
+
+  if (kp_job_get_kind (job) == KP_HISTORY_VERIFY)
+    return g_strdup_printf (g_dngettext (GETTEXT_PACKAGE, "%" G_GUINT64_FORMAT " file is equal",
+                                         "%" G_GUINT64_FORMAT " files are equal",
+                                         (gulong) result->counts.unchanged),
+                            result->counts.unchanged);
+  if (files == 0)
+    return g_strdup (_ ("Nothing had changed"));
+  /* Translators: %s is a size, as in "1.5 MiB" */
+  return g_strdup_printf (g_dngettext (GETTEXT_PACKAGE, "%" G_GUINT64_FORMAT " file, %s",
+                                       "%" G_GUINT64_FORMAT " files, %s", (gulong) files),
+                          files, sent);
+}
+
+static void
+notify_problem (KpAgentPlan *plan, const char *title, const char *body)
+{
+  const char *buttons[]
+      = { ACTION_RUN, _ ("Back Up Now"), ACTION_DETAILS, _ ("Details"), NULL };
+
+  kp_notifier_show (plan->agent->notifier, kp_plan_get_id (plan->plan),
+                    &(KpNotification){ .title = title,
+                                       .body = body,
+                                       .urgency = KP_NOTIFICATION_CRITICAL,
+                                       .percent = -1,
+                                       .buttons = buttons });
+}
+
+/* The same failure, tried again by itself, is told once. */
+static gboolean
+is_known_failure (KpAgentPlan *plan, KpAgentJob *job)
+{
+  KpAgent *self = plan->agent;
+  const char *id = kp_plan_get_id (plan->plan);
+  const KpTiming *timing = kp_scheduler_get_timing (self->scheduler, id);
+  gint64 told = kp_agent_state_get (self->state, id, "failure-told");
+
+  if (kp_agent_job_is_manual (job))
+    return FALSE;
+  return told != 0 && timing != NULL && timing->summary.last_success < told
+         && kp_clock_get_now (self->clock) - told < SECONDS_PER_DAY;
+}
+
+/**
+ * kp_agent_announce_end:
+ *
+ * The plan's job has ended: quietly when all went well, otherwise so that it is seen.
+ */
+void
+kp_agent_announce_end (KpAgentPlan *plan, KpAgentJob *job)
+{
+  KpAgent *self = plan->agent;
+  const char *id = kp_plan_get_id (plan->plan);
+  const char *name = kp_plan_get_name (plan->plan);
+  KpJob *kp_job = kp_agent_job_get_job (job);
+  const char *reason;
+  g_autofree char *message = kp_job_describe_end (kp_job, &reason);
+  gboolean was_notified = kp_agent_job_is_notified (job);
+
+  if (kp_job_get_state (kp_job) == KP_JOB_CANCELLED)
+    {
+      kp_notifier_withdraw (self->notifier, id);
+      return;
+    }
+  if (message != NULL)
+    {
+      /* Translators: %s is the name of a plan */
+      g_autofree char *title = g_strdup_printf (kp_job_get_state (kp_job) == KP_JOB_FAILED
+                                                    ? _ ("“%s” failed")
+                                                    : _ ("“%s” needs a look"),
+                                                name);
+      if (is_known_failure (plan, job))
+        {
+          if (was_notified)
+            kp_notifier_withdraw (self->notifier, id);
+          return;
+        }
+      kp_agent_state_set (self->state, id, "failure-told", kp_clock_get_now (self->clock));
+      notify_problem (plan, title, message);
+      return;
+    }
+  kp_agent_state_set (self->state, id, "failure-told", 0);
+  if (!was_notified && !kp_agent_job_is_manual (job))
+    {
+      kp_notifier_withdraw (self->notifier, id);
+      return;
+    }
+  /* Translators: %s is the name of a plan */
+  g_autofree char *title = g_strdup_printf (_ ("“%s” is done"), name);
+  g_autofree char *body = describe_success (kp_job);
+  kp_notifier_show (self->notifier, id,
+                    &(KpNotification){ .title = title,
+                                       .body = body,
+                                       .urgency = KP_NOTIFICATION_LOW,
+                                       .percent = -1 });
+}
+
+/**
+ * kp_agent_announce_held:
+ *
+ * The plan is held for a new reason. Only what somebody has to do something about is told.
+ */
+void
+kp_agent_announce_held (KpAgentPlan *plan)
+{
+  gboolean is_locked = plan->held_by != NULL && g_str_equal (plan->held_by, "keyring-locked");
+
+  if (plan->held_by == NULL
+      || (!is_locked && !g_str_equal (plan->held_by, "keyring-missing")))
+    return;
+  const char *buttons[] = { is_locked ? ACTION_UNLOCK : ACTION_DETAILS,
+                            is_locked ? _ ("Unlock Keyring") : _ ("Details"), NULL };
+  /* Translators: %s is the name of a plan */
+  g_autofree char *title
+      = g_strdup_printf (_ ("“%s” cannot be backed up"), kp_plan_get_name (plan->plan));
+  plan->is_told = TRUE;
+  kp_notifier_show (plan->agent->notifier, kp_plan_get_id (plan->plan),
+                    &(KpNotification){ .title = title,
+                                       .body = plan->held_message,
+                                       .urgency = KP_NOTIFICATION_CRITICAL,
+                                       .percent = -1,
+                                       .buttons = buttons });
+}
+
+/**
+ * kp_agent_announce_overdue:
+ *
+ * The plan has had no success for too long. Told once a day.
+ */
+void
+kp_agent_announce_overdue (KpAgentPlan *plan)
+{
+  KpAgent *self = plan->agent;
+  const char *id = kp_plan_get_id (plan->plan);
+  const KpTiming *timing = kp_scheduler_get_timing (self->scheduler, id);
+  gint64 now = kp_clock_get_now (self->clock);
+  gint64 told = kp_agent_state_get (self->state, id, "overdue-told");
+
+  if (told <= now && now - told < SECONDS_PER_DAY)
+    return;
+  kp_agent_state_set (self->state, id, "overdue-told", now);
+  g_autofree char *time = kp_agent_format_time (timing->summary.last_success, now);
+  /* Translators: %s is the name of a plan */
+  g_autofree char *title
+      = g_strdup_printf (_ ("“%s” is overdue"), kp_plan_get_name (plan->plan));
+  /* Translators: the first %s is a time, the second why nothing happens */
+  g_autofree char *body
+      = timing->summary.last_success > 0
+            ? g_strdup_printf (_ ("The last backup was on %s. %s"), time,
+                               plan->held_message != NULL ? plan->held_message : "")
+            : g_strdup_printf (_ ("There has been no backup yet. %s"),
+                               plan->held_message != NULL ? plan->held_message : "");
+  notify_problem (plan, title, g_strstrip (body));
+}
+
+/**
+ * kp_agent_forget_notifications:
+ *
+ * What was said of why the plan is held is no longer true.
+ */
+void
+kp_agent_forget_notifications (KpAgentPlan *plan)
+{
+  if (plan->is_told)
+    kp_notifier_withdraw (plan->agent->notifier, kp_plan_get_id (plan->plan));
+  plan->is_told = FALSE;
+}

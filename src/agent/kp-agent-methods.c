@@ -1,0 +1,644 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ * SPDX-FileCopyrightText: The Keepsake authors */
+
+#define G_LOG_DOMAIN "keepsake-agent"
+
+#include "config.h"
+
+#include "kp-agent-private.h"
+
+#include "kp-agent-variants.h"
+#include "kp-autostart.h"
+#include "kp-error.h"
+#include "kp-keyring.h"
+#include "kp-preflight.h"
+
+#include <string.h>
+
+#define DEFAULT_HISTORY 100
+
+static const char *const no_options[] = { NULL };
+
+/* Answers with @error, which it takes. What is no error of ours becomes one, so that callers meet
+ * one family of names. */
+static gboolean
+fail (GDBusMethodInvocation *invocation, GError *error)
+{
+  if (error->domain != KP_ERROR)
+    {
+      GError *ours = g_error_new_literal (KP_ERROR, KP_ERROR_FAILED, error->message);
+      g_error_free (error);
+      error = ours;
+    }
+  g_dbus_method_invocation_take_error (invocation, error);
+  return TRUE;
+}
+
+static gboolean
+finish (GDBusMethodInvocation *invocation, gboolean ok, GError *error)
+{
+  if (!ok)
+    return fail (invocation, error);
+  g_dbus_method_invocation_return_value (invocation, NULL);
+  return TRUE;
+}
+
+/* --- the manager ---------------------------------------------------------------------------- */
+
+static gboolean
+add_plan_cb (KpDBusManager *manager,
+             GDBusMethodInvocation *invocation,
+             const char *text,
+             GVariant *options,
+             KpAgent *self)
+{
+  GError *error = NULL;
+
+  if (!kp_dbus_options_check (options, no_options, &error))
+    return fail (invocation, error);
+  g_autoptr (KpPlan) plan = kp_plan_new_from_json (text, "plan", &error);
+  if (plan == NULL)
+    return fail (invocation, error);
+  const char *id = kp_plan_get_id (plan);
+  if (kp_plan_store_get (self->store, id) != NULL)
+    return finish (invocation, FALSE,
+                   g_error_new (KP_ERROR, KP_ERROR_CONFLICT,
+                                "There is a plan with the id “%s” already", id));
+  if (!kp_plan_store_save (self->store, plan, &error))
+    return fail (invocation, error);
+  g_autofree char *path = kp_dbus_plan_path (id);
+  kp_dbus_manager_complete_add_plan (manager, invocation, path);
+  return TRUE;
+}
+
+static gboolean
+find_plan_cb (KpDBusManager *manager,
+              GDBusMethodInvocation *invocation,
+              const char *text,
+              GVariant *options,
+              KpAgent *self)
+{
+  GError *error = NULL;
+
+  if (!kp_dbus_options_check (options, no_options, &error))
+    return fail (invocation, error);
+  KpPlan *plan = kp_plan_store_find (self->store, text, &error);
+  if (plan == NULL)
+    return fail (invocation, error);
+  g_autofree char *path = kp_dbus_plan_path (kp_plan_get_id (plan));
+  kp_dbus_manager_complete_find_plan (manager, invocation, path);
+  return TRUE;
+}
+
+static gboolean
+pause_cb (KpDBusManager *manager,
+          GDBusMethodInvocation *invocation,
+          guint64 seconds,
+          GVariant *options,
+          KpAgent *self)
+{
+  GError *error = NULL;
+  gboolean until_tomorrow = FALSE;
+  gint64 now = kp_clock_get_now (self->clock);
+
+  if (!kp_dbus_options_check (options, (const char *[]){ "until-tomorrow", "b", NULL }, &error))
+    return fail (invocation, error);
+  g_variant_lookup (options, "until-tomorrow", "b", &until_tomorrow);
+  if (until_tomorrow)
+    kp_agent_set_paused (self, kp_agent_next_morning (self));
+  else if (seconds == 0 || seconds > (guint64) (G_MAXINT64 - now))
+    kp_agent_set_paused (self, KP_PAUSED_UNTIL_RESUMED);
+  else
+    kp_agent_set_paused (self, now + (gint64) seconds);
+  return finish (invocation, TRUE, NULL);
+}
+
+static gboolean
+resume_cb (KpDBusManager *manager,
+           GDBusMethodInvocation *invocation,
+           GVariant *options,
+           KpAgent *self)
+{
+  GError *error = NULL;
+
+  if (!kp_dbus_options_check (options, no_options, &error))
+    return fail (invocation, error);
+  kp_agent_set_paused (self, 0);
+  return finish (invocation, TRUE, NULL);
+}
+
+static gboolean
+set_upload_limit_cb (KpDBusManager *manager,
+                     GDBusMethodInvocation *invocation,
+                     gint64 rate,
+                     GVariant *options,
+                     KpAgent *self)
+{
+  GError *error = NULL;
+
+  if (!kp_dbus_options_check (options, no_options, &error))
+    return fail (invocation, error);
+  if (rate < KP_LIMIT_OF_PLANS)
+    return finish (invocation, FALSE,
+                   g_error_new (KP_ERROR, KP_ERROR_USAGE,
+                                "%" G_GINT64_FORMAT " is no rate; -1 stands for what plans say, 0 "
+                                "for no limit",
+                                rate));
+  kp_agent_set_upload_limit (self, rate);
+  return finish (invocation, TRUE, NULL);
+}
+
+static void
+autostart_set_cb (GObject *source, GAsyncResult *result, void *data)
+{
+  g_autoptr (GDBusMethodInvocation) invocation = data;
+  KpAgent *self = g_object_get_data (G_OBJECT (invocation), "agent");
+  GError *error = NULL;
+  gboolean ok = kp_autostart_set_finish (result, &error);
+
+  kp_dbus_manager_set_autostart (self->manager, kp_autostart_is_enabled ());
+  finish (g_object_ref (invocation), ok, error);
+}
+
+static gboolean
+set_autostart_cb (KpDBusManager *manager,
+                  GDBusMethodInvocation *invocation,
+                  gboolean enabled,
+                  GVariant *options,
+                  KpAgent *self)
+{
+  GError *error = NULL;
+
+  if (!kp_dbus_options_check (options, no_options, &error))
+    return fail (invocation, error);
+  g_object_set_data_full (G_OBJECT (invocation), "agent", g_object_ref (self), g_object_unref);
+  kp_autostart_set_async (self->bus, enabled, autostart_set_cb, g_object_ref (invocation));
+  g_object_unref (invocation);
+  return TRUE;
+}
+
+static gboolean
+quit_cb (KpDBusManager *manager,
+         GDBusMethodInvocation *invocation,
+         GVariant *options,
+         KpAgent *self)
+{
+  GError *error = NULL;
+
+  if (!kp_dbus_options_check (options, no_options, &error))
+    return fail (invocation, error);
+  finish (invocation, TRUE, NULL);
+  kp_agent_quit (self);
+  return TRUE;
+}
+
+/**
+ * kp_agent_show_problems:
+ *
+ * Shows the files in the plans' folder that cannot be used.
+ */
+void
+kp_agent_show_problems (KpAgent *self)
+{
+  g_autoptr (GPtrArray) problems = kp_plan_store_get_problems (self->store);
+  GVariantBuilder builder;
+
+  g_variant_builder_init (&builder, G_VARIANT_TYPE ("a(ays)"));
+  for (guint i = 0; i < problems->len; i++)
+    {
+      const KpPlanProblem *problem = g_ptr_array_index (problems, i);
+      g_autofree char *message = g_utf8_make_valid (problem->error->message, -1);
+      g_variant_builder_add (&builder, "(@ays)", kp_dbus_bytes (problem->path), message);
+    }
+  kp_dbus_manager_set_problems (self->manager, g_variant_builder_end (&builder));
+}
+
+void
+kp_agent_connect_manager (KpAgent *self)
+{
+  g_autoptr (KpDBusObjectSkeleton) object = kp_dbus_object_skeleton_new (KP_AGENT_MANAGER_PATH);
+
+  kp_dbus_manager_set_version (self->manager, KP_VERSION);
+  kp_dbus_manager_set_state (self->manager, "idle");
+  kp_dbus_manager_set_autostart (self->manager, kp_autostart_is_enabled ());
+  kp_dbus_manager_set_upload_limit (self->manager, KP_LIMIT_OF_PLANS);
+  g_signal_connect_object (self->manager, "handle-add-plan", G_CALLBACK (add_plan_cb), self, 0);
+  g_signal_connect_object (self->manager, "handle-find-plan", G_CALLBACK (find_plan_cb), self, 0);
+  g_signal_connect_object (self->manager, "handle-pause", G_CALLBACK (pause_cb), self, 0);
+  g_signal_connect_object (self->manager, "handle-resume", G_CALLBACK (resume_cb), self, 0);
+  g_signal_connect_object (self->manager, "handle-set-upload-limit",
+                           G_CALLBACK (set_upload_limit_cb), self, 0);
+  g_signal_connect_object (self->manager, "handle-set-autostart", G_CALLBACK (set_autostart_cb),
+                           self, 0);
+  g_signal_connect_object (self->manager, "handle-quit", G_CALLBACK (quit_cb), self, 0);
+  kp_dbus_object_skeleton_set_manager (object, self->manager);
+  g_dbus_object_manager_server_export (self->server, G_DBUS_OBJECT_SKELETON (object));
+}
+
+/* --- plans: jobs ---------------------------------------------------------------------------- */
+
+/* What Run was asked for. */
+typedef struct
+{
+  gboolean verify;
+  double sample;
+  gboolean has_max_delete;
+  guint64 max_delete;
+  gboolean accept_new_file_system;
+} RunRequest;
+
+static KpJob *
+make_requested_job (KpAgentPlan *plan, const KpJobSettings *settings, void *data)
+{
+  const RunRequest *request = data;
+
+  if (request->verify)
+    return kp_job_new_verify (plan->plan, KP_HISTORY_MANUAL, settings, request->sample);
+  KpJob *job = kp_job_new_backup (plan->plan, KP_HISTORY_MANUAL, settings);
+  if (request->has_max_delete)
+    kp_job_consent (job, request->max_delete);
+  if (request->accept_new_file_system)
+    kp_job_accept_new_file_system (job);
+  return job;
+}
+
+static void
+job_begun_cb (GObject *source, GAsyncResult *result, void *data)
+{
+  GDBusMethodInvocation *invocation = data;
+  GError *error = NULL;
+  g_autoptr (KpAgentJob) job = kp_agent_run_finish (result, &error);
+
+  if (job == NULL)
+    fail (invocation, error);
+  else
+    g_dbus_method_invocation_return_value (
+        invocation, g_variant_new ("(o)", kp_agent_job_get_path (job)));
+}
+
+static gboolean
+read_run_request (GVariant *options, RunRequest *request, GError **error)
+{
+  static const char *const known[] = { "kind",   "s", "max-delete",             "t",
+                                       "sample", "d", "accept-new-file-system", "b",
+                                       NULL };
+  const char *kind = "backup";
+
+  *request = (RunRequest){ .sample = 1 };
+  if (!kp_dbus_options_check (options, known, error))
+    return FALSE;
+  g_variant_lookup (options, "kind", "&s", &kind);
+  request->verify = g_str_equal (kind, "verify");
+  request->has_max_delete = g_variant_lookup (options, "max-delete", "t", &request->max_delete);
+  g_variant_lookup (options, "accept-new-file-system", "b", &request->accept_new_file_system);
+  g_variant_lookup (options, "sample", "d", &request->sample);
+  if (!request->verify && !g_str_equal (kind, "backup"))
+    {
+      g_set_error (error, KP_ERROR, KP_ERROR_USAGE,
+                   "There is no kind of job “%s”; it is backup or verify", kind);
+      return FALSE;
+    }
+  if (!(request->sample > 0 && request->sample <= 1))
+    {
+      g_set_error_literal (error, KP_ERROR, KP_ERROR_USAGE,
+                           "The sample must be above 0 and at most 1");
+      return FALSE;
+    }
+  return TRUE;
+}
+
+static gboolean
+run_cb (KpDBusPlan *skeleton,
+        GDBusMethodInvocation *invocation,
+        GVariant *options,
+        KpAgentPlan *plan)
+{
+  RunRequest request;
+  GError *error = NULL;
+
+  if (!read_run_request (options, &request, &error))
+    return fail (invocation, error);
+  kp_agent_run_async (plan, make_requested_job, g_memdup2 (&request, sizeof request), g_free, FALSE,
+                      TRUE, job_begun_cb, invocation);
+  return TRUE;
+}
+
+/* What Restore was asked for. */
+typedef struct
+{
+  char *path;
+  char *target;
+  KpOverwrite overwrite;
+} RestoreRequest;
+
+static void
+restore_request_free (void *data)
+{
+  RestoreRequest *request = data;
+
+  g_free (request->path);
+  g_free (request->target);
+  g_free (request);
+}
+
+static KpJob *
+make_restore (KpAgentPlan *plan, const KpJobSettings *settings, void *data)
+{
+  const RestoreRequest *request = data;
+
+  return kp_job_new_restore (plan->plan, settings, request->path, request->target,
+                             request->overwrite);
+}
+
+static char *
+dup_bytes (GVariant *bytes)
+{
+  gsize length;
+  const char *data = g_variant_get_fixed_array (bytes, &length, 1);
+
+  return g_strndup (data != NULL ? data : "", length);
+}
+
+static gboolean
+read_restore_request (GVariant *path,
+                      GVariant *target,
+                      GVariant *options,
+                      RestoreRequest *request,
+                      GError **error)
+{
+  const char *overwrite = "never";
+
+  request->path = dup_bytes (path);
+  request->target = dup_bytes (target);
+  if (!kp_dbus_options_check (options, (const char *[]){ "overwrite", "s", NULL }, error))
+    return FALSE;
+  g_variant_lookup (options, "overwrite", "&s", &overwrite);
+  if (g_str_equal (overwrite, "never"))
+    request->overwrite = KP_OVERWRITE_NEVER;
+  else if (g_str_equal (overwrite, "older"))
+    request->overwrite = KP_OVERWRITE_OLDER;
+  else if (g_str_equal (overwrite, "always"))
+    request->overwrite = KP_OVERWRITE_ALWAYS;
+  else
+    {
+      g_set_error (error, KP_ERROR, KP_ERROR_USAGE,
+                   "“%s” is not known; overwrite is never, older or always", overwrite);
+      return FALSE;
+    }
+  if (!g_path_is_absolute (request->target)
+      || strlen (request->target) != g_variant_n_children (target)
+      || strlen (request->path) != g_variant_n_children (path))
+    {
+      g_set_error_literal (error, KP_ERROR, KP_ERROR_USAGE,
+                           "The target must be an absolute path, and neither path may hold a zero "
+                           "byte");
+      return FALSE;
+    }
+  return TRUE;
+}
+
+static gboolean
+restore_cb (KpDBusPlan *skeleton,
+            GDBusMethodInvocation *invocation,
+            GVariant *path,
+            GVariant *target,
+            GVariant *options,
+            KpAgentPlan *plan)
+{
+  RestoreRequest *request = g_new0 (RestoreRequest, 1);
+  GError *error = NULL;
+
+  if (!read_restore_request (path, target, options, request, &error))
+    {
+      restore_request_free (request);
+      return fail (invocation, error);
+    }
+  kp_agent_run_async (plan, make_restore, request, restore_request_free, FALSE, FALSE,
+                      job_begun_cb, invocation);
+  return TRUE;
+}
+
+/* --- plans: the rest ------------------------------------------------------------------------ */
+
+static gboolean
+update_cb (KpDBusPlan *skeleton,
+           GDBusMethodInvocation *invocation,
+           const char *text,
+           GVariant *options,
+           KpAgentPlan *plan)
+{
+  GError *error = NULL;
+
+  if (!kp_dbus_options_check (options, no_options, &error))
+    return fail (invocation, error);
+  g_autoptr (KpPlan) changed = kp_plan_new_from_json (text, "plan", &error);
+  if (changed == NULL)
+    return fail (invocation, error);
+  if (!g_str_equal (kp_plan_get_id (changed), kp_plan_get_id (plan->plan)))
+    return finish (invocation, FALSE,
+                   g_error_new (KP_ERROR, KP_ERROR_USAGE,
+                                "This plan has the id “%s”; an id cannot be changed",
+                                kp_plan_get_id (plan->plan)));
+  gboolean ok = kp_plan_store_save (plan->agent->store, changed, &error);
+  return finish (invocation, ok, error);
+}
+
+/* Keys are forgotten in a thread, as the keyring may take its time. */
+static void *
+clear_keys_main (void *data)
+{
+  g_autofree char *plan_id = data;
+  g_autoptr (GError) error = NULL;
+
+  if (!kp_keyring_clear (plan_id, NULL, &error))
+    g_info ("The keys of a removed plan: %s", error->message);
+  return NULL;
+}
+
+static gboolean
+remove_cb (KpDBusPlan *skeleton,
+           GDBusMethodInvocation *invocation,
+           GVariant *options,
+           KpAgentPlan *plan)
+{
+  GError *error = NULL;
+  KpAgent *self = plan->agent;
+  g_autofree char *id = g_strdup (kp_plan_get_id (plan->plan));
+
+  if (!kp_dbus_options_check (options, no_options, &error))
+    return fail (invocation, error);
+  if (plan->job != NULL || plan->in_preflight)
+    return finish (invocation, FALSE,
+                   g_error_new (KP_ERROR, KP_ERROR_BUSY,
+                                "A job of “%s” runs; cancel it first, or wait for its end",
+                                kp_plan_get_name (plan->plan)));
+  if (!kp_plan_store_remove (self->store, id, &error))
+    return fail (invocation, error);
+  if (!kp_history_forget_plan (self->history, id, &error))
+    return fail (invocation, error);
+  kp_agent_state_forget_plan (self->state, id);
+  g_thread_unref (g_thread_new ("keepsake-keys", clear_keys_main, g_steal_pointer (&id)));
+  return finish (invocation, TRUE, NULL);
+}
+
+typedef struct
+{
+  KpAgent *agent;
+  GDBusMethodInvocation *invocation;
+} Unlock;
+
+static void
+unlocked_cb (GObject *source, GAsyncResult *result, void *data)
+{
+  Unlock *unlock = data;
+  GError *error = NULL;
+  KpPreflight preflight;
+  gboolean ok = kp_preflight_finish (result, &preflight, &error);
+
+  g_clear_pointer (&preflight.credentials, kp_s3_credentials_unref);
+  if (!ok && kp_error_is (error, KP_ERROR_NOT_FOUND))
+    error->code = KP_ERROR_BAD_CREDENTIALS;
+  finish (unlock->invocation, ok, error);
+  kp_agent_recheck_held_plans (unlock->agent);
+  g_object_unref (unlock->agent);
+  g_free (unlock);
+}
+
+static gboolean
+unlock_keyring_cb (KpDBusPlan *skeleton,
+                   GDBusMethodInvocation *invocation,
+                   GVariant *options,
+                   KpAgentPlan *plan)
+{
+  GError *error = NULL;
+
+  if (!kp_dbus_options_check (options, no_options, &error))
+    return fail (invocation, error);
+  Unlock *unlock = g_new0 (Unlock, 1);
+  unlock->agent = g_object_ref (plan->agent);
+  unlock->invocation = invocation;
+  kp_preflight_async (plan->plan, TRUE, FALSE, unlocked_cb, unlock);
+  return TRUE;
+}
+
+static gboolean
+get_history_cb (KpDBusPlan *skeleton,
+                GDBusMethodInvocation *invocation,
+                GVariant *options,
+                KpAgentPlan *plan)
+{
+  const char *id = kp_plan_get_id (plan->plan);
+  KpHistory *history = plan->agent->history;
+  GError *error = NULL;
+  guint limit = DEFAULT_HISTORY;
+
+  if (!kp_dbus_options_check (options, (const char *[]){ "limit", "u", NULL }, &error))
+    return fail (invocation, error);
+  g_variant_lookup (options, "limit", "u", &limit);
+  g_autoptr (GPtrArray) jobs = kp_history_list_jobs (history, id, limit, &error);
+  if (jobs == NULL)
+    return fail (invocation, error);
+  g_autoptr (GPtrArray) skips = kp_history_list_skips (history, id, limit, &error);
+  if (skips == NULL)
+    return fail (invocation, error);
+  kp_dbus_plan_complete_get_history (skeleton, invocation, kp_agent_variant_jobs (jobs),
+                                     kp_agent_variant_skips (skips));
+  return TRUE;
+}
+
+static gboolean
+get_failures_cb (KpDBusPlan *skeleton,
+                 GDBusMethodInvocation *invocation,
+                 gint64 job_id,
+                 GVariant *options,
+                 KpAgentPlan *plan)
+{
+  KpHistory *history = plan->agent->history;
+  GError *error = NULL;
+  guint limit = KP_HISTORY_MAX_FAILURES;
+
+  if (!kp_dbus_options_check (options, (const char *[]){ "limit", "u", NULL }, &error))
+    return fail (invocation, error);
+  g_variant_lookup (options, "limit", "u", &limit);
+  g_autoptr (KpHistoryJob) job = kp_history_get_job (history, job_id, &error);
+  if (job == NULL)
+    return fail (invocation, error);
+  if (!g_str_equal (job->plan_id, kp_plan_get_id (plan->plan)))
+    return finish (invocation, FALSE,
+                   g_error_new (KP_ERROR, KP_ERROR_NOT_FOUND,
+                                "This plan has no job %" G_GINT64_FORMAT, job_id));
+  g_autoptr (GPtrArray) failures = kp_history_list_failures (history, job_id, limit, &error);
+  if (failures == NULL)
+    return fail (invocation, error);
+  kp_dbus_plan_complete_get_failures (skeleton, invocation, kp_agent_variant_failures (failures));
+  return TRUE;
+}
+
+void
+kp_agent_connect_plan (KpAgentPlan *plan)
+{
+  static const struct
+  {
+    const char *signal;
+    GCallback callback;
+  } handlers[] = {
+    { "handle-run", G_CALLBACK (run_cb) },
+    { "handle-restore", G_CALLBACK (restore_cb) },
+    { "handle-update", G_CALLBACK (update_cb) },
+    { "handle-remove", G_CALLBACK (remove_cb) },
+    { "handle-unlock-keyring", G_CALLBACK (unlock_keyring_cb) },
+    { "handle-get-history", G_CALLBACK (get_history_cb) },
+    { "handle-get-failures", G_CALLBACK (get_failures_cb) },
+  };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (handlers); i++)
+    g_signal_connect (plan->skeleton, handlers[i].signal, handlers[i].callback, plan);
+}
+
+/* --- for tests ------------------------------------------------------------------------------ */
+
+#ifdef KP_FAULT_INJECTION
+
+static gboolean
+set_time_cb (KpDBusTesting *testing,
+             GDBusMethodInvocation *invocation,
+             gint64 time,
+             KpAgent *self)
+{
+  kp_clock_set_time (self->clock, time);
+  kp_dbus_testing_complete_set_time (testing, invocation);
+  return TRUE;
+}
+
+static gboolean
+settle_cb (KpDBusTesting *testing, GDBusMethodInvocation *invocation, KpAgent *self)
+{
+  g_ptr_array_add (self->settling, g_object_ref (invocation));
+  kp_agent_consider_soon (self);
+  return TRUE;
+}
+
+void
+kp_agent_connect_testing (KpAgent *self)
+{
+  g_autoptr (KpDBusTesting) testing = NULL;
+  g_autoptr (KpDBusObjectSkeleton) object = NULL;
+
+  if (g_getenv ("KEEPSAKE_TEST_CLOCK") == NULL)
+    return;
+  testing = kp_dbus_testing_skeleton_new ();
+  object = kp_dbus_object_skeleton_new (KP_AGENT_TESTING_PATH);
+  g_signal_connect_object (testing, "handle-set-time", G_CALLBACK (set_time_cb), self, 0);
+  g_signal_connect_object (testing, "handle-settle", G_CALLBACK (settle_cb), self, 0);
+  kp_dbus_object_skeleton_set_testing (object, testing);
+  g_dbus_object_manager_server_export (self->server, G_DBUS_OBJECT_SKELETON (object));
+}
+
+#else
+
+void
+kp_agent_connect_testing (KpAgent *self)
+{
+}
+
+#endif

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ * SPDX-FileCopyrightText: The Keepsake authors */
+
+#pragma once
+
+/* What kp-agent.c (decides), kp-agent-plan.c (shows a plan), kp-agent-methods.c (hears the bus) and
+ * kp-agent-announce.c (tray, notifications) share. All of it belongs to the main thread. */
+
+#include "kp-agent-job.h"
+#include "kp-agent-state.h"
+#include "kp-agent.h"
+#include "kp-dbus.h"
+#include "kp-inhibitor.h"
+#include "kp-notifier.h"
+#include "kp-plan-store.h"
+#include "kp-readiness.h"
+#include "kp-scheduler.h"
+#include "kp-tray.h"
+
+#include <gio/gunixmounts.h>
+
+G_BEGIN_DECLS
+
+/* Reasons for which a plan is held, beside those of KpConditions and kp-preflight.h. */
+#define KP_HELD_PAUSED "paused"
+#define KP_HELD_ANOTHER_JOB "another-job"
+#define KP_HELD_BACK_OFF "back-off"
+#define KP_HELD_WAKING_UP "waking-up"
+
+#define KP_PAUSED_UNTIL_RESUMED (-1)
+#define KP_LIMIT_OF_PLANS (-1)
+
+typedef struct
+{
+  KpAgent *agent;
+  KpPlan *plan; /* the store's */
+  KpDBusObjectSkeleton *object;
+  KpDBusPlan *skeleton;
+  KpAgentJob *job;       /* that runs or waits, or NULL */
+  KpAgentJob *ended_job; /* the last that ended, or NULL */
+  gboolean in_preflight; /* an answer is awaited */
+  gboolean is_told;      /* somebody was told why it is held */
+
+  const char *held_by; /* static, or NULL */
+  char *held_message;
+  gint64 held_due;   /* the due time that was held back */
+  gint64 recheck_at; /* when to look again at what a preflight found */
+} KpAgentPlan;
+
+struct _KpAgent
+{
+  GObject parent_instance;
+
+  GDBusConnection *bus;
+  GDBusObjectManagerServer *server;
+  KpDBusManager *manager;
+  char *state_dir;
+  KpClock *clock;
+  KpReadiness *readiness;
+  KpHistory *history;
+  KpAgentState *state;
+  KpPlanStore *store;
+  KpScheduler *scheduler;
+  KpThrottle *upload;
+  KpThrottle *download;
+  gboolean loopback_is_remote; /* for tests */
+
+  GHashTable *plans; /* (element-type utf8 KpAgentPlan): by id */
+  GPtrArray *jobs;   /* (element-type KpAgentJob): not ended, in their order */
+  guint64 n_jobs;    /* so far */
+  guint n_preflights;
+  gint64 paused_until; /* 0: not paused; KP_PAUSED_UNTIL_RESUMED */
+  gint64 quiet_until;  /* nothing is started by itself before */
+  gint64 upload_limit; /* or KP_LIMIT_OF_PLANS */
+  gint64 last_look;    /* when plans were looked at before */
+  GSource *consider_source;
+  gboolean begun;
+  gboolean quitting;
+  gboolean has_quit;
+  GPtrArray *settling; /* of GDBusMethodInvocation: tests that wait for quiet */
+  guint keyring_subscription;
+  GUnixMountMonitor *mounts;
+
+  KpTray *tray;
+  KpNotifier *notifier;
+  KpInhibitor *inhibitor;
+};
+
+/* kp-agent.c */
+void kp_agent_consider_soon (KpAgent *agent);
+void kp_agent_recheck_held_plans (KpAgent *agent);
+void kp_agent_set_paused (KpAgent *agent, gint64 until);
+void kp_agent_set_upload_limit (KpAgent *agent, gint64 rate);
+KpAgentPlan *kp_agent_find_plan (KpAgent *agent, const char *id);
+typedef KpJob *(*KpAgentMakeJob) (KpAgentPlan *plan, const KpJobSettings *settings, void *data);
+void kp_agent_run_async (KpAgentPlan *plan,
+                         KpAgentMakeJob make_job,
+                         void *data,
+                         GDestroyNotify data_free,
+                         gboolean may_prompt,
+                         gboolean needs_sources,
+                         GAsyncReadyCallback callback,
+                         void *user_data);
+KpAgentJob *kp_agent_run_finish (GAsyncResult *result, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+KpJob *kp_agent_make_manual_backup (KpAgentPlan *plan, const KpJobSettings *settings, void *data);
+gint64 kp_agent_next_morning (KpAgent *agent);
+
+/* kp-agent-plan.c */
+KpAgentPlan *kp_agent_plan_new (KpAgent *agent, KpPlan *plan);
+void kp_agent_plan_free (KpAgentPlan *plan);
+void kp_agent_plan_hold (KpAgentPlan *plan, const char *reason, const char *message);
+void kp_agent_plan_release (KpAgentPlan *plan);
+void kp_agent_plan_show_settings (KpAgentPlan *plan);
+void kp_agent_plan_show (KpAgentPlan *plan);
+guint64 kp_agent_plan_get_deletions_held (KpAgentPlan *plan);
+gboolean kp_agent_plan_needs_attention (KpAgentPlan *plan);
+char *kp_agent_format_time (gint64 unix_seconds, gint64 now);
+
+/* kp-agent-methods.c */
+void kp_agent_connect_manager (KpAgent *agent);
+void kp_agent_connect_plan (KpAgentPlan *plan);
+void kp_agent_connect_testing (KpAgent *agent);
+void kp_agent_show_problems (KpAgent *agent);
+
+/* kp-agent-announce.c */
+void kp_agent_announce_start (KpAgent *agent);
+void kp_agent_announce_state (KpAgent *agent);
+void kp_agent_announce_job (KpAgent *agent, KpAgentJob *job);
+void kp_agent_announce_end (KpAgentPlan *plan, KpAgentJob *job);
+void kp_agent_announce_held (KpAgentPlan *plan);
+void kp_agent_announce_overdue (KpAgentPlan *plan);
+void kp_agent_forget_notifications (KpAgentPlan *plan);
+
+G_END_DECLS

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ * SPDX-FileCopyrightText: The Keepsake authors */
+
+#define G_LOG_DOMAIN "keepsake-agent"
+
+#include "kp-preflight.h"
+
+#include "kp-error.h"
+#include "kp-keyring.h"
+#include "kp-name.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+typedef struct
+{
+  char *plan_id;
+  GStrv paths; /* of the sources, or NULL when they do not matter */
+  gboolean may_prompt;
+  KpPreflight outcome;
+} Check;
+
+static void
+check_free (void *data)
+{
+  Check *check = data;
+
+  g_free (check->plan_id);
+  g_strfreev (check->paths);
+  g_clear_pointer (&check->outcome.credentials, kp_s3_credentials_unref);
+  g_free (check);
+}
+
+/* One folder that is there is worth a job: of the others the job says that they are missing. */
+static gboolean
+check_sources (Check *check, GError **error)
+{
+  if (check->paths == NULL || check->paths[0] == NULL)
+    return TRUE;
+  int first_error = 0;
+  for (guint i = 0; check->paths[i] != NULL; i++)
+    {
+      struct stat info;
+      if (stat (check->paths[i], &info) == 0)
+        return TRUE;
+      if (first_error == 0)
+        first_error = errno;
+    }
+  g_autofree char *name = kp_name_display (check->paths[0]);
+  g_set_error (error, KP_ERROR, KP_ERROR_SOURCE_MISSING,
+               "“%s” cannot be found (%s); if it is on another disk, connect it", name,
+               g_strerror (first_error));
+  check->outcome.held_by = "source-missing";
+  return FALSE;
+}
+
+static const char *
+held_by_keyring (KpKeyringStatus status)
+{
+  switch (status)
+    {
+    case KP_KEYRING_FOUND:
+      return NULL;
+    case KP_KEYRING_MISSING:
+      return "keyring-missing";
+    case KP_KEYRING_LOCKED:
+    case KP_KEYRING_DISMISSED:
+      return "keyring-locked";
+    case KP_KEYRING_UNAVAILABLE:
+    case KP_KEYRING_FAILED:
+    default:
+      return "keyring-unavailable";
+    }
+}
+
+static void *
+check_main (void *data)
+{
+  g_autoptr (GTask) task = data;
+  Check *check = g_task_get_task_data (task);
+  GError *error = NULL;
+
+  if (check_sources (check, &error))
+    check->outcome.held_by
+        = held_by_keyring (kp_keyring_lookup (check->plan_id, check->may_prompt,
+                                              &check->outcome.credentials, NULL, &error));
+  if (error != NULL)
+    g_task_return_error (task, error);
+  else
+    g_task_return_boolean (task, TRUE);
+  return NULL;
+}
+
+/**
+ * kp_preflight_async:
+ * @may_prompt: whether the user may be asked to unlock the keyring: only when he asked for the job
+ * @needs_sources: a restore needs none
+ */
+void
+kp_preflight_async (KpPlan *plan,
+                    gboolean may_prompt,
+                    gboolean needs_sources,
+                    GAsyncReadyCallback callback,
+                    void *user_data)
+{
+  GTask *task = g_task_new (NULL, NULL, callback, user_data);
+  Check *check = g_new0 (Check, 1);
+
+  check->plan_id = g_strdup (kp_plan_get_id (plan));
+  check->may_prompt = may_prompt;
+  if (needs_sources)
+    {
+      GPtrArray *sources = kp_plan_get_sources (plan);
+      g_autoptr (GStrvBuilder) paths = g_strv_builder_new ();
+      for (guint i = 0; i < sources->len; i++)
+        g_strv_builder_add (paths, ((KpPlanSource *) g_ptr_array_index (sources, i))->path);
+      check->paths = g_strv_builder_end (paths);
+    }
+  g_task_set_task_data (task, check, check_free);
+  g_thread_unref (g_thread_new ("keepsake-preflight", check_main, task));
+}
+
+/**
+ * kp_preflight_finish:
+ * @preflight: (out): its reason is set also when this fails; its keys are the caller's
+ * @error: %KP_ERROR_SOURCE_MISSING, %KP_ERROR_KEYRING_LOCKED, %KP_ERROR_NOT_FOUND when there are no
+ *   keys, %KP_ERROR_FAILED when there is no keyring
+ */
+gboolean
+kp_preflight_finish (GAsyncResult *result, KpPreflight *preflight, GError **error)
+{
+  Check *check = g_task_get_task_data (G_TASK (result));
+
+  *preflight = check->outcome;
+  check->outcome.credentials = NULL;
+  return g_task_propagate_boolean (G_TASK (result), error);
+}

@@ -1,0 +1,548 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ * SPDX-FileCopyrightText: The Keepsake authors */
+
+#define G_LOG_DOMAIN "keepsake-agent"
+
+#include "kp-scheduler.h"
+
+#include "kp-error.h"
+#include "kp-tree-watch.h"
+
+#define SECONDS_PER_DAY 86400
+#define SECONDS_PER_HOUR 3600
+
+/* The most that a plan is delayed so that not everybody knocks at the same second. */
+#define SPREAD 300
+
+/* A run so much after its time makes up for a missed one. */
+#define LATE (30 * 60)
+
+/* Waits after failures that may pass by themselves: doubled each time. */
+#define FIRST_RETRY (5 * 60)
+#define LAST_RETRY SECONDS_PER_HOUR
+
+/* A job that ended with its process is tried again at once, but not for ever. */
+#define MAX_INTERRUPTED 3
+
+/* Enough to see a row of failures, and the last verification among backups. */
+#define JOBS_TO_LOOK_AT 200
+
+/* So that a whole home folder does not use up what the system has for everybody. */
+#define MAX_WATCHES 50000
+
+typedef struct
+{
+  KpPlan *plan; /* the store's */
+  KpTreeWatch *watch;
+  gint64 changed_at; /* last change that @watch saw, or 0 */
+  gboolean failures_forgotten;
+  KpTiming timing;
+} Entry;
+
+struct _KpScheduler
+{
+  GObject parent_instance;
+
+  KpClock *clock;
+  KpHistory *history;
+  KpAgentState *state;
+  GHashTable *entries; /* (element-type utf8 Entry): by plan id */
+  gint64 look_again;   /* G_MAXINT64: not by itself */
+};
+
+enum
+{
+  SIGNAL_DUE,
+  N_SIGNALS,
+};
+
+static guint signals[N_SIGNALS];
+
+G_DEFINE_FINAL_TYPE (KpScheduler, kp_scheduler, G_TYPE_OBJECT)
+
+static void
+timing_clear (KpTiming *timing)
+{
+  g_clear_pointer (&timing->last, kp_history_job_free);
+  *timing = (KpTiming){ 0 };
+}
+
+static void
+entry_free (void *data)
+{
+  Entry *entry = data;
+
+  g_clear_object (&entry->watch);
+  g_clear_object (&entry->plan);
+  timing_clear (&entry->timing);
+  g_free (entry);
+}
+
+/* --- one plan ------------------------------------------------------------------------------- */
+
+static KpSchedule *
+get_schedule (const Entry *entry)
+{
+  return kp_plan_get_schedule (entry->plan);
+}
+
+static gboolean
+has_clock (KpSchedule *schedule)
+{
+  KpScheduleKind kind = kp_schedule_get_kind (schedule);
+
+  return kind != KP_SCHEDULE_MANUAL && kind != KP_SCHEDULE_WATCH;
+}
+
+/* Failures that may be over by themselves. The others wait for the next regular time, or for
+ * somebody who does something about them. */
+static gboolean
+may_pass (const KpHistoryJob *job)
+{
+  static const KpError codes[]
+      = { KP_ERROR_OFFLINE, KP_ERROR_SERVER,         KP_ERROR_TLS,  KP_ERROR_CLOCK_SKEW,
+          KP_ERROR_BUSY,    KP_ERROR_SOURCE_MISSING, KP_ERROR_FAILED };
+
+  for (gsize i = 0; job->reason != NULL && i < G_N_ELEMENTS (codes); i++)
+    if (g_str_equal (job->reason, kp_error_name ((int) codes[i])))
+      return TRUE;
+  return FALSE;
+}
+
+/* What the jobs of the past mean: the last one, how many in a row went wrong, the last
+ * verification. */
+typedef struct
+{
+  KpHistoryJob *last; /* of the list */
+  guint failed;       /* in a row */
+  guint interrupted;  /* in a row */
+  gint64 last_verify; /* start of the last that came to an end, or 0 */
+  gboolean verify_failed;
+} Past;
+
+static void
+look_back (GPtrArray *jobs, Past *past)
+{
+  gboolean row_ended = FALSE;
+
+  *past = (Past){ 0 };
+  for (guint i = 0; i < jobs->len; i++)
+    {
+      KpHistoryJob *job = g_ptr_array_index (jobs, i);
+      if (job->state == KP_HISTORY_RUNNING)
+        continue;
+      if (job->kind == KP_HISTORY_VERIFY && past->last_verify == 0
+          && (job->state == KP_HISTORY_FINISHED || job->state == KP_HISTORY_FAILED))
+        {
+          past->last_verify = job->started;
+          past->verify_failed = job->state == KP_HISTORY_FAILED;
+        }
+      if (job->kind != KP_HISTORY_BACKUP)
+        continue;
+      if (past->last == NULL)
+        past->last = job;
+      row_ended |= job->state == KP_HISTORY_FINISHED || job->state == KP_HISTORY_CANCELLED;
+      if (!row_ended && job->state == KP_HISTORY_FAILED)
+        past->failed++;
+      if (!row_ended && job->state == KP_HISTORY_INTERRUPTED)
+        past->interrupted++;
+    }
+}
+
+static void
+decide_by_clock (Entry *entry, gint64 now)
+{
+  KpTiming *timing = &entry->timing;
+  KpSchedule *schedule = get_schedule (entry);
+  g_autoptr (GTimeZone) zone = g_time_zone_new_local ();
+  gint64 spread = kp_schedule_spread (kp_plan_get_id (entry->plan), SPREAD);
+  gint64 due = kp_schedule_due_since (schedule, timing->summary.last_start, now, zone);
+  gint64 next = kp_schedule_next_after (schedule, now, zone);
+
+  if (next != G_MAXINT64)
+    timing->next_run = next + spread;
+  if (due == 0)
+    return;
+  /* The first run of a new plan is wanted now. */
+  if (timing->summary.last_start > 0 && now < due + spread)
+    {
+      timing->next_run = due + spread;
+      return;
+    }
+  timing->due_since = due;
+  timing->trigger = now - due > LATE ? KP_HISTORY_CATCH_UP : KP_HISTORY_SCHEDULED;
+}
+
+static void
+decide_by_watch (Entry *entry, gint64 now)
+{
+  KpTiming *timing = &entry->timing;
+  gint64 quiet = (gint64) kp_schedule_get_quiet_seconds (get_schedule (entry));
+  gint64 last = timing->summary.last_start;
+
+  timing->trigger = KP_HISTORY_WATCH;
+  if (last == 0)
+    timing->due_since = now;
+  else if (entry->changed_at > last && now >= entry->changed_at + quiet)
+    timing->due_since = entry->changed_at + quiet;
+  else if (entry->changed_at > last)
+    timing->next_run = entry->changed_at + quiet;
+  else if (entry->watch != NULL && kp_tree_watch_get_complaint (entry->watch) != NULL)
+    {
+      if (now >= last + SECONDS_PER_HOUR)
+        timing->due_since = last + SECONDS_PER_HOUR;
+      else
+        timing->next_run = last + SECONDS_PER_HOUR;
+    }
+}
+
+/* A job that was cut off, or failed in a way that may pass, is to be done again. */
+static void
+decide_by_past (Entry *entry, const Past *past)
+{
+  KpTiming *timing = &entry->timing;
+  const KpHistoryJob *last = past->last;
+  gboolean is_manual = kp_schedule_get_kind (get_schedule (entry)) == KP_SCHEDULE_MANUAL;
+
+  if (last == NULL)
+    return;
+  if (last->state == KP_HISTORY_INTERRUPTED && past->interrupted <= MAX_INTERRUPTED)
+    {
+      if (timing->due_since == 0)
+        timing->due_since = last->started;
+      timing->trigger = KP_HISTORY_CATCH_UP;
+    }
+  else if (last->state == KP_HISTORY_FAILED && may_pass (last) && !is_manual)
+    {
+      if (timing->due_since == 0)
+        {
+          timing->due_since = last->started;
+          timing->trigger = KP_HISTORY_CATCH_UP;
+        }
+      if (!entry->failures_forgotten)
+        timing->retry_at
+            = last->ended + MIN ((gint64) FIRST_RETRY << MIN (past->failed - 1, 10u), LAST_RETRY);
+    }
+}
+
+static void
+decide_verify (Entry *entry, const Past *past, gint64 now)
+{
+  KpTiming *timing = &entry->timing;
+  gint64 period;
+
+  switch (kp_plan_get_verify (entry->plan))
+    {
+    case KP_PLAN_VERIFY_WEEKLY:
+      period = 7 * SECONDS_PER_DAY;
+      break;
+    case KP_PLAN_VERIFY_MONTHLY:
+      period = 30 * SECONDS_PER_DAY;
+      break;
+    case KP_PLAN_VERIFY_OFF:
+    default:
+      return;
+    }
+  /* What is in the bucket only partly is not worth the comparison yet. */
+  if (past->last == NULL || past->last->state != KP_HISTORY_FINISHED)
+    return;
+  if (past->verify_failed)
+    period = SECONDS_PER_DAY;
+  gint64 due = past->last_verify > 0 ? past->last_verify + period : past->last->ended;
+  if (now >= due)
+    timing->verify_due = due;
+}
+
+/* Absence of success is what has to alarm, whatever the reason is. */
+static void
+decide_overdue (KpScheduler *self, Entry *entry, gint64 now)
+{
+  KpTiming *timing = &entry->timing;
+  const char *id = kp_plan_get_id (entry->plan);
+  gint64 period = (gint64) kp_schedule_get_period (get_schedule (entry));
+  gint64 first_seen = kp_agent_state_get (self->state, id, "first-seen");
+
+  if (first_seen == 0 || first_seen > now)
+    {
+      first_seen = now;
+      kp_agent_state_set (self->state, id, "first-seen", first_seen);
+    }
+  if (kp_schedule_get_kind (get_schedule (entry)) == KP_SCHEDULE_MANUAL)
+    return;
+  gint64 since = MAX (timing->summary.last_success, first_seen);
+  if (timing->summary.last_success > 0)
+    since = timing->summary.last_success;
+  /* Where only changes make it due, it is late when it has been due for long. */
+  if (period == 0)
+    {
+      if (timing->due_since == 0)
+        return;
+      since = MAX (timing->due_since, since);
+    }
+  timing->overdue_at = since + MAX (3 * period, SECONDS_PER_DAY);
+  timing->overdue = now > timing->overdue_at;
+}
+
+static void
+refresh_entry (KpScheduler *self, Entry *entry, gint64 now)
+{
+  KpTiming *timing = &entry->timing;
+  const char *id = kp_plan_get_id (entry->plan);
+  g_autoptr (GError) error = NULL;
+  Past past;
+
+  timing_clear (timing);
+  g_autoptr (GPtrArray) jobs = kp_history_list_jobs (self->history, id, JOBS_TO_LOOK_AT, &error);
+  if (jobs == NULL
+      || !kp_history_get_summary (self->history, id, now, &timing->summary, &error))
+    {
+      g_warning ("The history of “%s” cannot be read: %s", kp_plan_get_name (entry->plan),
+                 error->message);
+      return;
+    }
+  look_back (jobs, &past);
+  if (kp_plan_get_enabled (entry->plan))
+    {
+      if (has_clock (get_schedule (entry)))
+        decide_by_clock (entry, now);
+      else if (kp_schedule_get_kind (get_schedule (entry)) == KP_SCHEDULE_WATCH)
+        decide_by_watch (entry, now);
+      decide_by_past (entry, &past);
+      decide_verify (entry, &past, now);
+      decide_overdue (self, entry, now);
+    }
+  for (guint i = 0; past.last != NULL && i < jobs->len; i++)
+    if (g_ptr_array_index (jobs, i) == past.last)
+      {
+        g_ptr_array_set_free_func (jobs, NULL);
+        timing->last = g_ptr_array_steal_index (jobs, i);
+        g_ptr_array_set_free_func (jobs, (GDestroyNotify) kp_history_job_free);
+      }
+}
+
+static gint64
+next_moment (const Entry *entry, gint64 now)
+{
+  const KpTiming *timing = &entry->timing;
+  gint64 candidates[] = { timing->next_run, timing->retry_at, timing->overdue_at + 1 };
+  gint64 next = G_MAXINT64;
+
+  for (gsize i = 0; i < G_N_ELEMENTS (candidates); i++)
+    if (candidates[i] > now)
+      next = MIN (next, candidates[i]);
+  return next;
+}
+
+/* --- watching ------------------------------------------------------------------------------- */
+
+static void
+tree_changed_cb (KpTreeWatch *watch, KpScheduler *self)
+{
+  GHashTableIter iter;
+  void *value;
+
+  g_hash_table_iter_init (&iter, self->entries);
+  while (g_hash_table_iter_next (&iter, NULL, &value))
+    {
+      Entry *entry = value;
+      if (entry->watch == watch)
+        entry->changed_at = kp_clock_get_now (self->clock);
+    }
+  kp_scheduler_refresh (self);
+  g_signal_emit (self, signals[SIGNAL_DUE], 0);
+}
+
+static void
+complaint_cb (KpTreeWatch *watch, GParamSpec *pspec, KpScheduler *self)
+{
+  kp_scheduler_refresh (self);
+  g_signal_emit (self, signals[SIGNAL_DUE], 0);
+}
+
+static void
+watch_tree (KpScheduler *self, Entry *entry)
+{
+  const char *const *patterns = kp_plan_get_exclude (entry->plan);
+  g_autoptr (KpFilter) filter = kp_filter_new ();
+
+  for (gsize i = 0; patterns[i] != NULL; i++)
+    {
+      g_autoptr (GError) error = NULL;
+      if (!kp_filter_add_exclude (filter, patterns[i], &error))
+        g_debug ("%s", error->message);
+    }
+  entry->watch = kp_tree_watch_new (kp_plan_get_sources (entry->plan), filter, MAX_WATCHES);
+  /* Nobody knows what happened while we were not looking. */
+  entry->changed_at = kp_clock_get_now (self->clock);
+  g_signal_connect_object (entry->watch, "changed", G_CALLBACK (tree_changed_cb), self, 0);
+  g_signal_connect_object (entry->watch, "notify::complaint", G_CALLBACK (complaint_cb), self, 0);
+}
+
+/* --- the object ----------------------------------------------------------------------------- */
+
+static void
+clock_cb (KpScheduler *self)
+{
+  kp_scheduler_refresh (self);
+  g_signal_emit (self, signals[SIGNAL_DUE], 0);
+}
+
+static void
+kp_scheduler_finalize (GObject *object)
+{
+  KpScheduler *self = KP_SCHEDULER (object);
+
+  g_clear_pointer (&self->entries, g_hash_table_unref);
+  g_clear_object (&self->clock);
+  g_clear_pointer (&self->history, kp_history_unref);
+  G_OBJECT_CLASS (kp_scheduler_parent_class)->finalize (object);
+}
+
+static void
+kp_scheduler_class_init (KpSchedulerClass *klass)
+{
+  G_OBJECT_CLASS (klass)->finalize = kp_scheduler_finalize;
+  signals[SIGNAL_DUE] = g_signal_new ("due", KP_TYPE_SCHEDULER, G_SIGNAL_RUN_LAST, 0, NULL, NULL,
+                                      NULL, G_TYPE_NONE, 0);
+}
+
+static void
+kp_scheduler_init (KpScheduler *self)
+{
+  self->entries = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, entry_free);
+  self->look_again = G_MAXINT64;
+}
+
+/**
+ * kp_scheduler_new:
+ * @state: (transfer none): has to outlive the scheduler
+ */
+KpScheduler *
+kp_scheduler_new (KpClock *clock, KpHistory *history, KpAgentState *state)
+{
+  KpScheduler *self = g_object_new (KP_TYPE_SCHEDULER, NULL);
+
+  self->clock = g_object_ref (clock);
+  self->history = kp_history_ref (history);
+  self->state = state;
+  g_signal_connect_object (clock, "alarm", G_CALLBACK (clock_cb), self, G_CONNECT_SWAPPED);
+  g_signal_connect_object (clock, "jumped", G_CALLBACK (clock_cb), self, G_CONNECT_SWAPPED);
+  return self;
+}
+
+/**
+ * kp_scheduler_set_plan:
+ *
+ * Adds a plan, or takes up what was changed in it. To be followed by kp_scheduler_refresh().
+ */
+void
+kp_scheduler_set_plan (KpScheduler *self, KpPlan *plan)
+{
+  Entry *entry = g_new0 (Entry, 1);
+
+  entry->plan = g_object_ref (plan);
+  if (kp_plan_get_enabled (plan)
+      && kp_schedule_get_kind (kp_plan_get_schedule (plan)) == KP_SCHEDULE_WATCH)
+    watch_tree (self, entry);
+  g_hash_table_replace (self->entries, g_strdup (kp_plan_get_id (plan)), entry);
+}
+
+void
+kp_scheduler_remove_plan (KpScheduler *self, const char *plan_id)
+{
+  g_hash_table_remove (self->entries, plan_id);
+}
+
+/**
+ * kp_scheduler_refresh:
+ *
+ * Computes the timing of all plans anew and sets the alarm. Emits nothing.
+ */
+void
+kp_scheduler_refresh (KpScheduler *self)
+{
+  gint64 now = kp_clock_get_now (self->clock);
+  gint64 next = now + SECONDS_PER_DAY;
+  GHashTableIter iter;
+  void *value;
+
+  if (self->look_again <= now)
+    self->look_again = G_MAXINT64;
+  next = MIN (next, self->look_again);
+  g_hash_table_iter_init (&iter, self->entries);
+  while (g_hash_table_iter_next (&iter, NULL, &value))
+    {
+      refresh_entry (self, value, now);
+      next = MIN (next, next_moment (value, now));
+    }
+  kp_clock_set_alarm (self->clock, next);
+}
+
+/**
+ * kp_scheduler_look_again_at:
+ * @unix_seconds: when to emit "due" at the latest
+ */
+void
+kp_scheduler_look_again_at (KpScheduler *self, gint64 unix_seconds)
+{
+  self->look_again = MIN (self->look_again, unix_seconds);
+  if (self->look_again < kp_clock_get_alarm (self->clock))
+    kp_clock_set_alarm (self->clock, self->look_again);
+}
+
+/**
+ * kp_scheduler_forget_failures:
+ *
+ * What made jobs fail may be over: the network is another one, somebody resumed. No waits until
+ * the next failure.
+ */
+void
+kp_scheduler_forget_failures (KpScheduler *self)
+{
+  GHashTableIter iter;
+  void *value;
+
+  g_hash_table_iter_init (&iter, self->entries);
+  while (g_hash_table_iter_next (&iter, NULL, &value))
+    ((Entry *) value)->failures_forgotten = TRUE;
+}
+
+/**
+ * kp_scheduler_job_ended:
+ *
+ * A job of the plan came to its end; its failures count again.
+ */
+void
+kp_scheduler_job_ended (KpScheduler *self, const char *plan_id)
+{
+  Entry *entry = g_hash_table_lookup (self->entries, plan_id);
+
+  if (entry != NULL)
+    entry->failures_forgotten = FALSE;
+}
+
+/**
+ * kp_scheduler_get_timing:
+ *
+ * Returns: (transfer none) (nullable): as of the last refresh
+ */
+const KpTiming *
+kp_scheduler_get_timing (KpScheduler *self, const char *plan_id)
+{
+  Entry *entry = g_hash_table_lookup (self->entries, plan_id);
+
+  return entry != NULL ? &entry->timing : NULL;
+}
+
+/**
+ * kp_scheduler_get_watch_note:
+ *
+ * Returns: (nullable): why changes of the plan's folders cannot be seen as they happen
+ */
+const char *
+kp_scheduler_get_watch_note (KpScheduler *self, const char *plan_id)
+{
+  Entry *entry = g_hash_table_lookup (self->entries, plan_id);
+
+  return entry != NULL && entry->watch != NULL ? kp_tree_watch_get_complaint (entry->watch) : NULL;
+}

@@ -1,0 +1,504 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: The Keepsake authors
+"""The agent on its bus: jobs by hand, pause, kills, edits, and callers who are wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+from gi.repository import GLib
+
+from conftest import TOP
+from fixtures import wait_until
+from fixtures.agent import INTERFACE, NAME, ROOT, Agent, Job, Plan, raises
+from fixtures.checks import body, keys, unfinished_uploads, write_files
+from fixtures.recorder import Recorders
+from fixtures.trees import MIB
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return write_files(tmp_path / "Pictures", {"one": "1", "two": "2"})
+
+
+@pytest.fixture
+def slow_folder(tmp_path: Path) -> Path:
+    """Takes some seconds at 300K."""
+    return write_files(tmp_path / "Slow", {str(i): os.urandom(40_000) for i in range(30)})
+
+
+SLOW = {"upload-limit": "300K"}
+
+
+@pytest.fixture
+def started(agent: Agent) -> Agent:
+    agent.keyring.start()
+    agent.start("2026-03-01 13:00")
+    return agent
+
+
+def add(agent: Agent, *args: Any, **members: Any) -> Plan:
+    """While the agent runs."""
+    plan = agent.add_plan(*args, **members)
+    wait_until(lambda: f"{ROOT}/{plan.path}" in agent.objects(), 10, "the plan on the bus")
+    return plan
+
+
+# -- by hand --------------------------------------------------------------------------------------
+
+
+def test_run(started: Agent, folder: Path, s3: Any, bucket: str) -> None:
+    plan = add(started, "Photos", folder, bucket)
+    assert plan.get("State") == "idle"
+    job = plan.run()
+    result = job.wait()
+    assert (result["put"], result["failed"], result["reason"]) == (3, 0, "")
+    assert (job.get("Kind"), job.get("Trigger"), job.get("Plan")) == (
+        "backup", "manual", f"{ROOT}/{plan.path}"
+    )  # fmt: skip
+    assert job.get("Progress")["bytes-done"] == 2
+    assert body(s3, bucket, "photos/Pictures/one") == b"1"
+    started.settle()
+    assert (plan.get("State"), plan.get("Job"), plan.get("LastResult")) == ("idle", "/", "finished")
+    (entry,) = plan.jobs()
+    assert (entry["trigger"], entry["state"], entry["put"]) == ("manual", "finished", 3)
+    # The next job takes the place of the last on the bus.
+    second = plan.run()
+    second.wait()
+    started.settle()
+    jobs = [path for path in started.objects() if "/Job/" in path]
+    assert jobs == [second.full_path]
+
+
+def test_restore_and_verify(
+    started: Agent, folder: Path, bucket: str, tmp_path: Path
+) -> None:
+    plan = add(started, "Photos", folder, bucket)
+    plan.run().wait()
+    started.settle()
+    target = tmp_path / "back"
+    target.mkdir()
+    (path,) = plan.call("Restore", "(ayaya{sv})", b"Pictures", os.fsencode(target), {})
+    result = Job(started, path).wait()
+    assert (result["failed"], (target / "one").read_text()) == (0, "1")
+    started.settle()
+    assert plan.run(kind=GLib.Variant("s", "verify")).wait()["unchanged"] == 2
+    started.settle()
+    assert plan.get("LastVerified") > 0
+    (folder / "one").write_text("I")
+    os.utime(folder / "one", (1, 1))
+    assert [job["kind"] for job in plan.jobs()] == ["verify", "restore", "backup"]
+
+
+def test_files_that_fail_are_named(
+    started: Agent, folder: Path, bucket: str
+) -> None:
+    long = "x" * 250
+    write_files(folder, {f"{long}/{long}/{long}/{long}/{long}": "too long"})
+    plan = add(started, "Photos", folder, bucket)
+    job = plan.run()
+    assert job.wait()["failed"] == 1
+    (failure,) = job.call("GetFailures")[0]
+    assert bytes(failure[0]).startswith(os.fsencode(folder))
+    assert failure[1] == "name-too-long"
+    started.settle()
+    assert plan.call("GetFailures", "(xa{sv})", plan.jobs()[0]["id"], {})[0] == [failure]
+    assert plan.get("LastReason") == "failed"
+    assert plan.get("LastComplete") == 0 < plan.get("LastSuccess")
+    assert started.get("State") == "attention"
+
+
+def test_pause_resume_cancel(started: Agent, slow_folder: Path, s3: Any, bucket: str) -> None:
+    plan = add(started, "Slow", slow_folder, bucket, **SLOW)
+    job = plan.run()
+    job.wait_for_state("transferring")
+    job.call("Pause")
+    assert job.state == plan.get("State") == "paused"
+
+    def settled() -> bool:
+        before = keys(s3, bucket)
+        return before == keys(s3, bucket) == keys(s3, bucket)
+
+    wait_until(settled, 20, "the requests under way to end")
+    held = keys(s3, bucket)
+    assert len(held) < 31
+    with raises("Busy"):
+        plan.run()
+    job.call("Resume")
+    job.wait_for_state("transferring")
+    with raises("Conflict"):
+        job.call("Resume")
+    job.call("Cancel")
+    job.wait()
+    assert job.state == "cancelled"
+    with raises("Conflict"):
+        job.call("Cancel")
+    started.settle()
+    assert plan.jobs()[0]["state"] == "cancelled"
+    assert len(held) <= len(keys(s3, bucket)) < 31
+    started.manager("SetUploadLimit", "(xa{sv})", 0, {})
+    assert plan.run().wait()["failed"] == 0
+    assert len(keys(s3, bucket)) == 31
+
+
+def test_pause_of_all_holds_what_runs(started: Agent, slow_folder: Path, bucket: str) -> None:
+    plan = add(started, "Slow", slow_folder, bucket, **SLOW)
+    job = plan.run()
+    job.wait_for_state("transferring")
+    started.manager("Pause", "(ta{sv})", 0, {})
+    assert job.state == "paused"
+    assert started.get("State") == "paused"
+    started.manager("Resume")
+    assert job.wait()["failed"] == 0
+
+
+def test_limit_changes_while_it_runs(started: Agent, tmp_path: Path, bucket: str) -> None:
+    folder = write_files(tmp_path / "Big", {str(i): os.urandom(100_000) for i in range(50)})
+    plan = add(started, "Big", folder, bucket, **{"upload-limit": "20K"})
+    job = plan.run()
+    job.wait_for_state("transferring")
+    progress = wait_until(
+        lambda: p if (p := job.get("Progress"))["left"] > 0 else None, 10, "an estimate"
+    )
+    assert progress["left"] > 100  # 5 MB at 20 KB/s
+    started.manager("SetUploadLimit", "(xa{sv})", 0, {})
+    assert job.wait()["failed"] == 0
+    assert started.get("UploadLimit") == 0
+    started.manager("SetUploadLimit", "(xa{sv})", -1, {})
+    assert started.get("UploadLimit") == -1
+
+
+# -- order ----------------------------------------------------------------------------------------
+
+
+def test_one_after_the_other_and_by_hand_first(
+    agent: Agent, slow_folder: Path, folder: Path, bucket: str
+) -> None:
+    agent.keyring.start()
+    agent.start("2026-03-01 13:00")
+    plans = [
+        agent.add_plan(name, slow_folder, bucket, schedule="@daily 12:30", **SLOW)
+        for name in ("First", "Second")
+    ]
+    by_hand = agent.add_plan("Hand", folder, bucket)
+    everywhere = [*plans, by_hand]
+    wait_until(
+        lambda: all(f"{ROOT}/{plan.path}" in agent.objects() for plan in everywhere), 10, "plans"
+    )
+    running = wait_until(
+        lambda: next((plan for plan in plans if plan.get("State") == "running"), None), 10, "one"
+    )
+    (waiting,) = [plan for plan in plans if plan is not running]
+    assert waiting.get("HeldBy") == "another-job"
+    job = by_hand.run()
+    assert job.state == by_hand.get("State") == "queued"
+    assert running.job.state not in ("queued", "finished")
+    agent.settle()
+    order = sorted((plan.jobs()[0]["id"], plan.members["name"]) for plan in everywhere)
+    assert [name for _, name in order] == [
+        running.members["name"], "Hand", waiting.members["name"]
+    ]  # fmt: skip
+    assert [plan.jobs()[0]["state"] for plan in everywhere] == ["finished"] * 3
+    assert waiting.skips() == []
+
+
+def test_cancelled_in_the_queue(
+    started: Agent, slow_folder: Path, folder: Path, bucket: str
+) -> None:
+    slow = add(started, "Slow", slow_folder, bucket, **SLOW)
+    other = add(started, "Other", folder, bucket)
+    first = slow.run()
+    first.wait_for_state("transferring")
+    queued = other.run()
+    queued.call("Cancel")
+    assert queued.state == "cancelled"
+    other.wait_for("State", "idle")
+    assert other.jobs() == []
+    first.call("Cancel")
+    started.settle()
+
+
+def test_edit_takes_effect_at_the_next_run(
+    started: Agent, slow_folder: Path, s3: Any, bucket: str
+) -> None:
+    plan = add(started, "Slow", slow_folder, bucket, **SLOW)
+    job = plan.run()
+    job.wait_for_state("transferring")
+    (slow_folder / "new.tmp").write_text("left out by the next run")
+    plan.edit(exclude=["1*", "*.tmp"], **{"upload-limit": "off"})
+    assert job.wait()["put"] == 31
+    started.settle()
+    (slow_folder / "2").write_text("changed")
+    assert plan.run().wait()["put"] == 2  # and the folder, whose time changed
+    assert "slow/Slow/new.tmp" not in keys(s3, bucket)
+
+
+def test_plan_removed_while_its_job_runs(started: Agent, slow_folder: Path, bucket: str) -> None:
+    """By the file: the job ends. By the bus: it is refused."""
+    plan = add(started, "Slow", slow_folder, bucket, **SLOW)
+    job = plan.run()
+    job.wait_for_state("transferring")
+    with raises("Busy"):
+        plan.call("Remove")
+    plan.file.unlink()
+    wait_until(lambda: f"{ROOT}/{plan.path}" not in started.objects(), 10, "the plan to go")
+    started.settle()
+    assert started.get("State") == "idle"
+
+
+# -- a process that ends ----------------------------------------------------------------------------
+
+
+def test_killed_during_a_job(agent: Agent, tmp_path: Path, s3: Any, bucket: str) -> None:
+    """Started again by whoever calls, it goes on where it was, and says what happened."""
+    content = os.urandom(80 * MIB)  # ten parts, two more than connections at first
+    folder = write_files(tmp_path / "Films", {"film": content})
+    agent.keyring.start()
+    agent.start("2026-03-01 13:00")
+    plan = add(agent, "Films", folder, bucket, schedule="@daily 12:30", **{"upload-limit": "20M"})
+    job = plan.wait_for_job()
+    wait_until(lambda: job.get("Progress")["bytes-done"] >= 8 * MIB, 30, "the first part")
+    agent.kill()
+    assert unfinished_uploads(s3, bucket) == ["films/Films/film"]
+    agent.bus.call(NAME, ROOT, "org.freedesktop.DBus.Peer.Ping")
+    agent.settle()
+    second, first = plan.jobs()
+    assert (first["state"], second["state"]) == ("interrupted", "finished")
+    assert second["trigger"] == "catch-up"
+    assert 0 < second["bytes-sent"] <= 72 * MIB
+    assert body(s3, bucket, "films/Films/film") == content
+    assert unfinished_uploads(s3, bucket) == []
+
+
+def test_end_of_the_session(agent: Agent, slow_folder: Path, s3: Any, bucket: str) -> None:
+    agent.keyring.start()
+    agent.start("2026-03-01 13:00")
+    plan = add(agent, "Slow", slow_folder, bucket, schedule="@daily 12:30", **SLOW)
+    plan.wait_for_job().wait_for_state("transferring")
+    agent.stop()
+    assert "CRITICAL" not in agent.log
+    agent.start()
+    second, first = plan.jobs()
+    assert (first["state"], second["state"]) == ("interrupted", "finished")
+    assert "stopped" in first["message"]
+    assert len(keys(s3, bucket)) == 31
+
+
+def test_second_agent_goes_away(started: Agent) -> None:
+    pid = started.pid
+    process = started.bus.popen(started.binary, env=started.environment)
+    assert process.wait(20) == 0
+    assert "runs already" in started.bus.processes.log(process)
+    assert started.pid == pid
+
+
+def test_without_a_bus(agent: Agent) -> None:
+    result = subprocess.run(
+        [agent.binary], env={"HOME": str(agent.bus.home), "DBUS_SESSION_BUS_ADDRESS": "unix:path=/no"},
+        capture_output=True, text=True, timeout=20,
+    )  # fmt: skip
+    assert result.returncode == 1
+    assert "run --foreground" in result.stderr
+
+
+# -- plans ------------------------------------------------------------------------------------------
+
+
+def test_plans_over_the_bus(started: Agent, folder: Path, bucket: str) -> None:
+    text = started.make_plan("Photos", folder, bucket)
+    (path,) = started.manager("AddPlan", "(sa{sv})", json.dumps(text), {})
+    plan = Plan(started, text)
+    assert path == f"{ROOT}/{plan.path}"
+    assert oct(plan.file.stat().st_mode & 0o777) == "0o600"
+    assert started.manager("FindPlan", "(sa{sv})", "Photos", {}) == (path,)
+    assert started.manager("FindPlan", "(sa{sv})", "pho", {}) == (path,)
+    with raises("NotFound"):
+        started.manager("FindPlan", "(sa{sv})", "Videos", {})
+    with raises("Conflict"):
+        started.manager("AddPlan", "(sa{sv})", json.dumps(text), {})
+    with raises("Usage"):
+        started.manager("AddPlan", "(sa{sv})", json.dumps(text | {"schedule": "often"}), {})
+    with raises("Usage"):
+        plan.call("Update", "(sa{sv})", "{", {})
+    plan.call("Update", "(sa{sv})", json.dumps(text | {"name": "Pictures"}), {})
+    plan.wait_for("Name", "Pictures")
+    with raises("BadCredentials"):
+        plan.call("UnlockKeyring")
+    started.store_keys(plan.id)
+    plan.call("UnlockKeyring")
+    plan.call("Remove")
+    wait_until(lambda: path not in started.objects(), 10, "the plan to go")
+    assert not plan.file.exists()
+    keys_of_plan = {"plan": plan.id, "kind": "s3-secret"}
+    wait_until(lambda: not started.keyring.lookup(**keys_of_plan), 10, "the keys to go")
+
+
+def test_file_that_is_no_plan(started: Agent, folder: Path, bucket: str) -> None:
+    plan = add(started, "Photos", folder, bucket)
+    broken = started.plans_folder / "broken.json"
+    broken.write_text('{ "version": 1,')
+    (problem,) = wait_until(lambda: started.get("Problems"), 10, "the problem")
+    assert bytes(problem[0]) == os.fsencode(broken)
+    assert "line" in problem[1].lower()
+    assert plan.run().wait()["failed"] == 0
+    broken.unlink()
+    wait_until(lambda: not started.get("Problems"), 10, "the problem to be over")
+
+
+def test_keyring_locked_by_hand(started: Agent, folder: Path, bucket: str) -> None:
+    plan = add(started, "Photos", folder, bucket)
+    started.keyring.lock()
+    with raises("KeyringLocked"):
+        plan.run()
+    started.keyring.answer("dismiss")
+    with raises("KeyringLocked"):
+        plan.call("UnlockKeyring")
+    started.keyring.answer("ok")
+    plan.call("UnlockKeyring")
+    assert plan.run().wait()["failed"] == 0
+
+
+def test_unlocking_lets_due_plans_run(started: Agent, folder: Path, bucket: str) -> None:
+    started.keyring.lock()
+    plan_text = started.make_plan("Photos", folder, bucket, schedule="@daily 12:30")
+    started.keyring.unlock()
+    started.store_keys(plan_text["id"])
+    started.keyring.lock()
+    plan = Plan(started, plan_text)
+    plan.write()
+    wait_until(lambda: f"{ROOT}/{plan.path}" in started.objects(), 10, "the plan")
+    plan.wait_for("HeldBy", "keyring-locked")
+    started.keyring.answer("ok")
+    plan.call("UnlockKeyring")
+    wait_until(lambda: plan.get("LastSuccess") > 0, 20, "the run")
+
+
+def test_keyring_comes_and_goes(started: Agent, folder: Path, bucket: str) -> None:
+    plan = add(started, "Photos", folder, bucket)
+    started.keyring.stop()
+    with raises("Failed"):
+        plan.run()
+    started.keyring.start()
+    assert plan.run().wait()["failed"] == 0
+
+
+# -- callers who are wrong ----------------------------------------------------------------------------
+
+
+def s(text: str) -> GLib.Variant:
+    return GLib.Variant("s", text)
+
+
+WRONG: list[tuple[str, str, str, tuple[Any, ...], str]] = [
+    ("Manager", "AddPlan", "(sa{sv})", ("", {}), "Usage"),
+    ("Manager", "AddPlan", "(sa{sv})", ("[1]", {}), "Usage"),
+    ("Manager", "AddPlan", "(sa{sv})", ("{}", {}), "Usage"),
+    ("Manager", "AddPlan", "(sa{sv})", ("{}", {"loud": s("")}), "Usage"),
+    ("Manager", "FindPlan", "(sa{sv})", ("", {}), "NotFound"),
+    ("Manager", "FindPlan", "(sa{sv})", ("x", {"a": s("")}), "Usage"),
+    ("Manager", "Pause", "(ta{sv})", (1, {"until-tomorrow": s("yes")}), "Usage"),
+    ("Manager", "Resume", "(a{sv})", ({"now": s("yes")},), "Usage"),
+    ("Manager", "SetUploadLimit", "(xa{sv})", (-2, {}), "Usage"),
+    ("Manager", "SetUploadLimit", "(xa{sv})", (1, {"x": s("")}), "Usage"),
+    ("Manager", "SetAutostart", "(ba{sv})", (True, {"x": s("")}), "Usage"),
+    ("Manager", "Quit", "(a{sv})", ({"x": s("")},), "Usage"),
+    ("Plan", "Run", "(a{sv})", ({"kind": s("copy")},), "Usage"),
+    ("Plan", "Run", "(a{sv})", ({"kind": GLib.Variant("i", 1)},), "Usage"),
+    ("Plan", "Run", "(a{sv})", ({"sample": GLib.Variant("d", 0)},), "Usage"),
+    ("Plan", "Run", "(a{sv})", ({"sample": GLib.Variant("d", float("nan"))},), "Usage"),
+    ("Plan", "Run", "(a{sv})", ({"max-delete": GLib.Variant("i", 5)},), "Usage"),
+    ("Plan", "Restore", "(ayaya{sv})", (b"", b"relative", {}), "Usage"),
+    ("Plan", "Restore", "(ayaya{sv})", (b"a\0b", b"/tmp", {}), "Usage"),
+    ("Plan", "Restore", "(ayaya{sv})", (b"", b"/tmp", {"overwrite": s("maybe")}), "Usage"),
+    ("Plan", "Update", "(sa{sv})", ("{}", {}), "Usage"),
+    ("Plan", "Update", "(sa{sv})", ("\x01", {}), "Usage"),
+    ("Plan", "Remove", "(a{sv})", ({"objects": s("")},), "Usage"),
+    ("Plan", "UnlockKeyring", "(a{sv})", ({"x": s("")},), "Usage"),
+    ("Plan", "GetHistory", "(a{sv})", ({"limit": s("all")},), "Usage"),
+    ("Plan", "GetFailures", "(xa{sv})", (999, {}), "NotFound"),
+    ("Plan", "GetFailures", "(xa{sv})", (1, {"x": s("")}), "Usage"),
+    ("Job", "Pause", "(a{sv})", ({"x": s("")},), "Usage"),
+    ("Job", "Pause", "(a{sv})", ({},), "Conflict"),
+    ("Job", "Resume", "(a{sv})", ({},), "Conflict"),
+    ("Job", "Cancel", "(a{sv})", ({},), "Conflict"),
+    ("Job", "GetFailures", "(a{sv})", ({"limit": s("")},), "Usage"),
+]
+
+
+def test_wrong_calls(started: Agent, folder: Path, bucket: str) -> None:
+    plan = add(started, "Photos", folder, bucket)
+    job = plan.run()
+    job.wait()
+    started.settle()
+    paths = {"Manager": "Manager", "Plan": plan.path, "Job": job.path}
+    pid = started.pid
+    before = plan.file.read_bytes()
+    for interface, method, signature, arguments, error in WRONG:
+        with raises(error):
+            started.call(paths[interface], f"{interface}.{method}", signature, *arguments)
+    # Arguments of other types, and objects that are not there, are for the bus to refuse.
+    for path, method, signature, arguments in [
+        ("Manager", "Manager.Pause", "(s)", ("long",)),
+        (plan.path, "Plan.Run", "()", ()),
+        ("Plan/none", "Plan.Run", "(a{sv})", ({},)),
+        ("Job/999", "Job.Cancel", "(a{sv})", ({},)),
+        ("Manager", "Manager.Explode", "()", ()),
+    ]:
+        with pytest.raises(GLib.Error, match="org.freedesktop.DBus.Error"):
+            started.call(path, method, signature, *arguments)
+    assert started.pid == pid
+    assert plan.file.read_bytes() == before
+    assert started.get("State") == "idle"
+    assert plan.run().wait()["failed"] == 0
+
+
+def test_every_method_is_called_wrongly_above() -> None:
+    """Whoever adds a method adds what happens when it is called wrongly."""
+    xml = ElementTree.parse(TOP / f"src/dbus/{NAME}.xml")
+    methods = {
+        (interface.get("name", "").removeprefix(f"{INTERFACE}."), method.get("name"))
+        for interface in xml.iter("interface")
+        for method in interface.iter("method")
+    }
+    assert {(interface, method) for interface, method, *_ in WRONG} == {
+        (interface, method) for interface, method in methods if interface != "Testing"
+    }
+
+
+# -- secrets ------------------------------------------------------------------------------------------
+
+
+def test_secret_is_in_the_keyring_and_nowhere_else(
+    agent: Agent, recorders: Recorders, folder: Path, bucket: str
+) -> None:
+    secret = agent.rgw.secret_key
+    agent.keyring.start()
+    plan = agent.add_plan("Photos", folder, bucket, schedule="@daily 12:30")
+    agent.start("2026-03-01 13:00")
+    assert plan.jobs()[0]["state"] == "finished"
+    plan.run().wait()
+    agent.settle()
+    encoded = secret.encode()
+    process = Path(f"/proc/{agent.pid}")
+    assert encoded not in (process / "cmdline").read_bytes()
+    assert encoded not in (process / "environ").read_bytes()
+    assert secret not in agent.log
+    folders = [agent.bus.config_home, agent.bus.state_home, agent.bus.cache_home, agent.bus.home,
+               agent.bus.runtime_dir]  # fmt: skip
+    files = [path for top in folders for path in top.rglob("*") if path.is_file()]
+    assert any(path.name == "history.sqlite" for path in files)
+    for path in files:
+        assert encoded not in path.read_bytes(), path
+    # The keyring hands it out encrypted for this one session.
+    assert recorders.messages(interface="org.freedesktop.Secret.Item", member="GetSecret") or (
+        recorders.messages(interface="org.freedesktop.Secret.Service")
+    )
+    assert recorders.find(secret) == []
+    assert agent.keyring.lookup(plan=plan.id, kind="s3-secret") == secret
+

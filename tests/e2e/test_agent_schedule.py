@@ -1,0 +1,328 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: The Keepsake authors
+"""What the agent does as time passes. The clock is moved, nothing is waited for."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fixtures import wait_until
+from fixtures.agent import Agent, moment, text_of
+from fixtures.checks import keys, write_files
+from fixtures.system_bus import SystemBus
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return write_files(tmp_path / "Pictures", {"one": "1", "two": "2"})
+
+
+def started(plan: Any) -> list[str]:
+    """The days and hours at which its backups began, oldest first."""
+    return [text_of(job["started"]) for job in reversed(plan.jobs())]
+
+
+def reasons(plan: Any) -> list[tuple[str, str, int]]:
+    return [(s["reason"], text_of(s["from"]), s["count"]) for s in reversed(plan.skips())]
+
+
+def test_ten_days(agent: Agent, system_bus: SystemBus, folder: Path, s3: Any, bucket: str) -> None:
+    """Daily at 12:30; asleep on days 3 to 5, metered on day 7 until evening, keyring locked on
+    day 8."""
+    agent.environment["KEEPSAKE_TEST_LOOPBACK_IS_REMOTE"] = "1"
+    agent.keyring.start()
+    plan = agent.add_plan("Photos", folder, bucket, schedule="@daily 12:30")
+    agent.start("2026-03-01 09:00")
+    # The first run of a new plan is at once.
+    assert started(plan) == ["2026-03-01 09:00"]
+    assert sorted(keys(s3, bucket)) == [
+        "photos/Pictures/", "photos/Pictures/one", "photos/Pictures/two"
+    ]  # fmt: skip
+
+    agent.set_time("2026-03-01 12:29")
+    assert len(plan.jobs()) == 1
+    agent.set_time("2026-03-01 12:40")
+    agent.set_time("2026-03-02 12:40")
+    assert started(plan)[1:] == ["2026-03-01 12:40", "2026-03-02 12:40"]
+    assert plan.skips() == []
+
+    # Asleep, from the evening of the second to the morning of the sixth.
+    agent.set_time("2026-03-06 08:00")
+    assert started(plan)[3:] == ["2026-03-06 08:00"]
+    assert plan.jobs()[0]["trigger"] == "catch-up"
+    assert reasons(plan) == [("not-running", "2026-03-06 08:00", 3)]
+    agent.set_time("2026-03-06 12:40")
+    assert started(plan)[4:] == ["2026-03-06 12:40"]
+    assert plan.jobs()[0]["trigger"] == "scheduled"
+
+    # On a phone's network until the evening.
+    agent.set_time("2026-03-07 10:00")
+    system_bus.set_metered(True)
+    wait_until(lambda: agent.get("Conditions") == ["metered"], 10, "the condition")
+    agent.set_time("2026-03-07 12:40")
+    agent.set_time("2026-03-07 15:00")
+    assert (plan.get("State"), plan.get("HeldBy")) == ("held", "metered")
+    assert "metered" in plan.get("HeldMessage")
+    assert len(plan.jobs()) == 5
+    agent.set_time("2026-03-07 19:00")
+    system_bus.set_metered(False)
+    wait_until(lambda: agent.get("Conditions") == [], 10, "no condition")
+    agent.settle()
+    assert started(plan)[5:] == ["2026-03-07 19:00"]
+    assert reasons(plan)[1:] == [("metered", "2026-03-07 12:40", 1)]
+
+    # Locked until it is unlocked.
+    agent.set_time("2026-03-08 09:00")
+    agent.keyring.lock()
+    agent.set_time("2026-03-08 12:40")
+    assert (plan.get("State"), plan.get("HeldBy")) == ("held", "keyring-locked")
+    assert agent.get("State") == "attention"
+    agent.set_time("2026-03-08 18:00")
+    assert len(plan.jobs()) == 6
+    agent.keyring.unlock()  # which it tells nobody
+    agent.set_time("2026-03-08 18:02")
+    assert started(plan)[6:] == ["2026-03-08 18:02"]
+    assert reasons(plan)[2:] == [("keyring-locked", "2026-03-08 12:40", 1)]
+
+    agent.set_time("2026-03-09 12:40")
+    agent.set_time("2026-03-10 12:40")
+    assert started(plan)[7:] == ["2026-03-09 12:40", "2026-03-10 12:40"]
+    assert [job["state"] for job in plan.jobs()] == ["finished"] * 9
+    assert len(plan.skips()) == 3
+    assert plan.get("State") == "idle"
+    assert agent.get("State") == "idle"
+
+
+def test_missed_while_the_agent_was_not_there(agent: Agent, folder: Path, bucket: str) -> None:
+    agent.keyring.start()
+    plan = agent.add_plan("Photos", folder, bucket, schedule="@daily 12:30")
+    agent.start("2026-03-01 13:00")
+    agent.stop()
+    agent.start("2026-03-03 08:00")
+    assert started(plan) == ["2026-03-01 13:00", "2026-03-03 08:00"]
+    assert reasons(plan) == [("not-running", "2026-03-03 08:00", 1)]
+
+
+@pytest.mark.parametrize("condition", ["offline", "metered", "battery", "power-saver"])
+def test_conditions(
+    agent: Agent, system_bus: SystemBus, folder: Path, bucket: str, condition: str
+) -> None:
+    agent.environment["KEEPSAKE_TEST_LOOPBACK_IS_REMOTE"] = "1"
+    agent.keyring.start()
+    change = {
+        "offline": lambda on: system_bus.set_network("none" if on else "full"),
+        "metered": system_bus.set_metered,
+        "battery": system_bus.set_on_battery,
+        "power-saver": system_bus.set_power_saver,
+    }[condition]
+    plan = agent.add_plan("Photos", folder, bucket, schedule="@daily 12:30")
+    agent.start("2026-03-01 13:00")
+    change(True)
+    wait_until(lambda: agent.get("Conditions") == [condition], 10, "the condition")
+    agent.set_time("2026-03-02 12:40")
+    assert (plan.get("State"), plan.get("HeldBy")) == ("held", condition)
+    assert plan.get("DueSince") == moment("2026-03-02 12:30")
+    assert [s["reason"] for s in plan.skips()] == [condition]
+    # By hand it runs on a metered line and on battery.
+    if condition != "offline":
+        assert plan.run().wait()["reason"] == ""
+        agent.settle()
+        agent.set_time("2026-03-03 13:00")
+    done = len(plan.jobs())
+    change(False)
+    wait_until(lambda: len(plan.jobs()) == done + 1, 10, "the run")
+
+
+@pytest.mark.parametrize("member", ["metered", "battery"])
+def test_plan_that_does_not_mind(
+    agent: Agent, system_bus: SystemBus, folder: Path, bucket: str, member: str
+) -> None:
+    agent.environment["KEEPSAKE_TEST_LOOPBACK_IS_REMOTE"] = "1"
+    agent.keyring.start()
+    system_bus.set_metered(member == "metered")
+    system_bus.set_on_battery(member == "battery")
+    plan = agent.add_plan("Photos", folder, bucket, schedule="@daily 12:30",
+                          conditions={member: "run"})  # fmt: skip
+    agent.start("2026-03-01 13:00")
+    wait_until(lambda: len(plan.jobs()) == 1, 10, "the run")
+
+
+def test_running_job_waits_for_its_conditions(
+    agent: Agent, system_bus: SystemBus, tmp_path: Path, bucket: str
+) -> None:
+    agent.environment["KEEPSAKE_TEST_LOOPBACK_IS_REMOTE"] = "1"
+    agent.keyring.start()
+    folder = write_files(tmp_path / "Pictures", {str(i): os.urandom(40_000) for i in range(30)})
+    plan = agent.add_plan("Photos", folder, bucket, schedule="@daily", **{"upload-limit": "300K"})
+    agent.environment["KEEPSAKE_TEST_CLOCK"] = str(moment("2026-03-01 13:00"))
+    agent.bus.add_service(
+        "io.github.keepsake_backup.Keepsake.Agent", agent.binary, env=agent.environment
+    )
+    job = plan.wait_for_job()
+    job.wait_for_state("transferring")
+    system_bus.set_metered(True)
+    job.wait_for_state("waiting")
+    assert "metered" in job.get("Waiting")
+    system_bus.set_metered(False)
+    result = job.wait()
+    assert (result["failed"], result["reason"], result["put"]) == (0, "", 31)
+    assert plan.get("LastResult") == "finished"
+
+
+def test_failed_job_is_tried_again_with_growing_pauses(
+    agent: Agent, folder: Path, bucket: str, proxy: Any
+) -> None:
+    from fixtures.fault_proxy import Refuse, Rule
+
+    agent.keyring.start()
+    plan = agent.add_plan("Photos", folder, bucket, schedule="@daily 12:30",
+                          endpoint=proxy.endpoint)  # fmt: skip
+    rule = Rule(lambda r: True, Refuse(), times=None)
+    proxy.rules.append(rule)
+    agent.start("2026-03-01 13:00")
+    assert [job["state"] for job in plan.jobs()] == ["failed"]
+    assert (plan.get("HeldBy"), plan.get("LastReason")) == ("back-off", "offline")
+    agent.set_time("2026-03-01 13:04")
+    assert len(plan.jobs()) == 1
+    agent.set_time("2026-03-01 13:06")
+    assert len(plan.jobs()) == 2
+    agent.set_time("2026-03-01 13:15")
+    assert len(plan.jobs()) == 2
+    agent.set_time("2026-03-01 13:17")
+    assert len(plan.jobs()) == 3
+    proxy.rules.remove(rule)
+    agent.set_time("2026-03-01 15:00")
+    assert [job["state"] for job in plan.jobs()] == ["finished"] + ["failed"] * 3
+    assert plan.get("State") == "idle"
+    agent.set_time("2026-03-01 20:00")
+    assert len(plan.jobs()) == 4
+
+
+def test_overdue(agent: Agent, folder: Path, bucket: str) -> None:
+    agent.keyring.start()
+    plan = agent.add_plan("Photos", folder, bucket, schedule="@daily 12:30")
+    agent.start("2026-03-01 13:00")
+    folder.rename(folder.with_name("elsewhere"))
+    agent.set_time("2026-03-02 13:00")
+    assert (plan.get("HeldBy"), plan.get("Overdue")) == ("source-missing", False)
+    assert str(folder) in plan.get("HeldMessage")
+    agent.set_time("2026-03-04 12:59")
+    assert not plan.get("Overdue")
+    agent.set_time("2026-03-04 13:05")
+    assert plan.get("Overdue")
+    assert agent.get("State") == "attention"
+    folder.with_name("elsewhere").rename(folder)
+    agent.set_time("2026-03-04 13:15")
+    assert not plan.get("Overdue")
+    assert agent.get("State") == "idle"
+
+
+def test_wrong_key_waits_for_somebody(agent: Agent, folder: Path, bucket: str) -> None:
+    """Trying again would not help, and might lock the account."""
+    agent.keyring.start()
+    plan = agent.add_plan("Photos", folder, bucket, keys=False, schedule="@daily 12:30")
+    agent.store_keys(plan.id, secret="wrong")
+    agent.start("2026-03-01 13:00")
+    assert plan.get("LastReason") == "bad-credentials"
+    agent.set_time("2026-03-01 23:00")
+    assert len(plan.jobs()) == 1
+    agent.set_time("2026-03-02 13:00")
+    assert len(plan.jobs()) == 2
+
+
+def test_pause(agent: Agent, folder: Path, bucket: str) -> None:
+    """For an hour, over a restart; until tomorrow; until resumed."""
+    agent.keyring.start()
+    plan = agent.add_plan("Photos", folder, bucket, schedule="@hourly")
+    agent.start("2026-03-01 12:50")
+    agent.manager("Pause", "(ta{sv})", 3600, {})
+    assert agent.get("PausedUntil") == moment("2026-03-01 13:50")
+    agent.set_time("2026-03-01 13:10")
+    assert (plan.get("HeldBy"), agent.get("State")) == ("paused", "paused")
+    assert "13:50" in plan.get("HeldMessage")
+    agent.kill()
+    agent.start()
+    assert plan.get("HeldBy") == "paused"
+    agent.set_time("2026-03-01 13:51")
+    assert (agent.get("PausedUntil"), agent.get("State")) == (0, "idle")
+    assert started(plan)[1:] == ["2026-03-01 13:51"]
+
+    agent.manager("Pause", "(ta{sv})", 0, {"until-tomorrow": _boolean(True)})
+    assert agent.get("PausedUntil") == moment("2026-03-02 05:00")
+    agent.manager("Pause", "(ta{sv})", 0, {})
+    assert agent.get("PausedUntil") == -1
+    agent.set_time("2026-03-03 12:10")
+    assert plan.get("HeldBy") == "paused"
+    agent.manager("Resume")
+    agent.settle()
+    assert started(plan)[2:] == ["2026-03-03 12:10"]
+
+
+def _boolean(value: bool) -> Any:
+    from gi.repository import GLib
+
+    return GLib.Variant("b", value)
+
+
+def test_watch(agent: Agent, folder: Path, s3: Any, bucket: str) -> None:
+    """Some quiet minutes after a change."""
+    agent.keyring.start()
+    plan = agent.add_plan("Photos", folder, bucket, schedule="@watch 5m")
+    agent.start("2026-03-01 13:00")
+    agent.set_time("2026-03-01 13:30")
+    done = len(plan.jobs())
+    agent.set_time("2026-03-01 18:00")
+    assert len(plan.jobs()) == done
+    (folder / "three").write_text("3")
+    wait_until(lambda: plan.get("NextRun") == moment("2026-03-01 18:05"), 10, "the change")
+    agent.set_time("2026-03-01 18:04")
+    assert len(plan.jobs()) == done
+    agent.set_time("2026-03-01 18:06")
+    assert len(plan.jobs()) == done + 1
+    assert plan.jobs()[0]["trigger"] == "watch"
+    assert "photos/Pictures/three" in keys(s3, bucket)
+
+
+def test_verification_follows(agent: Agent, folder: Path, bucket: str) -> None:
+    agent.keyring.start()
+    plan = agent.add_plan("Photos", folder, bucket, schedule="@daily 12:30", verify="weekly")
+    agent.start("2026-03-01 13:00")
+    assert [job["kind"] for job in plan.jobs()] == ["verify", "backup"]
+    assert plan.get("LastVerified") == moment("2026-03-01 13:00")
+    agent.set_time("2026-03-02 13:00")
+    assert [job["kind"] for job in plan.jobs()] == ["backup", "verify", "backup"]
+    agent.set_time("2026-03-08 13:10")
+    assert [job["kind"] for job in plan.jobs()][:2] == ["verify", "backup"]
+
+
+def test_quiet_after_login(agent: Agent, folder: Path, bucket: str) -> None:
+    agent.keyring.start()
+    plan = agent.add_plan("Photos", folder, bucket, schedule="@daily 12:30")
+    agent.arguments = ["--autostart"]
+    agent.start("2026-03-01 13:00")
+    assert (plan.get("HeldBy"), plan.jobs()) == ("waking-up", [])
+    agent.set_time("2026-03-01 13:03")
+    assert started(plan) == ["2026-03-01 13:03"]
+
+
+def test_quiet_after_resume(
+    agent: Agent, system_bus: SystemBus, folder: Path, bucket: str
+) -> None:
+    """The network that was there before the computer slept is not there yet."""
+    agent.keyring.start()
+    plan = agent.add_plan("Photos", folder, bucket, schedule="@daily 12:30")
+    agent.start("2026-03-01 13:00")
+    system_bus.set_on_battery(True)
+    wait_until(lambda: agent.get("Conditions") == ["battery"], 10, "the condition")
+    agent.set_time("2026-03-02 12:40")
+    system_bus.prepare_for_sleep(True)
+    system_bus.prepare_for_sleep(False)
+    system_bus.set_on_battery(False)
+    plan.wait_for("HeldBy", "waking-up")
+    assert len(plan.jobs()) == 1
+    agent.set_time("2026-03-02 12:41")
+    assert started(plan)[1:] == ["2026-03-02 12:41"]
