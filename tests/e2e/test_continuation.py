@@ -102,7 +102,7 @@ def job(ctl: Ctl, tmp_path: Path, bucket: str, proxy: FaultProxy) -> Job:
 # -- over and over ------------------------------------------------------------------------------
 
 FILES = 20
-FILE = 24 * MIB
+FILE = 20 * MIB
 KILLS = 20
 
 
@@ -418,6 +418,47 @@ def test_killed_before_it_knew_the_upload(large: Job, s3: Any) -> None:
     wait_until(lambda: rule.hits == 1)
     large.run()
     assert is_right(s3, large)
+
+
+def test_uploads_of_others_from_the_moment_of_a_kill(large: Job, s3: Any) -> None:
+    """A job that was killed before it knew its upload leaves one without a part. Where another's
+    could be taken for it, neither is ended."""
+    theirs: list[str] = []
+
+    def kill(_: Request) -> None:
+        processes[0].kill()
+        processes[0].wait()
+        for key in ("large", "large 2"):
+            reply = s3.create_multipart_upload(Bucket=large.bucket, Key=key)
+            theirs.append(reply["UploadId"])
+            s3.upload_part(Bucket=large.bucket, Key=key, UploadId=theirs[-1], PartNumber=1,
+                           Body=b"theirs")  # fmt: skip
+
+    def uploads() -> set[str]:
+        listed = s3.list_multipart_uploads(Bucket=large.bucket).get("Uploads", [])
+        return {row["UploadId"] for row in listed}
+
+    processes: list[Any] = []
+    rule = Rule(begins_upload, WhenDone(kill))
+    large.proxy.rules.append(rule)
+    processes.append(large.start())
+    processes[0].wait(timeout=30)
+    wait_until(lambda: len(uploads()) == 3)
+    assert rule.hits == 1
+    large.run()
+    assert differing_files(s3, large.bucket, large.folder) == []
+    assert uploads() == set(theirs)
+
+    flip_byte(large / "large", 5)
+    processes.clear()
+    rule.hits = 0
+    processes.append(large.start())
+    processes[0].wait(timeout=30)
+    wait_until(lambda: len(uploads()) == 5)
+    empty = s3.create_multipart_upload(Bucket=large.bucket, Key="large")["UploadId"]
+    large.run()
+    assert differing_files(s3, large.bucket, large.folder) == []
+    assert len(uploads()) == 6 and {*theirs, empty} < uploads()
 
 
 def test_without_the_catalogue_it_starts_again(large: Job, s3: Any) -> None:

@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import math
+import os
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,10 +15,11 @@ from typing import Any
 import pytest
 
 from conftest import Ctl, Result
+from fixtures import wait_until
 from fixtures.ceph_rgw import CephRgw
-from fixtures.checks import body, keys, metadata, operations, sent_keys
+from fixtures.checks import body, keys, metadata, operations, sent_keys, write_files
 from fixtures.fault_proxy import FaultProxy, Rule
-from fixtures.large_files import refusal
+from fixtures.large_files import After, refusal
 from fixtures.trees import MIB
 
 FILES = 12_100  # in three ranges: a range has 4,000 keys or more
@@ -172,3 +175,33 @@ def test_one_range_that_fails_fails_the_run(mirror: Mirror, s3: Any) -> None:
     assert rule.hits >= 1
     assert set(operations(mirror.proxy)) == {"list"}
     assert keys(s3, mirror.bucket) == before
+
+
+IN_OPEN = 0x20
+
+
+def test_the_folder_is_read_while_the_server_lists(
+    ctl: Ctl, tmp_path: Path, bucket: str, proxy: FaultProxy
+) -> None:
+    """The listing is held back until the last folder has been opened."""
+    folder = write_files(tmp_path / "folder", {"a/a": "1", "z/z": "2"})
+    libc = ctypes.CDLL(None, use_errno=True)
+    watch = libc.inotify_init1(os.O_NONBLOCK)
+    assert libc.inotify_add_watch(watch, os.fsencode(folder / "z"), IN_OPEN) >= 0
+
+    def is_opened() -> bool:
+        try:
+            return bool(os.read(watch, 4096))
+        except BlockingIOError:
+            return False
+
+    rule = Rule(
+        lambda r: "list-type" in r.params, After(lambda _: wait_until(is_opened, 20, "the scan"))
+    )
+    proxy.rules.append(rule)
+    try:
+        ctl("mirror", f"{folder}/", f"s3://{bucket}", check=0, endpoint=proxy)
+    finally:
+        os.close(watch)
+    assert rule.hits == 1
+    assert operations(proxy) == {"list": 1, "put": 4}

@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import resource
 import subprocess
 import time
 from pathlib import Path
@@ -44,7 +45,9 @@ def fill(folder: Path, folders: int, files: int) -> Path:
     return folder
 
 
-def test_100000_files(ctl: Any, tmp_path: Path, s3: Any) -> None:
+def test_100000_files(
+    ctl: Any, tmp_path: Path, s3: Any, record_property: Any
+) -> None:
     """Under 60 MB in the first run and in the next; about one listing for each thousand finds that
     nothing changed."""
     folder = fill(tmp_path / "many", 100, 1000)
@@ -54,7 +57,13 @@ def test_100000_files(ctl: Any, tmp_path: Path, s3: Any) -> None:
 
     first, first_memory = run_and_weigh(ctl, tmp_path / "log", *arguments)
     assert "\nDone: 100101 sent" in first
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     second, second_memory = run_and_weigh(ctl, tmp_path / "log", *arguments)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    # Measured, not judged.
+    record_property("user seconds without changes", after.ru_utime - before.ru_utime)
+    record_property("system seconds without changes", after.ru_stime - before.ru_stime)
+    record_property("memory of both runs", (first_memory, second_memory))
     assert "Done: 0 sent (0 B), 0 copied by the server, 0 deleted, 100101 unchanged" in second
     requests = re.search(r"^(\d+) requests \(list \1\), 0 of them repeated", second, re.MULTILINE)
     assert requests and 101 <= int(requests[1]) <= 110, second

@@ -101,7 +101,7 @@ def test_rewritten_during_the_job(
     arguments = ["mirror", f"{folder}/", f"s3://{bucket}", "--exclude=*.new", "--json"]
     last = 0
     with writer(path, how, size, pause):
-        for _ in range(5):
+        for _ in range(3):
             result = ctl(*arguments, endpoint=proxy)
             failed = [row for row in result.json if row["type"] == "failed"]
             if result.returncode == 2:
