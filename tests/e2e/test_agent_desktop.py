@@ -1,0 +1,313 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: The Keepsake authors
+"""What somebody at the desktop sees of the agent: icon, menu, notifications. Xfce's panel and
+notification daemon are the judges."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+from gi.repository import GLib
+
+from fixtures import wait_until
+from fixtures.agent import NAME, ROOT, Agent, Plan
+from fixtures.checks import keys, write_files
+from fixtures.desktop import Desktop
+from fixtures.fault_proxy import Refuse, Rule
+from fixtures.recorder import Recorder
+from fixtures.session_bus import SessionBus
+from fixtures.status_notifier import Tray, TrayItem
+from fixtures.system_bus import SystemBus
+
+ID = "io.github.keepsake_backup.Keepsake"
+APPLICATION = ID
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return write_files(tmp_path / "Pictures", {"one": "1", "two": "2"})
+
+
+@pytest.fixture
+def slow_folder(tmp_path: Path) -> Path:
+    return write_files(tmp_path / "Slow", {str(i): os.urandom(40_000) for i in range(60)})
+
+
+SLOW = {"upload-limit": "300K"}
+
+
+def wait_for_icon(item: TrayItem, state: str) -> None:
+    item.wait_for("IconName", f"{ID}-{state}-symbolic")
+
+
+def add(agent: Agent, *args: Any, **members: Any) -> Plan:
+    plan = agent.add_plan(*args, **members)
+    wait_until(lambda: f"{ROOT}/{plan.path}" in agent.objects(), 10, "the plan on the bus")
+    return plan
+
+
+@pytest.fixture
+def started(desktop: Desktop, agent: Agent) -> Agent:
+    agent.keyring.start()
+    agent.start("2026-03-01 13:00")
+    return agent
+
+
+# -- the tray ---------------------------------------------------------------------------------------
+
+
+def test_icon_menu_and_state(
+    started: Agent, tray: Tray, desktop: Desktop, slow_folder: Path, s3: Any, bucket: str,
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    item = tray.wait_for_item(ID)
+    plan = add(started, "Photo_s", slow_folder, bucket, **SLOW)
+    assert item.get("Status") == "Active"
+    assert item.get("Category") == "SystemServices"
+    assert started.get("TrayVisible")
+    wait_for_icon(item, "idle")
+    assert item.tooltip.text == "No backup yet"
+    # It is to be seen on the screen: the colour of the pixels that we send.
+    wait_until(
+        lambda: desktop.screenshot(tmp_path / "idle.png").find((0x35, 0x84, 0xE4)), 10, "the icon"
+    )
+    labels = [entry.label for entry in item.menu().children if not entry.is_separator]
+    assert labels == [
+        "Back Up Photo_s Now", "Pause for an Hour", "Pause until Tomorrow", "Pause until Resumed",
+        "Open Keepsake", "Quit",
+    ]  # fmt: skip
+
+    item.menu_entry("Back Up Photo_s Now").click()
+    job = plan.wait_for_job()
+    assert job.get("Trigger") == "manual"
+    wait_for_icon(item, "running")
+    wait_until(lambda: "%" in item.tooltip.text and "left" in item.tooltip.text, 15, "progress")
+    assert item.tooltip.title == "Photo_s"
+    desktop.screenshot(tmp_path / "running.png")
+    assert not item.menu_entry("Back Up Photo_s Now").enabled
+
+    item.menu_entry("Pause for an Hour").click()
+    wait_for_icon(item, "paused")
+    assert job.state == "paused"
+    assert item.menu_entry("Resume Backups").enabled
+    item.menu_entry("Resume Backups").click()
+    wait_for_icon(item, "running")
+    started.manager("SetUploadLimit", "(xa{sv})", 0, {})
+    job.wait()
+    wait_for_icon(item, "idle")
+    assert item.tooltip.text.startswith("Last backup: ")
+    assert len(keys(s3, bucket)) == 61
+
+
+def test_attention(started: Agent, tray: Tray, folder: Path, bucket: str) -> None:
+    item = tray.wait_for_item(ID)
+    plan = started.add_plan("Photos", folder, bucket, keys=False, schedule="@daily 12:30")
+    wait_for_icon(item, "attention")
+    assert item.get("Status") == "NeedsAttention"
+    assert item.tooltip.title == "Photos"
+    assert plan.get("HeldBy") == "keyring-missing"
+    started.store_keys(plan.id)
+    started.set_time("2026-03-01 13:02")
+    wait_for_icon(item, "idle")
+    assert item.get("Status") == "Active"
+
+
+def test_panel_restarted(started: Agent, tray: Tray, desktop: Desktop) -> None:
+    tray.wait_for_item(ID)
+    desktop.restart_panel()
+    tray.wait_for_item(ID)
+    wait_until(lambda: started.get("TrayVisible"), 10, "the icon")
+
+
+def test_no_panel(desktop: Desktop, agent: Agent, tray: Tray, folder: Path, bucket: str) -> None:
+    """Nothing is missed, and the icon comes when the panel comes."""
+    desktop.stop_panel()
+    agent.keyring.start()
+    plan = agent.add_plan("Photos", folder, bucket, schedule="@daily 12:30")
+    agent.start("2026-03-01 13:00")
+    assert not agent.get("TrayVisible")
+    assert plan.get("LastSuccess") > 0
+    assert "WARNING" not in agent.log
+    desktop.start_panel()
+    tray.wait_for_item(ID)
+
+
+def test_quit_in_the_menu(started: Agent, tray: Tray) -> None:
+    item = tray.wait_for_item(ID)
+    item.menu_entry("Quit").click()
+    tray.wait_for_no_items()
+    wait_until(lambda: not started.is_running(), 10, "the end")
+
+
+def test_click_opens_the_application(started: Agent, tray: Tray, session_bus: SessionBus) -> None:
+    with Recorder(session_bus) as recorder:
+        tray.wait_for_item(ID).activate()
+        call = recorder.wait_for(interface="org.freedesktop.Application", member="Activate")
+        assert call.destination == APPLICATION
+
+
+def test_progress_in_the_dock(
+    started: Agent, session_bus: SessionBus, slow_folder: Path, bucket: str
+) -> None:
+    with Recorder(session_bus) as recorder:
+        plan = add(started, "Photos", slow_folder, bucket, **SLOW)
+        plan.run().wait()
+        started.settle()
+        updates = recorder.messages(interface="com.canonical.Unity.LauncherEntry", member="Update")
+        states = [message.body[1] for message in updates]
+        assert {message.body[0] for message in updates} == {f"application://{ID}.desktop"}
+        assert any(s.get("progress-visible") and 0 < s["progress"] < 1 for s in states)
+        assert states[-1]["progress-visible"] is False
+
+
+# -- notifications ------------------------------------------------------------------------------------
+
+
+def test_progress_is_one_notification(
+    started: Agent, desktop: Desktop, slow_folder: Path, bucket: str
+) -> None:
+    plan = add(started, "Photos", slow_folder, bucket, **SLOW)
+    job = plan.run()
+    first = desktop.notifications.wait_for(summary="Backing up “Photos”")
+    job.wait()
+    last = desktop.notifications.wait_for(summary="“Photos” is done")
+    shown = desktop.notifications.all
+    assert {n.id for n in shown} == {first.id} == {last.id}
+    assert [n.replaces_id for n in shown] == [0] + [first.id] * (len(shown) - 1)
+    values = [n.hints["value"] for n in shown if "value" in n.hints]
+    assert len(values) >= 3 and values == sorted(values) and 0 <= values[0] < values[-1] <= 100
+    assert "value" not in last.hints
+    assert {n.hints["urgency"] for n in shown} == {0}
+    # Not more than one a second.
+    progress = job.get("Progress")
+    assert progress["bytes-total"] == 60 * 40_000
+    assert len(shown) <= 15
+
+
+def test_quick_run_on_schedule_is_quiet(
+    started: Agent, desktop: Desktop, folder: Path, bucket: str
+) -> None:
+    plan = started.add_plan("Photos", folder, bucket, schedule="@daily 12:30")
+    wait_until(lambda: plan.file.exists() and started.objects().get(f"{ROOT}/{plan.path}"), 10)
+    started.settle()
+    started.set_time("2026-03-02 13:00")
+    assert len(plan.jobs()) == 2
+    assert desktop.notifications.all == []
+
+
+def test_failure_stays_and_offers_another_try(
+    started: Agent, desktop: Desktop, folder: Path, bucket: str, proxy: Any
+) -> None:
+    rule = Rule(lambda r: True, Refuse(), times=None)
+    proxy.rules.append(rule)
+    plan = started.add_plan("Photos", folder, bucket, schedule="@daily 12:30",
+                            endpoint=proxy.endpoint)  # fmt: skip
+    shown = desktop.notifications.wait_for(summary="“Photos” failed", timeout=30)
+    assert shown.hints["urgency"] == 2
+    assert set(shown.actions.values()) >= {"Back Up Now", "Details"}
+    assert "127.0.0.1" in shown.body
+    # Trying again by itself, it does not tell the same again.
+    started.set_time("2026-03-01 13:10")
+    assert len(plan.jobs()) == 2
+    assert [n.summary for n in desktop.notifications.all] == ["“Photos” failed"]
+    proxy.rules.remove(rule)
+    desktop.accessibility.wait_for(name="Back Up Now", role="push button").press()
+    wait_until(lambda: plan.get("LastResult") == "finished", 20, "the run")
+    assert plan.jobs()[0]["trigger"] == "manual"
+
+
+def test_locked_keyring_offers_to_unlock(
+    started: Agent, desktop: Desktop, folder: Path, bucket: str
+) -> None:
+    text = started.make_plan("Photos", folder, bucket, schedule="@daily 12:30")
+    started.store_keys(text["id"])
+    started.keyring.lock()
+    plan = Plan(started, text)
+    plan.write()
+    shown = desktop.notifications.wait_for(summary="“Photos” cannot be backed up")
+    assert "Unlock Keyring" in shown.actions.values()
+    started.keyring.answer("ok")
+    desktop.accessibility.wait_for(name="Unlock Keyring", role="push button").press()
+    wait_until(lambda: plan.get("LastSuccess") > 0, 20, "the run")
+    assert started.keyring.has_prompted()
+
+
+def test_overdue_is_told_once_a_day(
+    started: Agent, desktop: Desktop, folder: Path, bucket: str
+) -> None:
+    plan = started.add_plan("Photos", folder, bucket, schedule="@daily 12:30")
+    wait_until(lambda: started.objects().get(f"{ROOT}/{plan.path}"), 10, "the plan")
+    started.settle()
+    folder.rename(folder.with_name("elsewhere"))
+    for time in ("03-02 13:00", "03-03 13:00", "03-04 13:30", "03-04 16:00", "03-04 20:00"):
+        started.set_time(f"2026-{time}")
+
+    def told() -> list[str]:
+        return [n.body for n in desktop.notifications.all if n.summary == "“Photos” is overdue"]
+
+    wait_until(lambda: len(told()) == 1, 10, "the alarm")
+    assert "Sun 13:00" in told()[0]
+    started.set_time("2026-03-05 13:40")
+    wait_until(lambda: len(told()) == 2, 10, "the second alarm")
+
+
+def test_daemon_restarted(
+    started: Agent, desktop: Desktop, slow_folder: Path, bucket: str
+) -> None:
+    plan = add(started, "Photos", slow_folder, bucket, **SLOW)
+    job = plan.run()
+    desktop.notifications.wait_for(summary="Backing up “Photos”")
+    desktop.stop_notification_daemon()
+    desktop.start_notification_daemon()
+    job.wait()
+    desktop.notifications.wait_for(summary="“Photos” is done")
+
+
+# -- suspend, autostart -------------------------------------------------------------------------------
+
+
+def test_no_suspend_while_somebody_waits(
+    agent: Agent, system_bus: SystemBus, slow_folder: Path, bucket: str
+) -> None:
+    agent.keyring.start()
+    agent.start("2026-03-01 13:00")
+    plan = add(agent, "Photos", slow_folder, bucket, **SLOW)
+    job = plan.run()
+    wait_until(lambda: system_bus.inhibitors(), 20, "the lock")
+    ((what, _who, why, mode),) = system_bus.inhibitors()
+    assert (what, mode) == ("sleep", "block") and why
+    job.wait()
+    wait_until(lambda: not system_bus.inhibitors(), 20, "no lock")
+    # What runs by itself does not keep a laptop awake in the bag.
+    (slow_folder / "new").write_bytes(os.urandom(600_000))
+    plan.edit(schedule="@daily 12:30")
+    agent.set_time("2026-03-02 13:00", settle=False)
+    scheduled = plan.wait_for_job()
+    scheduled.wait_for_state("transferring")
+    assert system_bus.inhibitors() == []
+    scheduled.wait()
+
+
+def test_autostart(agent: Agent) -> None:
+    agent.start("2026-03-01 13:00")
+    file = agent.bus.config_home / f"autostart/{NAME}.desktop"
+    assert not agent.get("Autostart")
+    agent.manager("SetAutostart", "(ba{sv})", True, {})
+    assert agent.get("Autostart")
+    entry = GLib.KeyFile()
+    entry.load_from_file(str(file), GLib.KeyFileFlags.NONE)
+    command = entry.get_string("Desktop Entry", "Exec")
+    program, option = shlex.split(command)
+    assert (Path(program).name, option) == ("keepsake-agent", "--autostart")
+    agent.kill()
+    agent.start()
+    assert agent.get("Autostart")
+    agent.manager("SetAutostart", "(ba{sv})", False, {})
+    assert not agent.get("Autostart")
+    assert not file.exists()
+
+
