@@ -279,6 +279,43 @@ kp_catalogue_is_renamed (KpCatalogue *catalogue, const char *key, gboolean *foun
 }
 
 /**
+ * kp_catalogue_add_doubts:
+ *
+ * To be called before copies that cannot be pinned are made: until each is recorded, the object
+ * under its key may have our headers and somebody else's bytes.
+ */
+gboolean
+kp_catalogue_add_doubts (KpCatalogue *catalogue, GError **error)
+{
+  G_STATIC_ASSERT (KP_ACTION_RENAME == 0 && KP_ACTION_COPY == 1 && KP_ACTION_METADATA == 5
+                   && KP_ACTION_LINK == 6);
+
+  g_rec_mutex_lock (&catalogue->lock);
+  gboolean ok = kp_catalogue_run (catalogue, catalogue->statements[STATEMENT_ADD_DOUBTS], error);
+  g_rec_mutex_unlock (&catalogue->lock);
+  return ok;
+}
+
+/**
+ * kp_catalogue_is_doubted:
+ * @found: (out): whether a job ended between kp_catalogue_add_doubts() and the record of this key
+ */
+gboolean
+kp_catalogue_is_doubted (KpCatalogue *catalogue, const char *key, gboolean *found, GError **error)
+{
+  return exists_for_key (catalogue, STATEMENT_IS_DOUBTED, key, found, error);
+}
+
+gboolean
+kp_catalogue_remove_doubt (KpCatalogue *catalogue, const char *key, GError **error)
+{
+  g_rec_mutex_lock (&catalogue->lock);
+  gboolean ok = run_for_key (catalogue, STATEMENT_REMOVE_DOUBT, key, error);
+  g_rec_mutex_unlock (&catalogue->lock);
+  return ok;
+}
+
+/**
  * kp_catalogue_sweep_chunks:
  *
  * Forgets the insides of objects that are no more, or are other ones now.

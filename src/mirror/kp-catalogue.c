@@ -45,6 +45,7 @@ static const char schema[]
       "  object INTEGER NOT NULL, offset INTEGER NOT NULL, length INTEGER NOT NULL,"
       "  sha256 BLOB NOT NULL, PRIMARY KEY (object, offset)) WITHOUT ROWID;"
       "CREATE INDEX IF NOT EXISTS chunk_by_hash ON chunk (sha256);"
+      "CREATE TABLE IF NOT EXISTS doubt (key BLOB PRIMARY KEY) WITHOUT ROWID;"
       "CREATE TABLE IF NOT EXISTS beginning (key BLOB PRIMARY KEY, time INTEGER NOT NULL)"
       "  WITHOUT ROWID;"
       "CREATE TABLE IF NOT EXISTS upload ("
@@ -117,6 +118,11 @@ static const char *const statement_texts[N_STATEMENTS] = {
   [STATEMENT_ADD_NEW_CHUNK] = "INSERT INTO new_chunk VALUES (?, ?, ?, ?)",
   [STATEMENT_GET_NEW_CHUNKS]
   = "SELECT offset, length, sha256 FROM new_chunk WHERE key = ? ORDER BY offset",
+  /* KP_ACTION_RENAME, _COPY, _METADATA and _LINK. */
+  [STATEMENT_ADD_DOUBTS]
+  = "INSERT OR IGNORE INTO doubt SELECT key FROM change WHERE action IN (0, 1, 5, 6)",
+  [STATEMENT_IS_DOUBTED] = "SELECT 1 FROM doubt WHERE key = ?",
+  [STATEMENT_REMOVE_DOUBT] = "DELETE FROM doubt WHERE key = ?",
   [STATEMENT_PUT_BEGINNING] = "INSERT OR REPLACE INTO beginning VALUES (?, ?)",
   [STATEMENT_REMOVE_BEGINNING] = "DELETE FROM beginning WHERE key = ?",
   [STATEMENT_PUT_UPLOAD] = "INSERT OR REPLACE INTO upload VALUES (?, ?, ?, ?, ?, ?, ?)",

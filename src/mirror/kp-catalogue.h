@@ -208,6 +208,13 @@ gboolean kp_catalogue_is_renamed (KpCatalogue *catalogue,
                                   const char *key,
                                   gboolean *found,
                                   GError **error) G_GNUC_WARN_UNUSED_RESULT;
+gboolean kp_catalogue_add_doubts (KpCatalogue *catalogue, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+gboolean kp_catalogue_is_doubted (KpCatalogue *catalogue,
+                                  const char *key,
+                                  gboolean *found,
+                                  GError **error) G_GNUC_WARN_UNUSED_RESULT;
+gboolean kp_catalogue_remove_doubt (KpCatalogue *catalogue, const char *key, GError **error)
+    G_GNUC_WARN_UNUSED_RESULT;
 gboolean kp_catalogue_sweep_chunks (KpCatalogue *catalogue, GError **error)
     G_GNUC_WARN_UNUSED_RESULT;
 

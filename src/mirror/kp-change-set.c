@@ -24,7 +24,8 @@ typedef struct
   KpMirror *mirror;
   KpComparison row;
   KpDecision question;
-  GArray *old_chunks; /* of KpChunk: of the object that a large file is compared with; or NULL */
+  gboolean is_doubted; /* the object may have our headers and other bytes */
+  GArray *old_chunks;  /* of KpChunk: of the object that a large file is compared with; or NULL */
 
   /* The answer. */
   gboolean same_content;
@@ -173,7 +174,8 @@ same_target (Look *look, const KpS3Object *object)
 
 /* Compares a file with an object that the catalogue does not know. Equal size and mtime are not
  * enough to call the bytes equal, as they are for other tools: either the ctime written with the
- * object is still the file's, so that nobody touched it since, or the hash is right. */
+ * object is still the file's, so that nobody touched it since, or the hash is right. Of a copy that
+ * a killed job had not made sure of, only the hash counts. */
 static void
 look_at_object (Look *look, int fd, const KpS3Object *object)
 {
@@ -208,8 +210,8 @@ look_at_object (Look *look, int fd, const KpS3Object *object)
     look->same_content = look->same_metadata;
   else if (info->size == 0 && object->size == 0)
     look->same_content = TRUE;
-  else if (look->same_metadata && info->ctime == stored.ctime
-           && !look->mirror->options.checksum
+  else if (look->same_metadata && info->ctime == stored.ctime && !look->mirror->options.checksum
+           && !look->is_doubted
            /* We had stored this very state already: then it was overwritten since. */
            && !(look->row.has_known && look->row.known.info.ctime == info->ctime))
     look->same_content = TRUE;
@@ -401,7 +403,8 @@ take_answer (ChangeSet *set, Look *look, GError **error)
             || kp_catalogue_put_known (catalogue, key, &look->as_stored, error))
            && add_change (set, KP_ACTION_METADATA, key, 0, NULL, error);
   set->mirror->result.unchanged++;
-  return kp_catalogue_put_known (catalogue, key, &look->known, error);
+  return kp_catalogue_put_known (catalogue, key, &look->known, error)
+         && (!look->is_doubted || kp_catalogue_remove_doubt (catalogue, key, error));
 }
 
 static gboolean
@@ -480,7 +483,10 @@ take_row (ChangeSet *set, KpComparison *row, GError **error)
   look->question = decision;
   look->row = *row;
   *row = (KpComparison){ 0 };
-  if (!load_old_chunks (set, look, error))
+  if (!load_old_chunks (set, look, error)
+      || (decision == KP_DECISION_LOOK_AT_OBJECT
+          && !kp_catalogue_is_doubted (set->mirror->catalogue, look->row.local.key,
+                                       &look->is_doubted, error)))
     {
       look_free (look);
       return FALSE;

@@ -219,21 +219,70 @@ kp_task_set_known (KpTask *task, const KpFileInfo *info, char *etag, GBytes *sha
     task->known.info.ctime = 0;
 }
 
+/* Reads what goes into one request: headers and body. Returns NULL with an error, or without one
+ * when the file changed meanwhile. */
+static GBytes *
+read_small (KpTask *task, int fd, const KpFileInfo *info, KpS3HeaderList **headers, GError **error)
+{
+  g_autoptr (GBytes) body = NULL;
+  g_autoptr (GError) local_error = NULL;
+  KpFileInfo after;
+
+  *headers = kp_task_make_headers (task, fd, info, &local_error);
+  if (*headers != NULL && S_ISLNK (info->mode))
+    {
+      char *target
+          = kp_source_read_link (task_source (task), task->change.local.path, &local_error);
+      if (target != NULL)
+        body = g_bytes_new_take (target, strlen (target));
+    }
+  else if (*headers != NULL)
+    body = kp_content_read (fd, 0, S_ISREG (info->mode) ? info->size : 0, &local_error);
+
+  /* A file that grew would be cut: fstat() must say the same as before. */
+  if (body != NULL && kp_content_stat (fd, &after, &local_error)
+      && kp_file_info_same_content (info, &after))
+    return g_steal_pointer (&body);
+  if (local_error != NULL && !kp_error_is (local_error, KP_ERROR_CHANGED_WHILE_READING))
+    g_propagate_error (error, g_steal_pointer (&local_error));
+  return NULL;
+}
+
+static gboolean
+send_small (KpTask *task,
+            KpS3Client *client,
+            const KpFileInfo *info,
+            KpS3HeaderList *headers,
+            GBytes *body,
+            GError **error)
+{
+  KpMirror *mirror = task->transfer->mirror;
+  g_autofree char *sha256
+      = kp_s3_sha256_hex (g_bytes_get_data (body, NULL), g_bytes_get_size (body));
+  char *etag = kp_s3_client_put (client, task->change.local.key, headers, body, sha256,
+                                 mirror->cancellable, error);
+
+  if (etag == NULL)
+    return FALSE;
+  kp_task_set_known (task, info, etag, S_ISREG (info->mode) ? sha256_from_hex (sha256) : NULL);
+  task->bytes = g_bytes_get_size (body);
+  kp_report_add_bytes (mirror->report, (gint64) task->bytes);
+  return TRUE;
+}
+
 /* Sends what fits in one request: files up to a part, and all that is not a regular file. Returns
  * FALSE with an error; large files that only grew so large meanwhile are passed on. */
 static gboolean
 put_small (KpTask *task, KpS3Client *client, gboolean *passed_on, GError **error)
 {
   KpTransfer *transfer = task->transfer;
-  const char *key = task->change.local.key;
 
   *passed_on = FALSE;
   for (int reads = 0; reads < KP_TRANSFER_MAX_READS; reads++)
     {
-      g_autoptr (GBytes) body = NULL;
+      g_autoptr (KpS3HeaderList) headers = NULL;
       g_autoptr (GError) read_error = NULL;
-      g_autofree char *sha256 = NULL;
-      KpFileInfo info, after;
+      KpFileInfo info;
       int fd = -1;
 
       if (!kp_task_open_file (task, &fd, &info, error))
@@ -241,57 +290,25 @@ put_small (KpTask *task, KpS3Client *client, gboolean *passed_on, GError **error
           close_file (&fd);
           return FALSE;
         }
-      if (S_ISREG (info.mode) && info.size > KP_PART_SIZE)
-        {
-          close_file (&fd);
-          *passed_on = TRUE;
-          return TRUE;
-        }
+      *passed_on = S_ISREG (info.mode) && info.size > KP_PART_SIZE;
       guint64 size = S_ISREG (info.mode) ? info.size : 0;
-      if (!kp_budget_take (transfer->budget, size, transfer->mirror->cancellable, error))
+      if (*passed_on
+          || !kp_budget_take (transfer->budget, size, transfer->mirror->cancellable, error))
         {
           close_file (&fd);
-          return FALSE;
+          return *passed_on;
         }
 
-      g_autoptr (KpS3HeaderList) headers = kp_task_make_headers (task, fd, &info, &read_error);
-      if (headers != NULL && S_ISLNK (info.mode))
-        {
-          char *target
-              = kp_source_read_link (task_source (task), task->change.local.path, &read_error);
-          if (target != NULL)
-            body = g_bytes_new_take (target, strlen (target));
-        }
-      else if (headers != NULL)
-        body = kp_content_read (fd, 0, size, &read_error);
-
-      /* A file that grew would be cut: one more byte than fstat() promised must not be there, and
-       * fstat() must say the same as before. */
-      gboolean settled = body != NULL && kp_content_stat (fd, &after, &read_error)
-                         && kp_file_info_same_content (&info, &after);
+      g_autoptr (GBytes) body = read_small (task, fd, &info, &headers, &read_error);
       close_file (&fd);
-
-      if (settled)
-        {
-          sha256 = kp_s3_sha256_hex (g_bytes_get_data (body, NULL), g_bytes_get_size (body));
-          char *etag = kp_s3_client_put (client, key, headers, body, sha256,
-                                         transfer->mirror->cancellable, error);
-          if (etag != NULL)
-            {
-              kp_task_set_known (task, &info, etag,
-                                 S_ISREG (info.mode) ? sha256_from_hex (sha256) : NULL);
-              task->bytes = g_bytes_get_size (body);
-              kp_report_add_bytes (transfer->mirror->report, (gint64) task->bytes);
-            }
-          kp_budget_give_back (transfer->budget, size);
-          return etag != NULL;
-        }
+      gboolean ok = body != NULL && send_small (task, client, &info, headers, body, error);
+      gboolean again = body == NULL && read_error == NULL;
+      g_clear_pointer (&body, g_bytes_unref);
       kp_budget_give_back (transfer->budget, size);
-      if (read_error != NULL && !kp_error_is (read_error, KP_ERROR_CHANGED_WHILE_READING))
-        {
-          g_propagate_error (error, g_steal_pointer (&read_error));
-          return FALSE;
-        }
+      if (read_error != NULL)
+        g_propagate_error (error, g_steal_pointer (&read_error));
+      if (!again)
+        return ok;
     }
   kp_task_set_changed_error (error);
   return FALSE;
@@ -506,6 +523,9 @@ record_object (KpMirror *mirror, KpTask *task, GError **error)
   const KpChange *change = &task->change;
   const char *key = change->local.key;
 
+  if (change->action != KP_ACTION_PUT && change->action != KP_ACTION_DELTA
+      && !kp_catalogue_remove_doubt (catalogue, key, error))
+    return FALSE;
   if (!S_ISREG (task->known.info.mode) || task->known.info.size <= KP_PART_SIZE)
     return kp_catalogue_put_known (catalogue, key, &task->known, error);
   if (task->chunks == NULL && change->has_known && task->carried_out != KP_ACTION_PUT)
@@ -756,6 +776,7 @@ kp_transfer_run (KpMirror *mirror, GError **error)
   transfer.pool
       = kp_pool_new (mirror->service, mirror->options.jobs, task_cb, task_drop, &transfer);
   gboolean ok = kp_stale_end_uploads (mirror, error)
+                && (provider->copy_if_match || kp_catalogue_add_doubts (mirror->catalogue, error))
                 && run_actions (&transfer, KP_ACTION_RENAME, KP_ACTION_COPY, error)
                 && run_actions (&transfer, KP_ACTION_ASSEMBLE, KP_ACTION_ASSEMBLE, error)
                 && run_actions (&transfer, KP_ACTION_PUT, KP_ACTION_METADATA, error)

@@ -30,6 +30,7 @@ from fixtures.fault_proxy import FaultProxy, Request, Rule
 from fixtures.large_files import (
     After,
     OneByOne,
+    WhenDone,
     completes_upload,
     differing_files,
     flip_byte,
@@ -429,6 +430,42 @@ def test_object_that_is_replaced_before_its_headers_are(few: Mirror, s3: Any, na
     assert metadata(s3, few.bucket, name)["mode"] == str(0o100600)
     said = [f"note     “{name}” {AS_A_WHOLE}"] if name == "large" else []
     assert result.stderr.splitlines() == said
+
+
+@pytest.mark.parametrize("change", ["rename", "chmod"])
+@pytest.mark.parametrize("name", ["a", "large"])
+def test_killed_between_a_wrong_copy_and_its_proof(
+    few: Mirror, s3: Any, name: str, change: str
+) -> None:
+    """Then another tool's bytes have the headers that we wrote: the next run may not believe them."""
+    key = "new name" if change == "rename" else name
+    processes: list[Any] = []
+
+    def kill(_: Any) -> None:
+        processes[0].kill()
+        processes[0].wait()
+
+    if change == "rename":
+        (few / name).rename(few / key)
+    else:
+        (few / name).chmod(0o600)
+    data = random_bytes((few / key).stat().st_size, "another tool")
+
+    class ReplaceCopyKill(WhenDone):
+        def run(self, exchange: Any) -> bool:
+            s3.put_object(Bucket=few.bucket, Key=name, Body=data)
+            return super().run(exchange)
+
+    rule = Rule(is_server_copy, ReplaceCopyKill(kill))
+    few.proxy.rules.append(rule)
+    arguments = ["mirror", "--delete", f"{few.folder}/", f"s3://{few.bucket}"]
+    processes.append(few.ctl.popen(*arguments, endpoint=few.proxy))
+    processes[0].wait(timeout=30)
+    assert rule.hits == 1
+    few()
+    assert has_all(s3, few)
+    few()
+    assert operations(few.proxy) == {"list": 1}
 
 
 @pytest.mark.parametrize("name", ["a", "large"])
