@@ -20,7 +20,14 @@ from fixtures import clean_environment, wait_until
 from fixtures.ceph_rgw import CephRgw
 from fixtures.checks import body, keys, unfinished_uploads
 from fixtures.fault_proxy import Delay, FaultProxy, Rule
-from fixtures.large_files import After, file_hash, is_sent_part, object_hash, write_random
+from fixtures.large_files import (
+    After,
+    begins_upload,
+    file_hash,
+    is_sent_part,
+    object_hash,
+    write_random,
+)
 from fixtures.trees import MIB
 
 BLOCK = 4096
@@ -173,6 +180,33 @@ def test_what_is_known_of_a_file_is_what_was_sent(
         proxy.rules.append(rule)
         ctl(*arguments, "--jobs=1", check=0, endpoint=proxy)
         assert rule.hits == 1
+        if path.stat().st_ctime_ns != before.st_ctime_ns:
+            pytest.skip("the kernel wrote the page back in the meantime")
+    os.utime(path)
+    ctl(*arguments, check=0, endpoint=proxy)
+    assert object_hash(s3, bucket, "mapped") == file_hash(path)
+
+
+def test_what_a_delta_sends_is_what_it_was_planned_by(
+    ctl: Any, folder: Path, s3: Any, bucket: str, proxy: FaultProxy
+) -> None:
+    """The chunks were found when comparing. A part with other bytes would be in the object, and the
+    chunks in the catalogue."""
+    path = write_random(folder / "mapped", 2 * SIZE)
+    arguments = ["mirror", f"{folder}/", f"s3://{bucket}"]
+    ctl(*arguments, check=0, endpoint=proxy)
+    with open(path, "r+b") as file, mmap.mmap(file.fileno(), 0) as mapping:
+        mapping[SIZE] ^= 1
+        before = path.stat()
+
+        def write(_: Any) -> None:
+            mapping[SIZE + 1] ^= 1
+
+        rule = Rule(begins_upload, After(write))
+        proxy.rules.append(rule)
+        ctl(*arguments, check=0, endpoint=proxy)
+        assert rule.hits == 1
+        mapping[SIZE + 1] ^= 1
         if path.stat().st_ctime_ns != before.st_ctime_ns:
             pytest.skip("the kernel wrote the page back in the meantime")
     os.utime(path)
