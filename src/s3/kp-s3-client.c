@@ -342,6 +342,8 @@ kp_s3_client_delete (KpS3Client *client, const char *key, GCancellable *cancella
 static gboolean
 xml_can_hold (const char *key)
 {
+  if (!g_utf8_validate (key, -1, NULL))
+    return FALSE;
   for (const char *p = key; *p != '\0'; p = g_utf8_next_char (p))
     {
       gunichar c = g_utf8_get_char (p);
@@ -628,6 +630,14 @@ kp_s3_client_complete_upload (KpS3Client *client,
       g_autoptr (KpS3Xml) xml = kp_s3_xml_parse (kp_s3_reply_get_body (reply), error);
       if (xml == NULL)
         return NULL;
+      /* Anything else, as a proxy's page, says nothing about the object. */
+      if (!g_str_equal (kp_s3_xml_get_root (xml), "CompleteMultipartUploadResult"))
+        {
+          g_set_error (error, KP_ERROR, KP_ERROR_SERVER,
+                       "The server answered the end of an upload with a document “%s”",
+                       kp_s3_xml_get_root (xml));
+          return NULL;
+        }
       const char *etag = kp_s3_xml_get (xml, "ETag");
       if (etag != NULL && *etag != '\0')
         return kp_s3_etag_normalise (etag);

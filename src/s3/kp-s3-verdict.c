@@ -182,11 +182,11 @@ kp_s3_parse_retry_after (const char *value, gint64 now)
 
   if (value == NULL)
     return 0;
-  if (!g_ascii_string_to_unsigned (value, 10, 0, G_MAXINT32, &seconds, NULL))
+  if (!g_ascii_string_to_unsigned (value, 10, 0, G_MAXUINT64, &seconds, NULL))
     {
       g_autoptr (GDateTime) date = soup_date_time_new_from_http_string (value);
       gint64 then = date != NULL ? g_date_time_to_unix (date) : now;
       seconds = (guint64) MAX (then - now, 0);
     }
-  return (gint64) MIN (seconds * G_USEC_PER_SEC, (guint64) RETRY_AFTER_MAX);
+  return (gint64) MIN (seconds, RETRY_AFTER_MAX / G_USEC_PER_SEC) * G_USEC_PER_SEC;
 }

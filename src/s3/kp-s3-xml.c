@@ -71,6 +71,12 @@ start_element (GMarkupParseContext *context,
       g_set_error_literal (error, KP_ERROR, KP_ERROR_SERVER, "The document is nested too deeply");
       return;
     }
+  if (xml->depth == 1 && xml->root != NULL)
+    {
+      g_set_error_literal (error, KP_ERROR, KP_ERROR_SERVER,
+                           "There is a second document behind it");
+      return;
+    }
   if (xml->depth == 1)
     xml->root = g_string_chunk_insert_const (xml->chunk, element);
   else if (xml->depth == 2)
@@ -144,7 +150,9 @@ kp_s3_xml_parse (GBytes *document, GError **error)
 
   g_autoptr (GMarkupParseContext) context
       = g_markup_parse_context_new (&parser, G_MARKUP_TREAT_CDATA_AS_TEXT, xml, NULL);
-  if (length == 0 || !g_markup_parse_context_parse (context, data, (gssize) length, &local_error)
+  /* GMarkup takes text as far as its first NUL. */
+  if (length == 0 || memchr (data, '\0', length) != NULL
+      || !g_markup_parse_context_parse (context, data, (gssize) length, &local_error)
       || !g_markup_parse_context_end_parse (context, &local_error) || xml->root == NULL)
     {
       g_set_error (
