@@ -166,7 +166,11 @@ kp_report_get_progress (KpReport *report, KpProgress *progress)
 {
   g_mutex_lock (&report->lock);
   *progress = report->progress;
-  guint64 moved = progress->transfer_started != 0 ? traffic (report) - report->traffic_before : 0;
+  guint64 now = traffic (report);
+  /* Less than before where tokens were given back. */
+  guint64 moved = progress->transfer_started != 0 && now > report->traffic_before
+                      ? now - report->traffic_before
+                      : 0;
   g_mutex_unlock (&report->lock);
 
   /* The traffic has heads and repeated requests in it, so it may only fill the gap between what is
