@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ * SPDX-FileCopyrightText: The Keepsake authors */
+
+#include "kp-browse.h"
+
+#include "kp-error.h"
+#include "kp-name.h"
+#include "kp-s3-listing.h"
+#include "kp-size.h"
+
+#include <string.h>
+
+void
+kp_browse_entry_free (KpBrowseEntry *entry)
+{
+  g_free (entry->path);
+  g_free (entry);
+}
+
+/* The key of what is at @path, bytes below the mirror's prefix. */
+static char *
+key_of (KpS3Service *service, const char *path, gboolean is_folder)
+{
+  g_autoptr (KpS3Location) location = kp_s3_service_ref_location (service);
+  g_autofree char *relative = kp_name_to_key (path);
+  g_autofree char *below = is_folder && *relative != '\0' ? g_strconcat (relative, "/", NULL)
+                                                          : g_strdup (relative);
+
+  return kp_s3_location_get_key (location, below);
+}
+
+static gboolean
+matches (const char *path, const char *folded)
+{
+  const char *slash = strrchr (path, '/');
+  g_autofree char *valid = g_utf8_make_valid (slash != NULL ? slash + 1 : path, -1);
+  g_autofree char *name = g_utf8_casefold (valid, -1);
+
+  return strstr (name, folded) != NULL;
+}
+
+/* Returns NULL for what is no name of a file: the folder's own object, or what nobody of us wrote. */
+static KpBrowseEntry *
+to_entry (const KpS3Entry *listed, gsize base_length)
+{
+  const char *below = listed->key + base_length;
+  gsize length = strlen (below);
+  gboolean is_folder = length > 0 && below[length - 1] == '/';
+  g_autofree char *key = g_strndup (below, is_folder ? length - 1 : length);
+  g_autofree char *path = kp_name_from_key (key, NULL);
+
+  if (path == NULL || *path == '\0')
+    return NULL;
+  KpBrowseEntry *entry = g_new0 (KpBrowseEntry, 1);
+  entry->path = g_steal_pointer (&path);
+  entry->is_folder = is_folder;
+  entry->size = listed->size;
+  entry->stored = listed->last_modified;
+  return entry;
+}
+
+/* A folder has an object of its own and, in a listing by folders, is a common prefix too. */
+static gboolean
+is_repeated (GPtrArray *entries, const KpBrowseEntry *entry)
+{
+  const KpBrowseEntry *last
+      = entries->len > 0 ? g_ptr_array_index (entries, entries->len - 1) : NULL;
+
+  return last != NULL && last->is_folder == entry->is_folder
+         && g_str_equal (last->path, entry->path);
+}
+
+static gboolean
+list_pages (KpS3Service *service,
+            KpS3Client *client,
+            KpS3Listing *listing,
+            const KpBrowseOptions *options,
+            GPtrArray *entries,
+            GCancellable *cancellable,
+            GError **error)
+{
+  g_autofree char *root = key_of (service, "", TRUE);
+  g_autofree char *folded
+      = options->match != NULL && *options->match != '\0' ? g_utf8_casefold (options->match, -1)
+                                                          : NULL;
+
+  while (!kp_s3_listing_is_finished (listing) && entries->len <= options->limit)
+    {
+      g_autoptr (GPtrArray) page = kp_s3_listing_next_page (listing, client, cancellable, error);
+      if (page == NULL)
+        return FALSE;
+      for (guint i = 0; i < page->len && entries->len <= options->limit; i++)
+        {
+          KpBrowseEntry *entry = to_entry (g_ptr_array_index (page, i), strlen (root));
+          if (entry == NULL)
+            continue;
+          if (is_repeated (entries, entry) || (folded != NULL && !matches (entry->path, folded)))
+            kp_browse_entry_free (entry);
+          else
+            g_ptr_array_add (entries, entry);
+        }
+    }
+  return TRUE;
+}
+
+/**
+ * kp_browse_list:
+ * @folder: file name bytes below the mirror's prefix, without a slash at the end; "" for the top
+ * @complete: (out): whether that is all, or the limit was met
+ * @error: those of kp_s3_listing_next_page()
+ *
+ * Returns: (transfer full) (element-type KpBrowseEntry): in the order of their keys
+ */
+GPtrArray *
+kp_browse_list (KpS3Service *service,
+                const char *folder,
+                const KpBrowseOptions *options,
+                gboolean *complete,
+                GCancellable *cancellable,
+                GError **error)
+{
+  g_autoptr (GMainContext) context = g_main_context_new ();
+  g_autoptr (GPtrArray) entries
+      = g_ptr_array_new_with_free_func ((GDestroyNotify) kp_browse_entry_free);
+  g_autofree char *prefix = key_of (service, folder, TRUE);
+  g_autoptr (KpS3Listing) listing
+      = kp_s3_listing_new (prefix, options->recursive ? NULL : "/", NULL);
+
+  g_main_context_push_thread_default (context);
+  KpS3Client *client = kp_s3_client_new (service);
+  gboolean ok = list_pages (service, client, listing, options, entries, cancellable, error);
+  kp_s3_client_free (client);
+  g_main_context_pop_thread_default (context);
+  if (!ok)
+    return NULL;
+
+  /* The folder's own object is not in it. */
+  for (guint i = 0; i < entries->len; i++)
+    if (g_str_equal (((KpBrowseEntry *) g_ptr_array_index (entries, i))->path, folder))
+      g_ptr_array_remove_index (entries, i--);
+  *complete = kp_s3_listing_is_finished (listing) && entries->len <= options->limit;
+  if (entries->len > options->limit)
+    g_ptr_array_set_size (entries, (gint) options->limit);
+  return g_steal_pointer (&entries);
+}
+
+/**
+ * kp_browse_fetch:
+ * @path: file name bytes below the mirror's prefix
+ * @limit: bytes at most
+ * @error: %KP_ERROR_NOT_FOUND; %KP_ERROR_USAGE when the file is larger
+ *
+ * Returns: (transfer full): its contents
+ */
+GBytes *
+kp_browse_fetch (KpS3Service *service,
+                 const char *path,
+                 guint64 limit,
+                 GCancellable *cancellable,
+                 GError **error)
+{
+  g_autoptr (GMainContext) context = g_main_context_new ();
+  g_autofree char *key = key_of (service, path, FALSE);
+  GBytes *bytes = NULL;
+
+  g_main_context_push_thread_default (context);
+  KpS3Client *client = kp_s3_client_new (service);
+  g_autoptr (KpS3Object) object = kp_s3_client_head (client, key, NULL, cancellable, error);
+  if (object != NULL && object->size > limit)
+    {
+      g_autofree char *size = kp_size_format (object->size);
+      g_set_error (error, KP_ERROR, KP_ERROR_USAGE, "The file has %s, which is too large for this",
+                   size);
+    }
+  else if (object != NULL && object->size == 0)
+    bytes = g_bytes_new_static ("", 0);
+  else if (object != NULL)
+    bytes = kp_s3_client_get (client, key, NULL, 0, object->size, object->etag, NULL, cancellable,
+                              error);
+  kp_s3_client_free (client);
+  g_main_context_pop_thread_default (context);
+  return bytes;
+}

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ * SPDX-FileCopyrightText: The Keepsake authors */
+
+#include "kp-s3-versions.h"
+
+#include "kp-error.h"
+#include "kp-s3-request.h"
+#include "kp-s3-xml.h"
+
+#define LISTING_LIMIT (16 * 1024 * 1024)
+
+/* A page has up to a thousand; whoever has more than this of one key does not want them deleted. */
+#define MAX_PAGES 10
+
+static KpS3Xml *
+list_page (KpS3Client *client, const char *key, GCancellable *cancellable, GError **error)
+{
+  g_autoptr (KpS3Request) request = kp_s3_request_new (KP_S3_OPERATION_LIST, "GET", NULL);
+
+  kp_s3_request_add_query (request, "versions", "");
+  kp_s3_request_add_query (request, "prefix", key);
+  kp_s3_request_set_hides_errors (request);
+  kp_s3_request_set_reply_limit (request, LISTING_LIMIT);
+  g_autoptr (KpS3Reply) reply = kp_s3_request_send (request, client, cancellable, error);
+  return reply != NULL ? kp_s3_xml_parse (kp_s3_reply_get_body (reply), error) : NULL;
+}
+
+static gboolean
+delete_version (KpS3Client *client,
+                const char *key,
+                const char *version_id,
+                GCancellable *cancellable,
+                GError **error)
+{
+  g_autoptr (KpS3Request) request = kp_s3_request_new (KP_S3_OPERATION_DELETE, "DELETE", key);
+  g_autoptr (GError) local_error = NULL;
+
+  kp_s3_request_add_query (request, "versionId", version_id);
+  g_autoptr (KpS3Reply) reply = kp_s3_request_send (request, client, cancellable, &local_error);
+  if (reply != NULL || kp_error_is (local_error, KP_ERROR_NOT_FOUND))
+    return TRUE;
+  g_propagate_error (error, g_steal_pointer (&local_error));
+  return FALSE;
+}
+
+/**
+ * kp_s3_versions_delete_all:
+ * @key: of the object; the listing is asked without an encoding, so no key of somebody else's making
+ * @error: those of kp_s3_request_send()
+ *
+ * Deletes every version of one object and its delete markers, so that nothing of it stays.
+ */
+gboolean
+kp_s3_versions_delete_all (KpS3Client *client,
+                           const char *key,
+                           GCancellable *cancellable,
+                           GError **error)
+{
+  for (int page = 0; page < MAX_PAGES; page++)
+    {
+      guint deleted = 0;
+      g_autoptr (KpS3Xml) xml = list_page (client, key, cancellable, error);
+      if (xml == NULL)
+        return FALSE;
+      for (guint i = 0; i < kp_s3_xml_get_n_records (xml); i++)
+        {
+          const KpS3Record *record = kp_s3_xml_get_record (xml, i);
+          const char *name = kp_s3_record_get_name (record);
+          const char *version_id = kp_s3_record_get (record, "VersionId");
+          if ((!g_str_equal (name, "Version") && !g_str_equal (name, "DeleteMarker"))
+              || version_id == NULL || g_strcmp0 (kp_s3_record_get (record, "Key"), key) != 0)
+            continue;
+          if (!delete_version (client, key, version_id, cancellable, error))
+            return FALSE;
+          deleted++;
+        }
+      if (deleted == 0)
+        return TRUE;
+    }
+  g_set_error (error, KP_ERROR, KP_ERROR_SERVER, "“%s” has versions again and again", key);
+  return FALSE;
+}
