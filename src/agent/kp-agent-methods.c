@@ -231,6 +231,7 @@ kp_agent_connect_manager (KpAgent *self)
   g_signal_connect_object (self->manager, "handle-set-autostart", G_CALLBACK (set_autostart_cb),
                            self, 0);
   g_signal_connect_object (self->manager, "handle-quit", G_CALLBACK (quit_cb), self, 0);
+  kp_agent_connect_manager_queries (self);
   kp_dbus_object_skeleton_set_manager (object, self->manager);
   g_dbus_object_manager_server_export (self->server, G_DBUS_OBJECT_SKELETON (object));
 }
@@ -593,6 +594,7 @@ kp_agent_connect_plan (KpAgentPlan *plan)
 
   for (gsize i = 0; i < G_N_ELEMENTS (handlers); i++)
     g_signal_connect (plan->skeleton, handlers[i].signal, handlers[i].callback, plan);
+  kp_agent_connect_plan_queries (plan);
 }
 
 /* --- for tests ------------------------------------------------------------------------------ */

@@ -122,6 +122,10 @@ void kp_agent_connect_plan (KpAgentPlan *plan);
 void kp_agent_connect_testing (KpAgent *agent);
 void kp_agent_show_problems (KpAgent *agent);
 
+/* kp-agent-queries.c */
+void kp_agent_connect_manager_queries (KpAgent *agent);
+void kp_agent_connect_plan_queries (KpAgentPlan *plan);
+
 /* kp-agent-announce.c */
 void kp_agent_announce_start (KpAgent *agent);
 void kp_agent_announce_state (KpAgent *agent);

@@ -36,6 +36,10 @@ def slow_folder(tmp_path: Path) -> Path:
 SLOW = {"upload-limit": "300K"}
 
 
+def s(text: str) -> GLib.Variant:
+    return GLib.Variant("s", text)
+
+
 @pytest.fixture
 def started(agent: Agent) -> Agent:
     agent.keyring.start()
@@ -388,12 +392,84 @@ def test_keyring_comes_and_goes(started: Agent, folder: Path, bucket: str) -> No
     assert plan.run().wait()["failed"] == 0
 
 
+# -- questions --------------------------------------------------------------------------------------
+
+
+def test_browse_and_fetch(started: Agent, folder: Path, bucket: str) -> None:
+    strange = os.fsdecode(b"\xff name")
+    write_files(folder, {"deep/er/Three": "3", strange: "!", "empty/": ""})
+    plan = add(started, "Photos", folder, bucket)
+    plan.run().wait()
+
+    def entries(where: bytes, **options: Any) -> tuple[list[tuple[bytes, str, int]], bool]:
+        found, complete = plan.call("List", "(aya{sv})", where, options)
+        return [(bytes(path), kind, size) for path, kind, size, _ in found], complete
+
+    assert entries(b"") == ([(b"Pictures", "folder", 0)], True)
+    assert entries(b"Pictures") == ([
+        (b"Pictures/deep", "folder", 0), (b"Pictures/empty", "folder", 0),
+        (b"Pictures/one", "file", 1), (b"Pictures/two", "file", 1),
+        (b"Pictures/\xff name", "file", 1),
+    ], True)  # fmt: skip
+    assert entries(b"Pictures/deep/er") == ([(b"Pictures/deep/er/Three", "file", 1)], True)
+    assert entries(b"Pictures/none") == ([], True)
+    every = {"recursive": GLib.Variant("b", True)}
+    assert len(entries(b"", **every)[0]) == 8
+    assert entries(b"", **every, match=s("tHrEe"))[0] == [(b"Pictures/deep/er/Three", "file", 1)]
+    assert entries(b"Pictures", limit=GLib.Variant("u", 2)) == (entries(b"Pictures")[0][:2], False)
+
+    reply, fds = started.bus.connection.call_with_unix_fd_list_sync(
+        NAME, f"{ROOT}/{plan.path}", f"{INTERFACE}.Plan", "Fetch",
+        GLib.Variant("(aya{sv})", (b"Pictures/\xff name", {})), None, 0, 10_000, None, None,
+    )  # fmt: skip
+    with os.fdopen(fds.get(reply.unpack()[0]), "rb") as file:
+        assert file.read() == b"!"
+
+
+def test_measure(started: Agent, folder: Path, bucket: str) -> None:
+    write_files(folder, {"cache/a": "12345", "cache/b/c": "1", "x.tmp": "123", "keep/cache.txt": ""})
+    text = json.dumps(started.make_plan("P", folder, bucket, exclude=["*.tmp", "cache/"]))
+    assert started.manager("Measure", "(sa{sv})", text, {}) == (3, 2, 3, 9)
+    anchored = json.dumps(started.make_plan("P", folder, bucket, exclude=["/Pictures/cache/b"]))
+    assert started.manager("Measure", "(sa{sv})", anchored, {}) == (5, 10, 1, 1)
+
+
+def test_probe(started: Agent, folder: Path, s3: Any, bucket: str) -> None:
+    text = started.make_plan("Photos", folder, bucket)
+    started.store_keys(text["id"])
+    (results,) = started.manager("Probe", "(sa{sv})", json.dumps(text), {})
+    assert [(what, works) for what, works, _, _ in results] == [
+        *[(what, True) for what in ("reach", "sign-in", "list", "write", "read", "metadata",
+                                    "parts", "part-copy", "delete")],
+        ("versions", False), ("clock", True),
+    ]  # fmt: skip
+    assert keys(s3, bucket) == [] == unfinished_uploads(s3, bucket)
+    text["destination"]["bucket"] = "there-is-none"
+    (results,) = started.manager("Probe", "(sa{sv})", json.dumps(text), {})
+    what, works, sentence, reason = results[-1]
+    assert (what, works, reason) == ("list", False, "no-such-bucket")
+    assert "there-is-none" in sentence
+
+
+def test_probe_leaves_no_versions(started: Agent, folder: Path, s3: Any, bucket: str) -> None:
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    text = started.make_plan("Photos", folder, bucket)
+    started.store_keys(text["id"])
+    (results,) = started.manager("Probe", "(sa{sv})", json.dumps(text), {})
+    assert dict((what, works) for what, works, _, _ in results)["versions"]
+    left = s3.list_object_versions(Bucket=bucket)
+    assert left.get("Versions", []) == [] == left.get("DeleteMarkers", [])
+
+
 # -- callers who are wrong ----------------------------------------------------------------------------
 
 
-def s(text: str) -> GLib.Variant:
-    return GLib.Variant("s", text)
-
+# Whose folder is not there, and for which the keyring has no keys.
+PLAN = json.dumps({
+    "version": 1, "id": "1f0e2d3c-0000-4000-8000-000000000000", "name": "Nothing",
+    "kind": "mirror", "sources": [{"path": "/nowhere/at all", "as": ""}],
+    "destination": {"endpoint": "http://127.0.0.1:9", "bucket": "bucket"}, "schedule": "manual",
+})  # fmt: skip
 
 WRONG: list[tuple[str, str, str, tuple[Any, ...], str]] = [
     ("Manager", "AddPlan", "(sa{sv})", ("", {}), "Usage"),
@@ -407,6 +483,11 @@ WRONG: list[tuple[str, str, str, tuple[Any, ...], str]] = [
     ("Manager", "SetUploadLimit", "(xa{sv})", (-2, {}), "Usage"),
     ("Manager", "SetUploadLimit", "(xa{sv})", (1, {"x": s("")}), "Usage"),
     ("Manager", "SetAutostart", "(ba{sv})", (True, {"x": s("")}), "Usage"),
+    ("Manager", "Probe", "(sa{sv})", ("{}", {}), "Usage"),
+    ("Manager", "Probe", "(sa{sv})", (PLAN, {"prompt": s("")}), "Usage"),
+    ("Manager", "Probe", "(sa{sv})", (PLAN, {}), "BadCredentials"),
+    ("Manager", "Measure", "(sa{sv})", ("{}", {}), "Usage"),
+    ("Manager", "Measure", "(sa{sv})", (PLAN, {}), "SourceMissing"),
     ("Manager", "Quit", "(a{sv})", ({"x": s("")},), "Usage"),
     ("Plan", "Run", "(a{sv})", ({"kind": s("copy")},), "Usage"),
     ("Plan", "Run", "(a{sv})", ({"kind": GLib.Variant("i", 1)},), "Usage"),
@@ -420,6 +501,11 @@ WRONG: list[tuple[str, str, str, tuple[Any, ...], str]] = [
     ("Plan", "Update", "(sa{sv})", ("\x01", {}), "Usage"),
     ("Plan", "Remove", "(a{sv})", ({"objects": s("")},), "Usage"),
     ("Plan", "UnlockKeyring", "(a{sv})", ({"x": s("")},), "Usage"),
+    ("Plan", "List", "(aya{sv})", (b"a\0b", {}), "Usage"),
+    ("Plan", "List", "(aya{sv})", (b"", {"limit": s("")}), "Usage"),
+    ("Plan", "Fetch", "(aya{sv})", (b"none", {}), "NotFound"),
+    ("Plan", "Fetch", "(aya{sv})", (b"photos", {"limit": s("")}), "Usage"),
+    ("Plan", "Fetch", "(aya{sv})", (b"Pictures/one", {"limit": GLib.Variant("t", 0)}), "Usage"),
     ("Plan", "GetHistory", "(a{sv})", ({"limit": s("all")},), "Usage"),
     ("Plan", "GetFailures", "(xa{sv})", (999, {}), "NotFound"),
     ("Plan", "GetFailures", "(xa{sv})", (1, {"x": s("")}), "Usage"),
