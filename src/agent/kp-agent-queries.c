@@ -1,0 +1,378 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ * SPDX-FileCopyrightText: The Keepsake authors */
+
+#define G_LOG_DOMAIN "keepsake-agent"
+
+#include "config.h"
+
+#include "kp-agent-private.h"
+
+#include "kp-browse.h"
+#include "kp-error.h"
+#include "kp-measure.h"
+#include "kp-preflight.h"
+#include "kp-s3-probe.h"
+
+#include <errno.h>
+#include <gio/gunixfdlist.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define DEFAULT_LIST_LIMIT 10000
+#define DEFAULT_FETCH_LIMIT (20 * 1024 * 1024)
+
+/* Questions that take their time: each has a thread of its own, and answers from there. */
+typedef struct _Query Query;
+
+/* Returns the answer; NULL with an error. */
+typedef GVariant *(*QueryFunc) (Query *query, GUnixFDList *fds, GError **error);
+
+struct _Query
+{
+  GDBusMethodInvocation *invocation;
+  QueryFunc func;
+  KpPlan *plan;
+  KpS3Credentials *credentials; /* NULL where none are needed */
+
+  /* Of List and Fetch. */
+  char *path;
+  KpBrowseOptions browse;
+  char *match;
+  guint64 limit;
+};
+
+static void
+query_free (Query *query)
+{
+  g_clear_pointer (&query->credentials, kp_s3_credentials_unref);
+  g_clear_object (&query->plan);
+  g_free (query->path);
+  g_free (query->match);
+  g_free (query);
+}
+
+static void
+fail (GDBusMethodInvocation *invocation, GError *error)
+{
+  if (error->domain != KP_ERROR)
+    {
+      g_dbus_method_invocation_return_error_literal (invocation, KP_ERROR, KP_ERROR_FAILED,
+                                                     error->message);
+      g_error_free (error);
+    }
+  else
+    g_dbus_method_invocation_take_error (invocation, error);
+}
+
+static void *
+query_main (void *data)
+{
+  Query *query = data;
+  g_autoptr (GUnixFDList) fds = g_unix_fd_list_new ();
+  GError *error = NULL;
+  GVariant *answer = query->func (query, fds, &error);
+
+  if (answer != NULL)
+    g_dbus_method_invocation_return_value_with_unix_fd_list (query->invocation, answer, fds);
+  else
+    fail (query->invocation, error);
+  query_free (query);
+  return NULL;
+}
+
+static void
+start (Query *query)
+{
+  g_thread_unref (g_thread_new ("keepsake-query", query_main, query));
+}
+
+static void
+keys_cb (GObject *source, GAsyncResult *result, void *data)
+{
+  Query *query = data;
+  GError *error = NULL;
+  KpPreflight preflight;
+
+  if (!kp_preflight_finish (result, &preflight, &error))
+    {
+      if (kp_error_is (error, KP_ERROR_NOT_FOUND))
+        error->code = KP_ERROR_BAD_CREDENTIALS;
+      fail (query->invocation, error);
+      query_free (query);
+      return;
+    }
+  query->credentials = preflight.credentials;
+  start (query);
+}
+
+static Query *
+query_new (GDBusMethodInvocation *invocation, KpPlan *plan, QueryFunc func)
+{
+  Query *query = g_new0 (Query, 1);
+
+  query->invocation = invocation;
+  query->plan = kp_plan_copy (plan);
+  query->func = func;
+  return query;
+}
+
+/* What somebody waits for at the screen is not limited. */
+static KpS3Service *
+connect_to (Query *query, GError **error)
+{
+  g_autoptr (KpS3Location) location = kp_plan_dup_location (query->plan, error);
+  g_autoptr (KpThrottle) upload = kp_throttle_new (0);
+  g_autoptr (KpThrottle) download = kp_throttle_new (0);
+
+  if (location == NULL)
+    return NULL;
+  return kp_s3_service_new (location, query->credentials, NULL, upload, download, error);
+}
+
+static char *
+dup_path (GVariant *bytes, GError **error)
+{
+  gsize length;
+  const char *data = g_variant_get_fixed_array (bytes, &length, 1);
+
+  if (length > 0 && memchr (data, '\0', length) != NULL)
+    {
+      g_set_error_literal (error, KP_ERROR, KP_ERROR_USAGE, "A path cannot hold a zero byte");
+      return NULL;
+    }
+  return g_strndup (length > 0 ? data : "", length);
+}
+
+/* --- probe and measure ---------------------------------------------------------------------- */
+
+static void
+probed_cb (const KpS3ProbeResult *result, void *user_data)
+{
+  g_autofree char *detail = g_utf8_make_valid (result->detail != NULL ? result->detail : "", -1);
+  const char *reason = result->error != NULL && result->error->domain == KP_ERROR
+                           ? kp_error_name (result->error->code)
+                           : "";
+
+  g_variant_builder_add (user_data, "(sbss)", result->what, result->works, detail, reason);
+}
+
+static GVariant *
+probe (Query *query, GUnixFDList *fds, GError **error)
+{
+  GVariantBuilder results;
+  g_autoptr (GError) probe_error = NULL;
+  g_autoptr (KpS3Service) service = connect_to (query, error);
+
+  if (service == NULL)
+    return NULL;
+  g_variant_builder_init (&results, G_VARIANT_TYPE ("a(sbss)"));
+  /* What does not work is in the results. */
+  if (!kp_s3_probe (service, probed_cb, &results, NULL, &probe_error))
+    g_debug ("%s", probe_error->message);
+  return g_variant_new ("(a(sbss))", &results);
+}
+
+static KpPlan *
+read_plan (const char *text, GVariant *options, const char *const *known, GError **error)
+{
+  if (!kp_dbus_options_check (options, known, error))
+    return NULL;
+  return kp_plan_new_from_json (text, "plan", error);
+}
+
+static gboolean
+probe_cb (KpDBusManager *manager,
+          GDBusMethodInvocation *invocation,
+          const char *text,
+          GVariant *options,
+          KpAgent *self)
+{
+  GError *error = NULL;
+  gboolean prompt = FALSE;
+  g_autoptr (KpPlan) plan
+      = read_plan (text, options, (const char *[]){ "prompt", "b", NULL }, &error);
+
+  if (plan == NULL)
+    {
+      fail (invocation, error);
+      return TRUE;
+    }
+  g_variant_lookup (options, "prompt", "b", &prompt);
+  kp_preflight_async (plan, prompt, FALSE, keys_cb, query_new (invocation, plan, probe));
+  return TRUE;
+}
+
+static GVariant *
+measure (Query *query, GUnixFDList *fds, GError **error)
+{
+  g_autoptr (KpFilter) filter = kp_filter_new ();
+  const char *const *patterns = kp_plan_get_exclude (query->plan);
+  GPtrArray *sources = kp_plan_get_sources (query->plan);
+  KpMeasure sum = { 0 };
+
+  for (gsize i = 0; patterns[i] != NULL; i++)
+    if (!kp_filter_add_exclude (filter, patterns[i], error))
+      return NULL;
+  for (guint i = 0; i < sources->len; i++)
+    {
+      const KpPlanSource *source = g_ptr_array_index (sources, i);
+      if (!kp_measure (source->path, source->as, filter, &sum, NULL, error))
+        return NULL;
+    }
+  return g_variant_new ("(tttt)", sum.files, sum.bytes, sum.excluded_files, sum.excluded_bytes);
+}
+
+static gboolean
+measure_cb (KpDBusManager *manager,
+            GDBusMethodInvocation *invocation,
+            const char *text,
+            GVariant *options,
+            KpAgent *self)
+{
+  GError *error = NULL;
+  g_autoptr (KpPlan) plan = read_plan (text, options, (const char *[]){ NULL }, &error);
+
+  if (plan == NULL)
+    fail (invocation, error);
+  else
+    start (query_new (invocation, plan, measure));
+  return TRUE;
+}
+
+/* --- list and fetch ------------------------------------------------------------------------- */
+
+static GVariant *
+list (Query *query, GUnixFDList *fds, GError **error)
+{
+  GVariantBuilder builder;
+  gboolean complete;
+  g_autoptr (KpS3Service) service = connect_to (query, error);
+
+  if (service == NULL)
+    return NULL;
+  g_autoptr (GPtrArray) entries
+      = kp_browse_list (service, query->path, &query->browse, &complete, NULL, error);
+  if (entries == NULL)
+    return NULL;
+  g_variant_builder_init (&builder, G_VARIANT_TYPE ("a(aystx)"));
+  for (guint i = 0; i < entries->len; i++)
+    {
+      const KpBrowseEntry *entry = g_ptr_array_index (entries, i);
+      g_variant_builder_add (&builder, "(@aystx)", kp_dbus_bytes (entry->path),
+                             entry->is_folder ? "folder" : "file", entry->size, entry->stored);
+    }
+  return g_variant_new ("(a(aystx)b)", &builder, complete);
+}
+
+static gboolean
+list_cb (KpDBusPlan *skeleton,
+         GDBusMethodInvocation *invocation,
+         GVariant *folder,
+         GVariant *options,
+         KpAgentPlan *plan)
+{
+  static const char *const known[] = { "recursive", "b", "match", "s", "limit", "u", NULL };
+  GError *error = NULL;
+  g_autofree char *path = dup_path (folder, &error);
+
+  if (path == NULL || !kp_dbus_options_check (options, known, &error))
+    {
+      fail (invocation, error);
+      return TRUE;
+    }
+  Query *query = query_new (invocation, plan->plan, list);
+  query->path = g_steal_pointer (&path);
+  query->browse.limit = DEFAULT_LIST_LIMIT;
+  g_variant_lookup (options, "recursive", "b", &query->browse.recursive);
+  g_variant_lookup (options, "limit", "u", &query->browse.limit);
+  g_variant_lookup (options, "match", "s", &query->match);
+  query->browse.match = query->match;
+  kp_preflight_async (plan->plan, FALSE, FALSE, keys_cb, query);
+  return TRUE;
+}
+
+/* The bytes as a file without a name. */
+static int
+to_file (GBytes *bytes, GError **error)
+{
+  gsize size;
+  const char *data = g_bytes_get_data (bytes, &size);
+  int fd = memfd_create ("keepsake-preview", MFD_CLOEXEC);
+  gsize written = 0;
+
+  while (fd >= 0 && written < size)
+    {
+      gssize n = write (fd, data + written, size - written);
+      if (n < 0)
+        break;
+      written += (gsize) n;
+    }
+  if (fd >= 0 && written == size && lseek (fd, 0, SEEK_SET) == 0)
+    return fd;
+  g_set_error (error, KP_ERROR, KP_ERROR_LOCAL_STORAGE, "Cannot keep the file: %s",
+               g_strerror (errno));
+  if (fd >= 0)
+    close (fd);
+  return -1;
+}
+
+static GVariant *
+fetch (Query *query, GUnixFDList *fds, GError **error)
+{
+  g_autoptr (KpS3Service) service = connect_to (query, error);
+
+  if (service == NULL)
+    return NULL;
+  g_autoptr (GBytes) bytes = kp_browse_fetch (service, query->path, query->limit, NULL, error);
+  int fd = bytes != NULL ? to_file (bytes, error) : -1;
+  if (fd < 0)
+    return NULL;
+  int index = g_unix_fd_list_append (fds, fd, error);
+  close (fd);
+  return index >= 0 ? g_variant_new ("(h)", index) : NULL;
+}
+
+static gboolean
+fetch_cb (KpDBusPlan *skeleton,
+          GDBusMethodInvocation *invocation,
+          GUnixFDList *fds,
+          GVariant *file,
+          GVariant *options,
+          KpAgentPlan *plan)
+{
+  GError *error = NULL;
+  g_autofree char *path = dup_path (file, &error);
+
+  if (path == NULL
+      || !kp_dbus_options_check (options, (const char *[]){ "limit", "t", NULL }, &error))
+    {
+      fail (invocation, error);
+      return TRUE;
+    }
+  Query *query = query_new (invocation, plan->plan, fetch);
+  query->path = g_steal_pointer (&path);
+  query->limit = DEFAULT_FETCH_LIMIT;
+  g_variant_lookup (options, "limit", "t", &query->limit);
+  kp_preflight_async (plan->plan, FALSE, FALSE, keys_cb, query);
+  return TRUE;
+}
+
+/**
+ * kp_agent_connect_manager_queries:
+ *
+ * Has the manager answer what takes its time.
+ */
+void
+kp_agent_connect_manager_queries (KpAgent *self)
+{
+  g_signal_connect_object (self->manager, "handle-probe", G_CALLBACK (probe_cb), self, 0);
+  g_signal_connect_object (self->manager, "handle-measure", G_CALLBACK (measure_cb), self, 0);
+}
+
+void
+kp_agent_connect_plan_queries (KpAgentPlan *plan)
+{
+  g_signal_connect (plan->skeleton, "handle-list", G_CALLBACK (list_cb), plan);
+  g_signal_connect (plan->skeleton, "handle-fetch", G_CALLBACK (fetch_cb), plan);
+}
