@@ -18,7 +18,8 @@
 
 #define SECONDS_PER_DAY 86400
 
-/* A job that ends sooner, and that nobody asked for, is not worth a notification of its progress. */
+/* A job that ends sooner, and that nobody asked for, is not worth a notification of its progress.
+ */
 #define WORTH_NOTIFYING 3
 
 #define ACTION_DETAILS "details"
@@ -81,14 +82,14 @@ run_done_cb (GObject *source, GAsyncResult *result, void *data)
   g_autofree char *title
       /* Translators: %s is the name of a plan */
       = g_strdup_printf (_ ("“%s” could not be backed up"), kp_plan_get_name (plan->plan));
-  kp_notifier_show (self->notifier, plan_id,
-                    &(KpNotification){ .title = title,
-                                       .body = error->message,
-                                       .urgency = KP_NOTIFICATION_CRITICAL,
-                                       .percent = -1,
-                                       .buttons = (const char *const[]){
-                                           ACTION_RUN, _ ("Try Again"), ACTION_DETAILS,
-                                           _ ("Details"), NULL } });
+  kp_notifier_show (
+      self->notifier, plan_id,
+      &(KpNotification){ .title = title,
+                         .body = error->message,
+                         .urgency = KP_NOTIFICATION_CRITICAL,
+                         .percent = -1,
+                         .buttons = (const char *const[]){ ACTION_RUN, _ ("Try Again"),
+                                                           ACTION_DETAILS, _ ("Details"), NULL } });
 }
 
 static void
@@ -339,8 +340,7 @@ show_tooltip (KpAgent *self, KpTrayState state)
       const KpTiming *timing
           = kp_scheduler_get_timing (self->scheduler, kp_plan_get_id (problem->plan));
       const char *reason = problem->held_message != NULL ? problem->held_message
-                           : timing != NULL && timing->last != NULL
-                                   && timing->last->message != NULL
+                           : timing != NULL && timing->last != NULL && timing->last->message != NULL
                                ? timing->last->message
                                : _ ("There was no backup for too long");
       kp_tray_set_tooltip (self->tray, kp_plan_get_name (problem->plan), reason);
@@ -486,8 +486,8 @@ describe_success (KpJob *job)
 {
   const KpJobResult *result = kp_job_get_result (job);
   g_autofree char *sent = kp_size_format (result->counts.bytes_sent);
-  guint64 files = result->counts.put + result->counts.delta + result->counts.copied
-                  + result->counts.metadata;
+  guint64 files
+      = result->counts.put + result->counts.delta + result->counts.copied + result->counts.metadata;
 
   if (kp_job_get_kind (job) == KP_HISTORY_VERIFY)
     return g_strdup_printf (g_dngettext (GETTEXT_PACKAGE, "%" G_GUINT64_FORMAT " file is equal",
@@ -505,8 +505,7 @@ describe_success (KpJob *job)
 static void
 notify_problem (KpAgentPlan *plan, const char *title, const char *body)
 {
-  const char *buttons[]
-      = { ACTION_RUN, _ ("Back Up Now"), ACTION_DETAILS, _ ("Details"), NULL };
+  const char *buttons[] = { ACTION_RUN, _ ("Back Up Now"), ACTION_DETAILS, _ ("Details"), NULL };
 
   kp_notifier_show (plan->agent->notifier, kp_plan_get_id (plan->plan),
                     &(KpNotification){ .title = title,
@@ -555,10 +554,9 @@ kp_agent_announce_end (KpAgentPlan *plan, KpAgentJob *job)
   if (message != NULL)
     {
       /* Translators: %s is the name of a plan */
-      g_autofree char *title = g_strdup_printf (kp_job_get_state (kp_job) == KP_JOB_FAILED
-                                                    ? _ ("“%s” failed")
-                                                    : _ ("“%s” needs a look"),
-                                                name);
+      g_autofree char *title = g_strdup_printf (
+          kp_job_get_state (kp_job) == KP_JOB_FAILED ? _ ("“%s” failed") : _ ("“%s” needs a look"),
+          name);
       if (is_known_failure (plan, job))
         {
           if (was_notified)
@@ -578,11 +576,10 @@ kp_agent_announce_end (KpAgentPlan *plan, KpAgentJob *job)
   /* Translators: %s is the name of a plan */
   g_autofree char *title = g_strdup_printf (_ ("“%s” is done"), name);
   g_autofree char *body = describe_success (kp_job);
-  kp_notifier_show (self->notifier, id,
-                    &(KpNotification){ .title = title,
-                                       .body = body,
-                                       .urgency = KP_NOTIFICATION_LOW,
-                                       .percent = -1 });
+  kp_notifier_show (
+      self->notifier, id,
+      &(KpNotification){
+          .title = title, .body = body, .urgency = KP_NOTIFICATION_LOW, .percent = -1 });
 }
 
 /**
@@ -595,8 +592,7 @@ kp_agent_announce_held (KpAgentPlan *plan)
 {
   gboolean is_locked = plan->held_by != NULL && g_str_equal (plan->held_by, "keyring-locked");
 
-  if (plan->held_by == NULL
-      || (!is_locked && !g_str_equal (plan->held_by, "keyring-missing")))
+  if (plan->held_by == NULL || (!is_locked && !g_str_equal (plan->held_by, "keyring-missing")))
     return;
   const char *buttons[] = { is_locked ? ACTION_UNLOCK : ACTION_DETAILS,
                             is_locked ? _ ("Unlock Keyring") : _ ("Details"), NULL };
@@ -631,8 +627,7 @@ kp_agent_announce_overdue (KpAgentPlan *plan)
   kp_agent_state_set (self->state, id, "overdue-told", now);
   g_autofree char *time = kp_agent_format_time (timing->summary.last_success, now);
   /* Translators: %s is the name of a plan */
-  g_autofree char *title
-      = g_strdup_printf (_ ("“%s” is overdue"), kp_plan_get_name (plan->plan));
+  g_autofree char *title = g_strdup_printf (_ ("“%s” is overdue"), kp_plan_get_name (plan->plan));
   /* Translators: the first %s is a time, the second why nothing happens */
   g_autofree char *body
       = timing->summary.last_success > 0

@@ -61,9 +61,9 @@ add_plan_cb (KpDBusManager *manager,
     return fail (invocation, error);
   const char *id = kp_plan_get_id (plan);
   if (kp_plan_store_get (self->store, id) != NULL)
-    return finish (invocation, FALSE,
-                   g_error_new (KP_ERROR, KP_ERROR_CONFLICT,
-                                "There is a plan with the id “%s” already", id));
+    return finish (
+        invocation, FALSE,
+        g_error_new (KP_ERROR, KP_ERROR_CONFLICT, "There is a plan with the id “%s” already", id));
   if (!kp_plan_store_save (self->store, plan, &error))
     return fail (invocation, error);
   g_autofree char *path = kp_dbus_plan_path (id);
@@ -273,16 +273,15 @@ job_begun_cb (GObject *source, GAsyncResult *result, void *data)
   if (job == NULL)
     fail (invocation, error);
   else
-    g_dbus_method_invocation_return_value (
-        invocation, g_variant_new ("(o)", kp_agent_job_get_path (job)));
+    g_dbus_method_invocation_return_value (invocation,
+                                           g_variant_new ("(o)", kp_agent_job_get_path (job)));
 }
 
 static gboolean
 read_run_request (GVariant *options, RunRequest *request, GError **error)
 {
-  static const char *const known[] = { "kind",   "s", "max-delete",             "t",
-                                       "sample", "d", "accept-new-file-system", "b",
-                                       NULL };
+  static const char *const known[]
+      = { "kind", "s", "max-delete", "t", "sample", "d", "accept-new-file-system", "b", NULL };
   const char *kind = "backup";
 
   *request = (RunRequest){ .sample = 1 };
@@ -414,8 +413,8 @@ restore_cb (KpDBusPlan *skeleton,
       restore_request_free (request);
       return fail (invocation, error);
     }
-  kp_agent_run_async (plan, make_restore, request, restore_request_free, FALSE, FALSE,
-                      job_begun_cb, invocation);
+  kp_agent_run_async (plan, make_restore, request, restore_request_free, FALSE, FALSE, job_begun_cb,
+                      invocation);
   return TRUE;
 }
 
@@ -602,10 +601,7 @@ kp_agent_connect_plan (KpAgentPlan *plan)
 #ifdef KP_FAULT_INJECTION
 
 static gboolean
-set_time_cb (KpDBusTesting *testing,
-             GDBusMethodInvocation *invocation,
-             gint64 time,
-             KpAgent *self)
+set_time_cb (KpDBusTesting *testing, GDBusMethodInvocation *invocation, gint64 time, KpAgent *self)
 {
   kp_clock_set_time (self->clock, time);
   kp_dbus_testing_complete_set_time (testing, invocation);

@@ -406,8 +406,8 @@ preflight_cb (GObject *source, GAsyncResult *result, void *data)
   if (plan == NULL || self->quitting)
     {
       g_clear_error (&error);
-      start_failed (start, g_error_new_literal (KP_ERROR, KP_ERROR_NOT_FOUND,
-                                                "The plan is no longer there"));
+      start_failed (
+          start, g_error_new_literal (KP_ERROR, KP_ERROR_NOT_FOUND, "The plan is no longer there"));
     }
   else if (!ok)
     {
@@ -460,8 +460,7 @@ kp_agent_run_async (KpAgentPlan *plan,
 
   if (plan->job != NULL || plan->in_preflight)
     {
-      g_task_return_new_error (task, KP_ERROR, KP_ERROR_BUSY,
-                               "A job of “%s” runs or waits already",
+      g_task_return_new_error (task, KP_ERROR, KP_ERROR_BUSY, "A job of “%s” runs or waits already",
                                kp_plan_get_name (plan->plan));
       if (data_free != NULL)
         data_free (data);
@@ -512,8 +511,7 @@ static void
 record_missed (KpAgent *self, KpAgentPlan *plan, gint64 now)
 {
   KpSchedule *schedule = kp_plan_get_schedule (plan->plan);
-  const KpTiming *timing
-      = kp_scheduler_get_timing (self->scheduler, kp_plan_get_id (plan->plan));
+  const KpTiming *timing = kp_scheduler_get_timing (self->scheduler, kp_plan_get_id (plan->plan));
   g_autoptr (GTimeZone) zone = g_time_zone_new_local ();
   gint64 moment = MAX (self->last_look, timing->summary.last_start);
 
@@ -603,8 +601,7 @@ show_everything (KpAgent *self)
 {
   GHashTableIter iter;
   void *value;
-  g_auto (GStrv) conditions
-      = kp_conditions_to_strv (kp_readiness_get_conditions (self->readiness));
+  g_auto (GStrv) conditions = kp_conditions_to_strv (kp_readiness_get_conditions (self->readiness));
 
   g_hash_table_iter_init (&iter, self->plans);
   while (g_hash_table_iter_next (&iter, NULL, &value))
@@ -621,8 +618,8 @@ settle (KpAgent *self)
   if (self->jobs->len > 0 || self->n_preflights > 0 || self->consider_source != NULL)
     return;
   for (guint i = 0; i < self->settling->len; i++)
-    g_dbus_method_invocation_return_value (
-        g_object_ref (g_ptr_array_index (self->settling, i)), NULL);
+    g_dbus_method_invocation_return_value (g_object_ref (g_ptr_array_index (self->settling, i)),
+                                           NULL);
   g_ptr_array_set_size (self->settling, 0);
 }
 
@@ -809,8 +806,7 @@ plan_removed_cb (KpAgent *self, KpPlan *plan)
 
   if (agent_plan == NULL)
     return;
-  if (agent_plan->job != NULL
-      && !kp_job_has_ended (kp_agent_job_get_job (agent_plan->job))
+  if (agent_plan->job != NULL && !kp_job_has_ended (kp_agent_job_get_job (agent_plan->job))
       && !kp_job_cancel (kp_agent_job_get_job (agent_plan->job), NULL))
     g_warn_if_reached ();
   kp_agent_forget_notifications (agent_plan);
@@ -887,8 +883,8 @@ watch_the_world (KpAgent *self)
       NULL, "org.freedesktop.Secret.Collection", G_DBUS_SIGNAL_FLAGS_NONE, keyring_changed_cb, self,
       NULL);
   self->mounts = g_unix_mount_monitor_get ();
-  g_signal_connect_object (self->mounts, "mounts-changed", G_CALLBACK (kp_agent_recheck_held_plans), self,
-                           G_CONNECT_SWAPPED);
+  g_signal_connect_object (self->mounts, "mounts-changed", G_CALLBACK (kp_agent_recheck_held_plans),
+                           self, G_CONNECT_SWAPPED);
   g_signal_connect_object (self->readiness, "changed", G_CALLBACK (conditions_changed_cb), self,
                            G_CONNECT_SWAPPED);
   g_signal_connect_object (self->readiness, "resumed", G_CALLBACK (resumed_cb), self,

@@ -41,7 +41,8 @@ static gboolean timer_cb (int fd, GIOCondition condition, void *data);
 static void
 arm (KpClock *self)
 {
-  struct itimerspec when = { .it_value = { .tv_sec = (time_t) CLAMP (self->alarm, 1, G_MAXINT32) } };
+  struct itimerspec when
+      = { .it_value = { .tv_sec = (time_t) CLAMP (self->alarm, 1, G_MAXINT32) } };
 
   if (timerfd_settime (self->fd, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, &when, NULL) != 0
       && errno != ECANCELED)

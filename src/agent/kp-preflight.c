@@ -82,9 +82,8 @@ check_main (void *data)
   GError *error = NULL;
 
   if (check_sources (check, &error))
-    check->outcome.held_by
-        = held_by_keyring (kp_keyring_lookup (check->plan_id, check->may_prompt,
-                                              &check->outcome.credentials, NULL, &error));
+    check->outcome.held_by = held_by_keyring (kp_keyring_lookup (
+        check->plan_id, check->may_prompt, &check->outcome.credentials, NULL, &error));
   if (error != NULL)
     g_task_return_error (task, error);
   else

@@ -100,7 +100,7 @@ static gboolean
 may_pass (const KpHistoryJob *job)
 {
   static const KpError codes[]
-      = { KP_ERROR_OFFLINE, KP_ERROR_SERVER,         KP_ERROR_TLS,  KP_ERROR_CLOCK_SKEW,
+      = { KP_ERROR_OFFLINE, KP_ERROR_SERVER,         KP_ERROR_TLS,   KP_ERROR_CLOCK_SKEW,
           KP_ERROR_BUSY,    KP_ERROR_SOURCE_MISSING, KP_ERROR_FAILED };
 
   for (gsize i = 0; job->reason != NULL && i < G_N_ELEMENTS (codes); i++)
@@ -293,8 +293,7 @@ refresh_entry (KpScheduler *self, Entry *entry, gint64 now)
 
   timing_clear (timing);
   g_autoptr (GPtrArray) jobs = kp_history_list_jobs (self->history, id, JOBS_TO_LOOK_AT, &error);
-  if (jobs == NULL
-      || !kp_history_get_summary (self->history, id, now, &timing->summary, &error))
+  if (jobs == NULL || !kp_history_get_summary (self->history, id, now, &timing->summary, &error))
     {
       g_warning ("The history of “%s” cannot be read: %s", kp_plan_get_name (entry->plan),
                  error->message);

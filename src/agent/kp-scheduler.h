@@ -21,11 +21,11 @@ typedef struct
 {
   gint64 due_since; /* 0: not due */
   KpHistoryTrigger trigger;
-  gint64 retry_at;    /* after failures: not before */
-  gint64 next_run;    /* 0: no clock decides that */
-  gint64 verify_due;  /* since when; 0: not due */
-  gboolean overdue;   /* no success for too long */
-  gint64 overdue_at;  /* when it will be, or was */
+  gint64 retry_at;   /* after failures: not before */
+  gint64 next_run;   /* 0: no clock decides that */
+  gint64 verify_due; /* since when; 0: not due */
+  gboolean overdue;  /* no success for too long */
+  gint64 overdue_at; /* when it will be, or was */
   KpHistorySummary summary;
   KpHistoryJob *last; /* backup that ended, or NULL */
 } KpTiming;

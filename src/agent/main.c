@@ -113,10 +113,9 @@ run (gboolean at_login)
                       g_unix_signal_add (SIGINT, signal_cb, &process),
                       g_unix_signal_add (SIGHUP, signal_cb, &process) };
   /* The objects are there before the name, so that whoever waits for the name finds them. */
-  guint owner = g_bus_own_name (G_BUS_TYPE_SESSION, KP_AGENT_BUS_NAME,
-                                G_BUS_NAME_OWNER_FLAGS_DO_NOT_QUEUE, acquired_cb, owned_cb,
-                                lost_cb,
-                                &process, NULL);
+  guint owner
+      = g_bus_own_name (G_BUS_TYPE_SESSION, KP_AGENT_BUS_NAME, G_BUS_NAME_OWNER_FLAGS_DO_NOT_QUEUE,
+                        acquired_cb, owned_cb, lost_cb, &process, NULL);
 
   g_main_loop_run (loop);
   g_bus_unown_name (owner);

@@ -23,8 +23,8 @@ key_of (KpS3Service *service, const char *path, gboolean is_folder)
 {
   g_autoptr (KpS3Location) location = kp_s3_service_ref_location (service);
   g_autofree char *relative = kp_name_to_key (path);
-  g_autofree char *below = is_folder && *relative != '\0' ? g_strconcat (relative, "/", NULL)
-                                                          : g_strdup (relative);
+  g_autofree char *below
+      = is_folder && *relative != '\0' ? g_strconcat (relative, "/", NULL) : g_strdup (relative);
 
   return kp_s3_location_get_key (location, below);
 }
@@ -39,7 +39,8 @@ matches (const char *path, const char *folded)
   return strstr (name, folded) != NULL;
 }
 
-/* Returns NULL for what is no name of a file: the folder's own object, or what nobody of us wrote. */
+/* Returns NULL for what is no name of a file: the folder's own object, or what nobody of us wrote.
+ */
 static KpBrowseEntry *
 to_entry (const KpS3Entry *listed, gsize base_length)
 {
@@ -74,15 +75,16 @@ static gboolean
 list_pages (KpS3Service *service,
             KpS3Client *client,
             KpS3Listing *listing,
+            const char *folder,
             const KpBrowseOptions *options,
             GPtrArray *entries,
             GCancellable *cancellable,
             GError **error)
 {
   g_autofree char *root = key_of (service, "", TRUE);
-  g_autofree char *folded
-      = options->match != NULL && *options->match != '\0' ? g_utf8_casefold (options->match, -1)
-                                                          : NULL;
+  g_autofree char *folded = options->match != NULL && *options->match != '\0'
+                                ? g_utf8_casefold (options->match, -1)
+                                : NULL;
 
   while (!kp_s3_listing_is_finished (listing) && entries->len <= options->limit)
     {
@@ -94,7 +96,9 @@ list_pages (KpS3Service *service,
           KpBrowseEntry *entry = to_entry (g_ptr_array_index (page, i), strlen (root));
           if (entry == NULL)
             continue;
-          if (is_repeated (entries, entry) || (folded != NULL && !matches (entry->path, folded)))
+          /* The folder's own object is not in it. */
+          if (g_str_equal (entry->path, folder) || is_repeated (entries, entry)
+              || (folded != NULL && !matches (entry->path, folded)))
             kp_browse_entry_free (entry);
           else
             g_ptr_array_add (entries, entry);
@@ -128,16 +132,12 @@ kp_browse_list (KpS3Service *service,
 
   g_main_context_push_thread_default (context);
   KpS3Client *client = kp_s3_client_new (service);
-  gboolean ok = list_pages (service, client, listing, options, entries, cancellable, error);
+  gboolean ok = list_pages (service, client, listing, folder, options, entries, cancellable, error);
   kp_s3_client_free (client);
   g_main_context_pop_thread_default (context);
   if (!ok)
     return NULL;
 
-  /* The folder's own object is not in it. */
-  for (guint i = 0; i < entries->len; i++)
-    if (g_str_equal (((KpBrowseEntry *) g_ptr_array_index (entries, i))->path, folder))
-      g_ptr_array_remove_index (entries, i--);
   *complete = kp_s3_listing_is_finished (listing) && entries->len <= options->limit;
   if (entries->len > options->limit)
     g_ptr_array_set_size (entries, (gint) options->limit);

@@ -28,8 +28,8 @@ typedef struct
   KpS3ProbeFunc func;
   void *user_data;
   GCancellable *cancellable;
-  GPtrArray *keys;   /* that may have been written */
-  char *upload_key;  /* of an upload that was begun, or NULL */
+  GPtrArray *keys;  /* that may have been written */
+  char *upload_key; /* of an upload that was begun, or NULL */
   char *upload_id;
   gboolean has_versions;
   GError *versions_error; /* when that could not be found out */
@@ -55,8 +55,7 @@ static char *
 make_key (Probe *probe, const char *suffix)
 {
   g_autoptr (KpS3Location) location = kp_s3_service_ref_location (probe->service);
-  g_autofree char *name
-      = g_strdup_printf (".keepsake-probe-%08x%s", g_random_int (), suffix);
+  g_autofree char *name = g_strdup_printf (".keepsake-probe-%08x%s", g_random_int (), suffix);
   char *key = kp_s3_location_get_key (location, name);
 
   g_ptr_array_add (probe->keys, g_strdup (key));
@@ -66,9 +65,8 @@ make_key (Probe *probe, const char *suffix)
 static const char *
 list_detail (Probe *probe)
 {
-  return kp_s3_service_get_list_version (probe->service) == 2
-             ? "ListObjectsV2"
-             : "ListObjects, the first version";
+  return kp_s3_service_get_list_version (probe->service) == 2 ? "ListObjectsV2"
+                                                              : "ListObjects, the first version";
 }
 
 /* The first request tells three things apart: nobody there, key refused, listing refused. */
@@ -112,8 +110,8 @@ try_object (Probe *probe, GError **error)
   g_autoptr (KpS3Object) object = NULL;
 
   kp_s3_header_list_add (headers, "x-amz-meta-mtime", MTIME);
-  g_autofree char *etag = kp_s3_client_put (probe->client, key, headers, body, NULL,
-                                            probe->cancellable, error);
+  g_autofree char *etag
+      = kp_s3_client_put (probe->client, key, headers, body, NULL, probe->cancellable, error);
   if (!tell_necessary (probe, "write", etag != NULL, error))
     return FALSE;
 
@@ -151,12 +149,10 @@ try_parts (Probe *probe, GError **error)
 
   g_autofree char *whole = kp_s3_client_put (probe->client, whole_key, NULL, body, NULL,
                                              probe->cancellable, &copy_error);
-  g_autofree char *second
-      = whole != NULL
-            ? kp_s3_client_copy_part (probe->client, whole_key, whole, 0, PART_SIZE,
-                                      probe->upload_key, probe->upload_id, 2, probe->cancellable,
-                                      &copy_error)
-            : NULL;
+  g_autofree char *second = whole != NULL ? kp_s3_client_copy_part (
+                                probe->client, whole_key, whole, 0, PART_SIZE, probe->upload_key,
+                                probe->upload_id, 2, probe->cancellable, &copy_error)
+                                          : NULL;
   if (g_cancellable_set_error_if_cancelled (probe->cancellable, error))
     return FALSE;
   tell (probe, "part-copy", second != NULL,
@@ -223,8 +219,7 @@ clean_up (Probe *probe, GError **error)
   for (guint i = 0; i < probe->keys->len; i++)
     {
       g_autoptr (GError) local_error = NULL;
-      if (!delete_object (probe, g_ptr_array_index (probe->keys, i), &local_error)
-          && first == NULL)
+      if (!delete_object (probe, g_ptr_array_index (probe->keys, i), &local_error) && first == NULL)
         first = g_steal_pointer (&local_error);
     }
   if (first == NULL)

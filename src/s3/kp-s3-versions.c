@@ -45,7 +45,8 @@ delete_version (KpS3Client *client,
 
 /**
  * kp_s3_versions_delete_all:
- * @key: of the object; the listing is asked without an encoding, so no key of somebody else's making
+ * @key: of the object; the listing is asked without an encoding, so no key of somebody else's
+ * making
  * @error: those of kp_s3_request_send()
  *
  * Deletes every version of one object and its delete markers, so that nothing of it stays.
