@@ -11,6 +11,7 @@
 #include "kp-keyring.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -68,6 +69,21 @@ interrupted_cb (int number)
   interrupted = 1;
 }
 
+/* Waits for a line while nothing but a signal of @mask may come between. */
+static gboolean
+wait_for_line (const sigset_t *mask, GError **error)
+{
+  struct pollfd fd = { .fd = STDIN_FILENO, .events = POLLIN };
+
+  while (!interrupted && ppoll (&fd, 1, NULL, mask) < 0)
+    if (errno != EINTR)
+      break;
+  if (!interrupted)
+    return TRUE;
+  g_set_error_literal (error, G_IO_ERROR, G_IO_ERROR_CANCELLED, "Nothing was entered");
+  return FALSE;
+}
+
 /* Reads up to the end of the input, or of the line. */
 static gboolean
 read_input (Input *input, gboolean one_line, GError **error)
@@ -76,13 +92,12 @@ read_input (Input *input, gboolean one_line, GError **error)
     {
       gssize n = read (STDIN_FILENO, input->text + input->length,
                        one_line ? 1 : MAX_KEYS - input->length);
-      if (n < 0 && errno == EINTR && !interrupted)
+      if (n < 0 && errno == EINTR)
         continue;
       if (n < 0)
         {
-          g_set_error (error, G_IO_ERROR,
-                       interrupted ? G_IO_ERROR_CANCELLED : (int) g_io_error_from_errno (errno),
-                       "Cannot read the keys: %s", g_strerror (errno));
+          g_set_error (error, KP_ERROR, KP_ERROR_USAGE, "Cannot read the keys: %s",
+                       g_strerror (errno));
           return FALSE;
         }
       if (n == 0)
@@ -107,6 +122,8 @@ ask (const char *question, gboolean hidden, Input *input, GError **error)
   struct sigaction action = { .sa_handler = interrupted_cb };
   struct termios before;
   struct termios during;
+  sigset_t blocked;
+  sigset_t mask;
 
   if (tcgetattr (STDIN_FILENO, &before) != 0)
     {
@@ -114,9 +131,15 @@ ask (const char *question, gboolean hidden, Input *input, GError **error)
                    g_strerror (errno));
       return FALSE;
     }
+  /* A signal between two looks at the flag would be one that nobody hears. */
   interrupted = 0;
+  sigemptyset (&blocked);
   for (gsize i = 0; i < G_N_ELEMENTS (numbers); i++)
-    sigaction (numbers[i], &action, &old[i]);
+    {
+      sigaddset (&blocked, numbers[i]);
+      sigaction (numbers[i], &action, &old[i]);
+    }
+  sigprocmask (SIG_BLOCK, &blocked, &mask);
   during = before;
   if (hidden)
     during.c_lflag &= ~(tcflag_t) ECHO;
@@ -124,9 +147,10 @@ ask (const char *question, gboolean hidden, Input *input, GError **error)
   fprintf (stderr, "%s: ", question);
   fflush (stderr);
 
-  gboolean ok = read_input (input, TRUE, error);
+  gboolean ok = wait_for_line (&mask, error) && read_input (input, TRUE, error);
 
   tcsetattr (STDIN_FILENO, TCSAFLUSH, &before);
+  sigprocmask (SIG_SETMASK, &mask, NULL);
   for (gsize i = 0; i < G_N_ELEMENTS (numbers); i++)
     sigaction (numbers[i], &old[i], NULL);
   if (hidden || !ok)

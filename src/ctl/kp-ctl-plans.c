@@ -120,7 +120,7 @@ KpHistory *
 kp_ctl_open_history (GError **error)
 {
   g_autofree char *state_dir = kp_ctl_state_dir ();
-  g_autofree char *path = g_build_filename (state_dir, "history.db", NULL);
+  g_autofree char *path = g_build_filename (state_dir, KP_HISTORY_FILE_NAME, NULL);
 
   if (g_mkdir_with_parents (state_dir, 0700) != 0)
     {

@@ -10,6 +10,7 @@
 
 #include <glib-unix.h>
 #include <string.h>
+#include <unistd.h>
 
 /* An agent notices a new plan within a second or so. */
 #define PATIENCE (5 * G_TIME_SPAN_SECOND)
@@ -69,7 +70,28 @@ make_options (const KpCtlRunOptions *options)
   return g_variant_dict_end (&dict);
 }
 
-/* Waits as long as the user thinks about unlocking the keyring. */
+/* Asks for the job. Where somebody sits at a terminal, the desktop may ask to unlock the keyring.
+ */
+static char *
+ask_for_job (KpDBusPlan *plan, const KpCtlRunOptions *options, GError **error)
+{
+  char *path = NULL;
+  g_autoptr (GError) local_error = NULL;
+
+  g_dbus_proxy_set_default_timeout (G_DBUS_PROXY (plan), G_MAXINT);
+  if (kp_dbus_plan_call_run_sync (plan, make_options (options), &path, NULL, &local_error))
+    return path;
+  if (!kp_error_is (local_error, KP_ERROR_KEYRING_LOCKED) || !isatty (STDERR_FILENO))
+    {
+      g_propagate_error (error, g_steal_pointer (&local_error));
+      return NULL;
+    }
+  if (!kp_dbus_plan_call_unlock_keyring_sync (plan, g_variant_new ("a{sv}", NULL), NULL, error)
+      || !kp_dbus_plan_call_run_sync (plan, make_options (options), &path, NULL, error))
+    return NULL;
+  return path;
+}
+
 static KpDBusJob *
 start (KpPlan *plan, const KpCtlRunOptions *options, GError **error)
 {
@@ -91,14 +113,19 @@ start (KpPlan *plan, const KpCtlRunOptions *options, GError **error)
   if (there == NULL)
     return NULL;
   g_autoptr (GError) local_error = NULL;
-  g_dbus_proxy_set_default_timeout (G_DBUS_PROXY (there), G_MAXINT);
   KpDBusJob *job = NULL;
-  if (kp_dbus_plan_call_run_sync (there, make_options (options), &path, NULL, &local_error))
+  path = ask_for_job (there, options, &local_error);
+  if (path != NULL)
     job = kp_dbus_job_proxy_new_sync (bus, G_DBUS_PROXY_FLAGS_DO_NOT_AUTO_START, KP_AGENT_BUS_NAME,
                                       path, NULL, &local_error);
   if (job != NULL)
     return job;
   kp_ctl_explain_agent_error (&local_error);
+  /* What was not found are the keys: the plan is there. */
+  if (kp_error_is (local_error, KP_ERROR_NOT_FOUND))
+    local_error->code = KP_ERROR_BAD_CREDENTIALS;
+  if (kp_error_is (local_error, KP_ERROR_BAD_CREDENTIALS))
+    kp_ctl_add_remedy (&local_error, "keepsakectl credentials set asks for them");
   g_propagate_error (error, g_steal_pointer (&local_error));
   return NULL;
 }

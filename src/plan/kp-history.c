@@ -439,7 +439,8 @@ history_clear (gpointer data)
 
 /**
  * kp_history_open:
- * @path: usually $XDG_STATE_HOME/keepsake/history.db; made when missing, for the user alone
+ * @path: usually $XDG_STATE_HOME/keepsake/%KP_HISTORY_FILE_NAME; made when missing, for the user
+ * alone
  * @error: %KP_ERROR_LOCAL_STORAGE
  *
  * Returns: (transfer full): the history

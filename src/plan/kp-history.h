@@ -17,6 +17,9 @@
 
 G_BEGIN_DECLS
 
+/* Below $XDG_STATE_HOME/keepsake, where agent and command line share it. */
+#define KP_HISTORY_FILE_NAME "history.sqlite"
+
 /* How many failed files of a job are named. All are counted. */
 #define KP_HISTORY_MAX_FAILURES 1000
 

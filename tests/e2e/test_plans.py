@@ -15,6 +15,7 @@ import signal
 import sqlite3
 import subprocess
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -296,7 +297,7 @@ def test_editor(add: Callable[..., str], edit: Any, plans: Path, tmp_path: Path)
     [
         ('sed -i s/256K/much/ "$2"', "plan.json: upload-limit: “much” is not a rate"),
         ('echo "{" > "$2"', "plan.json: line "),
-        ("""sed -i 's/"id" : "./"id" : "0/' "$2"; sed -i s/256K/1K/ "$2" """, "id"),
+        (f"""sed -i 's/"id" : ".*"/"id" : "{uuid.uuid4()}"/' "$2" """, "id: is not to be changed"),
         ('sed -i s/256K/1K/ "$2"; exit 3', "The editor “"),
         ("""sed -i 's/"Photos"/"Other"/' "$2" """, "There is a plan “Other” already"),
     ],
@@ -399,7 +400,7 @@ def test_remove(
     assert "no keyring" in result.stderr
     assert [f.name for f in plans.iterdir()] != [f"{plan_id}.json"]
     assert keys(s3, bucket) == before and len(before) > 3
-    with sqlite3.connect(ctl.state_dir / "keepsake/history.db") as history:
+    with sqlite3.connect(ctl.state_dir / "keepsake/history.sqlite") as history:
         assert history.execute("SELECT count(*) FROM job").fetchone() == (0,)
 
 
@@ -682,7 +683,7 @@ def move_plan_file(plans: Path, plan_id: str, days: float) -> None:
 def move_jobs(ctl: Any, days: float) -> None:
     """As if they had been so long ago."""
     seconds = int(days * DAY)
-    with sqlite3.connect(ctl.state_dir / "keepsake/history.db") as history:
+    with sqlite3.connect(ctl.state_dir / "keepsake/history.sqlite") as history:
         history.execute("UPDATE job SET started = started - ?, ended = ended - ?", [seconds] * 2)
 
 
@@ -738,7 +739,7 @@ def test_history(ctl: Any, add: Callable[..., str]) -> None:
     assert result.stdout == "" and "has not run yet" in result.stderr
     for _ in range(3):
         ctl("run", "Photos", "--foreground", check=0)
-    with sqlite3.connect(ctl.state_dir / "keepsake/history.db") as history:
+    with sqlite3.connect(ctl.state_dir / "keepsake/history.sqlite") as history:
         history.execute(
             "INSERT INTO skip (plan, since, until, count, reason, message, after_job)"
             " VALUES (?, ?, ?, 3, 'metered', 'The line is metered', 3)",
@@ -770,7 +771,7 @@ def test_a_damaged_history_is_no_reason_not_to_back_up(
     ctl: Any, add: Callable[..., str], s3: Any, bucket: str
 ) -> None:
     add()
-    path = ctl.state_dir / "keepsake/history.db"
+    path = ctl.state_dir / "keepsake/history.sqlite"
     path.parent.mkdir(parents=True)
     path.write_bytes(b"not a database, and long enough to be looked at as one" * 100)
     assert "is damaged" in the_sentence(ctl("history", "Photos"), 1)
