@@ -127,6 +127,7 @@ class Account:
     """Each part of each upload, over all runs."""
 
     confirmed: set[tuple[str, str, str]] = field(default_factory=set)
+    confirmed_bytes: int = 0
     begun: dict[tuple[str, str], int] = field(default_factory=dict)  # key and number: bytes
 
     def add(self, requests: list[Request]) -> int:
@@ -143,6 +144,7 @@ class Account:
             if request.status == 200:
                 part = (request.key, request.params["uploadId"], request.params["partNumber"])
                 self.confirmed.add(part)
+                self.confirmed_bytes += request.body_length
         return repeated
 
 
@@ -165,7 +167,7 @@ def check_catalogue(job: Job, s3: Any) -> None:
         assert {number: etag for k, number, etag in parts if k == key}.items() <= held.items()
 
 
-def test_killed_over_and_over(job: Job, s3: Any, rgw: CephRgw) -> None:
+def test_killed_over_and_over(job: Job, s3: Any, rgw: CephRgw, record_property: Any) -> None:
     """At moments that bytes on the wire decide, so that they are spread over the whole work."""
     for i in range(FILES):
         write_random(job / f"{i:02}", FILE)
@@ -173,18 +175,22 @@ def test_killed_over_and_over(job: Job, s3: Any, rgw: CephRgw) -> None:
     job.proxy.timeline = fuse
     chance = random.Random(20)
     account = Account()
+    most = 0
     for attempt in range(KILLS):
         process = job.start()
-        fuse.left = chance.randrange(FILES * FILE // KILLS * 3 // 2)
+        left = FILES * FILE - account.confirmed_bytes
+        fuse.left = chance.randrange(left // (KILLS - attempt + 1))  # so that some is left to all
         fuse.pid = process.pid
         process.communicate(timeout=60)
         assert process.returncode == -signal.SIGKILL, "it ended before it was killed"
         wait_until(lambda: all(r.ended is not None for r in job.proxy.requests))
         repeated = account.add(job.proxy.requests)
         assert repeated <= IN_FLIGHT, f"run {attempt} sent {repeated} bytes once more"
+        most = max(most, repeated)
         check_catalogue(job, s3)
     job.run()
     assert account.add(job.proxy.requests) <= IN_FLIGHT
+    record_property("bytes sent once more by a run, at most", most)
     assert differing_files(s3, job.bucket, job.folder) == []
     assert len(keys(s3, job.bucket)) == FILES
     assert unfinished_uploads(s3, job.bucket) == []
