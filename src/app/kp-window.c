@@ -1,0 +1,581 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ * SPDX-FileCopyrightText: The Keepsake authors */
+
+#define G_LOG_DOMAIN "keepsake"
+
+#include "config.h"
+
+#include "kp-window.h"
+
+#include "kp-details.h"
+#include "kp-overview.h"
+#include "kp-plan-page.h"
+#include "kp-restore-page.h"
+#include "kp-setup.h"
+
+#include <glib/gi18n.h>
+
+#define UNDO_SECONDS 6
+
+struct _KpWindow
+{
+  AdwApplicationWindow parent_instance;
+
+  KpApplication *application; /* lives longer */
+  AdwToastOverlay *toasts;
+  AdwLeaflet *leaflet;
+  KpOverview *overview;
+  GPtrArray *deletions; /* of Deletion: that can be undone yet */
+};
+
+/* A plan that is gone from the list and not yet from the agent. */
+typedef struct
+{
+  KpWindow *window;  /* (transfer none) */
+  KpPlanProxy *plan;
+  AdwToast *toast; /* (transfer none): only while it is shown */
+  gboolean undone;
+} Deletion;
+
+G_DEFINE_FINAL_TYPE (KpWindow, kp_window, ADW_TYPE_APPLICATION_WINDOW)
+
+static void
+deletion_free (void *data)
+{
+  Deletion *deletion = data;
+
+  g_object_unref (deletion->plan);
+  g_free (deletion);
+}
+
+/* --- pages ---------------------------------------------------------------------------------- */
+
+/* Drops the pages that somebody has gone back from. */
+static void
+page_changed_cb (KpWindow *self)
+{
+  g_autoptr (GtkSelectionModel) pages = NULL;
+  GtkWidget *visible = adw_leaflet_get_visible_child (self->leaflet);
+
+  if (visible == NULL || self->overview == NULL
+      || adw_leaflet_get_child_transition_running (self->leaflet))
+    return;
+  pages = adw_leaflet_get_pages (self->leaflet);
+  for (guint i = g_list_model_get_n_items (G_LIST_MODEL (pages)); i > 1; i--)
+    {
+      g_autoptr (AdwLeafletPage) page = g_list_model_get_item (G_LIST_MODEL (pages), i - 1);
+      GtkWidget *child = adw_leaflet_page_get_child (page);
+      if (child == visible)
+        break;
+      adw_leaflet_remove (self->leaflet, child);
+    }
+}
+
+static void
+push (KpWindow *self, GtkWidget *page)
+{
+  adw_leaflet_append (self->leaflet, page);
+  adw_leaflet_set_visible_child (self->leaflet, page);
+  gtk_widget_child_focus (page, GTK_DIR_TAB_FORWARD);
+}
+
+static GtkWidget *
+get_page (KpWindow *self)
+{
+  return adw_leaflet_get_visible_child (self->leaflet);
+}
+
+void
+kp_window_go_back (KpWindow *self)
+{
+  adw_leaflet_navigate (self->leaflet, ADW_NAVIGATION_DIRECTION_BACK);
+}
+
+static void
+back_cb (GtkWidget *widget, const char *action, GVariant *parameter)
+{
+  kp_window_go_back (KP_WINDOW (widget));
+}
+
+static void
+go_home (KpWindow *self)
+{
+  adw_leaflet_set_visible_child (self->leaflet, GTK_WIDGET (self->overview));
+}
+
+/* Leaves pages whose plan is gone. */
+static void
+plans_changed_cb (GListModel *plans, guint position, guint removed, guint added, KpWindow *self)
+{
+  GtkWidget *page = get_page (self);
+  KpPlanProxy *plan = NULL;
+
+  if (removed == 0)
+    return;
+  if (KP_IS_PLAN_PAGE (page))
+    plan = kp_plan_page_get_plan (KP_PLAN_PAGE (page));
+  else if (KP_IS_RESTORE_PAGE (page))
+    plan = kp_restore_page_get_plan (KP_RESTORE_PAGE (page));
+  if (plan == NULL)
+    return;
+  for (guint i = 0; i < g_list_model_get_n_items (plans); i++)
+    {
+      g_autoptr (KpPlanProxy) other = g_list_model_get_item (plans, i);
+      if (other == plan)
+        return;
+    }
+  go_home (self);
+}
+
+void
+kp_window_show_plan (KpWindow *self, KpPlanProxy *plan)
+{
+  GtkWidget *page = get_page (self);
+
+  if (KP_IS_PLAN_PAGE (page) && kp_plan_page_get_plan (KP_PLAN_PAGE (page)) == plan)
+    return;
+  if (KP_IS_SETUP (page))
+    return; /* what was typed there is not to be lost */
+  if (page != GTK_WIDGET (self->overview))
+    go_home (self);
+  push (self, kp_plan_page_new (plan));
+}
+
+/* The agent may not be there yet, when it is what opened us. */
+typedef struct
+{
+  KpWindow *window;
+  char *id;
+  gulong handler;
+} ShowLater;
+
+static void
+show_later_free (void *data, GClosure *closure)
+{
+  ShowLater *later = data;
+
+  g_free (later->id);
+  g_free (later);
+}
+
+static void
+show_later_cb (KpAgentClient *client, ShowLater *later)
+{
+  KpPlanProxy *plan = kp_agent_client_find_plan (client, later->id);
+
+  if (kp_agent_client_get_presence (client) == KP_AGENT_STARTING)
+    return;
+  if (plan != NULL)
+    kp_window_show_plan (later->window, plan);
+  g_signal_handler_disconnect (client, later->handler);
+}
+
+void
+kp_window_show_plan_by_id (KpWindow *self, const char *id)
+{
+  KpAgentClient *client = kp_window_get_client (self);
+  KpPlanProxy *plan = kp_agent_client_find_plan (client, id);
+  ShowLater *later;
+
+  if (plan != NULL)
+    {
+      kp_window_show_plan (self, plan);
+      return;
+    }
+  if (kp_agent_client_get_presence (client) != KP_AGENT_STARTING)
+    return;
+  later = g_new0 (ShowLater, 1);
+  later->window = self;
+  later->id = g_strdup (id);
+  later->handler = g_signal_connect_data (client, "changed", G_CALLBACK (show_later_cb), later,
+                                          show_later_free, 0);
+}
+
+/* @plan: to change, or %NULL for a new one */
+void
+kp_window_show_setup (KpWindow *self, KpPlanProxy *plan)
+{
+  if (KP_IS_SETUP (get_page (self)))
+    return;
+  push (self, kp_setup_new (plan));
+}
+
+/* The set-up, where keys are entered. */
+void
+kp_window_show_keys (KpWindow *self, KpPlanProxy *plan)
+{
+  GtkWidget *setup;
+
+  if (KP_IS_SETUP (get_page (self)))
+    return;
+  setup = kp_setup_new (plan);
+  push (self, setup);
+  kp_setup_show_keys (KP_SETUP (setup));
+}
+
+void
+kp_window_show_restore (KpWindow *self, KpPlanProxy *plan)
+{
+  push (self, kp_restore_page_new (plan));
+}
+
+/* --- messages ------------------------------------------------------------------------------- */
+
+void
+kp_window_toast (KpWindow *self, const char *text)
+{
+  AdwToast *toast = adw_toast_new ("");
+
+  g_autofree char *escaped = g_markup_escape_text (text, -1);
+  adw_toast_set_title (toast, escaped);
+  adw_toast_overlay_add_toast (self->toasts, toast);
+}
+
+/* An error that has no place of its own: a toast, and the rest behind its button. */
+typedef struct
+{
+  char *title;
+  char *message;
+} ToastError;
+
+static void
+toast_error_free (void *data, GClosure *closure)
+{
+  ToastError *toast = data;
+
+  g_free (toast->title);
+  g_free (toast->message);
+  g_free (toast);
+}
+
+static void
+toast_details_cb (AdwToast *toast, ToastError *error)
+{
+  KpWindow *self = g_object_get_data (G_OBJECT (toast), "window");
+
+  kp_details_show (GTK_WINDOW (self), error->title, error->message);
+}
+
+void
+kp_window_show_error (KpWindow *self, const char *title, const GError *error)
+{
+  AdwToast *toast;
+  ToastError *data;
+  g_autoptr (GError) copy = g_error_copy (error);
+
+  if (g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
+    return;
+  g_dbus_error_strip_remote_error (copy);
+  g_autofree char *escaped = g_markup_escape_text (title, -1);
+  toast = adw_toast_new (escaped);
+  adw_toast_set_button_label (toast, _ ("_Details"));
+  adw_toast_set_priority (toast, ADW_TOAST_PRIORITY_HIGH);
+  adw_toast_set_timeout (toast, 10);
+  data = g_new0 (ToastError, 1);
+  data->title = g_strdup (title);
+  data->message = g_strdup (copy->message);
+  g_object_set_data (G_OBJECT (toast), "window", self);
+  g_signal_connect_data (toast, "button-clicked", G_CALLBACK (toast_details_cb), data,
+                         toast_error_free, 0);
+  adw_toast_overlay_add_toast (self->toasts, toast);
+}
+
+/* --- calls to the agent --------------------------------------------------------------------- */
+
+static void
+called_cb (GObject *source, GAsyncResult *result, void *data)
+{
+  g_autoptr (KpWindow) self = data;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GVariant) answer = g_dbus_proxy_call_finish (G_DBUS_PROXY (source), result, &error);
+  g_autofree char *sentence = NULL;
+
+  if (answer != NULL || gtk_widget_in_destruction (GTK_WIDGET (self)))
+    return;
+  sentence = g_strdup (error->message);
+  g_dbus_error_strip_remote_error (error);
+  kp_window_show_error (self,
+                        g_utf8_strlen (error->message, -1) < 120 ? error->message
+                                                                 : _ ("That did not work"),
+                        error);
+}
+
+static void
+call (KpWindow *self, void *proxy, const char *method, GVariant *parameters)
+{
+  g_dbus_proxy_call (proxy, method, parameters, G_DBUS_CALL_FLAGS_NONE, G_MAXINT, NULL, called_cb,
+                     g_object_ref (self));
+}
+
+static void
+consent_cb (AdwMessageDialog *dialog, const char *response, KpPlanProxy *plan)
+{
+  KpWindow *self = KP_WINDOW (gtk_window_get_transient_for (GTK_WINDOW (dialog)));
+  GVariantDict options;
+
+  if (!g_str_equal (response, "delete"))
+    return;
+  g_variant_dict_init (&options, NULL);
+  g_variant_dict_insert (&options, "max-delete", "t",
+                         kp_dbus_plan_get_deletions_held (kp_plan_proxy_get_dbus (plan)));
+  call (self, kp_plan_proxy_get_dbus (plan), "Run",
+        g_variant_new ("(@a{sv})", g_variant_dict_end (&options)));
+}
+
+static void
+ask_consent (KpWindow *self, KpPlanProxy *plan)
+{
+  guint64 n = kp_dbus_plan_get_deletions_held (kp_plan_proxy_get_dbus (plan));
+  GtkWidget *dialog = adw_message_dialog_new (GTK_WINDOW (self), NULL, NULL);
+
+  adw_message_dialog_format_heading (
+      ADW_MESSAGE_DIALOG (dialog),
+      ngettext ("Delete %" G_GUINT64_FORMAT " File from the Backup?",
+                "Delete %" G_GUINT64_FORMAT " Files from the Backup?", (gulong) n),
+      n);
+  adw_message_dialog_format_body (
+      ADW_MESSAGE_DIALOG (dialog),
+      /* Translators: %s is the name of a plan */
+      _ ("They are no longer in the folders of “%s”. If you did not delete them yourself, keep "
+         "them: a disk may not be connected, or something went wrong."),
+      kp_plan_proxy_get_name (plan));
+  adw_message_dialog_add_responses (ADW_MESSAGE_DIALOG (dialog), "keep", _ ("_Keep Them"),
+                                    "delete", _ ("_Delete from Backup"), NULL);
+  adw_message_dialog_set_response_appearance (ADW_MESSAGE_DIALOG (dialog), "delete",
+                                              ADW_RESPONSE_DESTRUCTIVE);
+  adw_message_dialog_set_default_response (ADW_MESSAGE_DIALOG (dialog), "keep");
+  adw_message_dialog_set_close_response (ADW_MESSAGE_DIALOG (dialog), "keep");
+  g_signal_connect_object (dialog, "response", G_CALLBACK (consent_cb), plan, 0);
+  gtk_window_present (GTK_WINDOW (dialog));
+}
+
+/**
+ * kp_window_help:
+ *
+ * Does the one thing that helps the plan in its state.
+ */
+void
+kp_window_help (KpWindow *self, KpPlanProxy *plan, KpHelp help)
+{
+  KpDBusManager *manager = kp_agent_client_get_manager (kp_window_get_client (self));
+
+  switch (help)
+    {
+    case KP_HELP_RUN:
+    case KP_HELP_RUN_ANYWAY:
+      call (self, kp_plan_proxy_get_dbus (plan), "Run", g_variant_new ("(a{sv})", NULL));
+      break;
+    case KP_HELP_RESUME:
+      if (manager != NULL)
+        call (self, manager, "Resume", g_variant_new ("(a{sv})", NULL));
+      break;
+    case KP_HELP_UNLOCK:
+      call (self, kp_plan_proxy_get_dbus (plan), "UnlockKeyring", g_variant_new ("(a{sv})", NULL));
+      break;
+    case KP_HELP_ENTER_KEYS:
+      kp_window_show_keys (self, plan);
+      break;
+    case KP_HELP_EDIT:
+      kp_window_show_setup (self, plan);
+      break;
+    case KP_HELP_CONSENT:
+      ask_consent (self, plan);
+      break;
+    case KP_HELP_SHOW_PROBLEMS:
+      kp_window_show_plan (self, plan);
+      break;
+    case KP_HELP_NONE:
+    default:
+      break;
+    }
+}
+
+/* --- deletion of plans ---------------------------------------------------------------------- */
+
+gboolean
+kp_window_is_being_deleted (KpWindow *self, KpPlanProxy *plan)
+{
+  for (guint i = 0; i < self->deletions->len; i++)
+    if (((Deletion *) self->deletions->pdata[i])->plan == plan)
+      return TRUE;
+  return FALSE;
+}
+
+static void
+undo_cb (AdwToast *toast, Deletion *deletion)
+{
+  deletion->undone = TRUE;
+}
+
+static void
+settle (KpWindow *self, Deletion *deletion)
+{
+  if (!deletion->undone)
+    call (self, kp_plan_proxy_get_dbus (deletion->plan), "Remove", g_variant_new ("(a{sv})", NULL));
+  g_ptr_array_remove (self->deletions, deletion);
+  kp_overview_refilter (self->overview);
+}
+
+static void
+dismissed_cb (AdwToast *toast, Deletion *deletion)
+{
+  settle (deletion->window, deletion);
+}
+
+/**
+ * kp_window_delete_plan:
+ *
+ * Takes the plan off the list, and has the agent remove it once nobody can undo that any more.
+ */
+void
+kp_window_delete_plan (KpWindow *self, KpPlanProxy *plan)
+{
+  Deletion *deletion = g_new0 (Deletion, 1);
+  AdwToast *toast;
+
+  /* Translators: %s is the name of a plan */
+  g_autofree char *title = g_strdup_printf (_ ("“%s” deleted. Its files stay in the storage."),
+                                            kp_plan_proxy_get_name (plan));
+  g_autofree char *escaped = g_markup_escape_text (title, -1);
+  toast = adw_toast_new (escaped);
+  adw_toast_set_button_label (toast, _ ("_Undo"));
+  adw_toast_set_timeout (toast, UNDO_SECONDS);
+  adw_toast_set_priority (toast, ADW_TOAST_PRIORITY_HIGH);
+  deletion->window = self;
+  deletion->plan = g_object_ref (plan);
+  deletion->toast = toast;
+  g_ptr_array_add (self->deletions, deletion);
+  g_signal_connect (toast, "button-clicked", G_CALLBACK (undo_cb), deletion);
+  g_signal_connect (toast, "dismissed", G_CALLBACK (dismissed_cb), deletion);
+  adw_toast_overlay_add_toast (self->toasts, toast);
+  go_home (self);
+  kp_overview_refilter (self->overview);
+}
+
+static void
+settle_all (KpWindow *self)
+{
+  while (self->deletions->len > 0)
+    {
+      Deletion *deletion = self->deletions->pdata[0];
+      g_signal_handlers_disconnect_by_data (deletion->toast, deletion);
+      settle (self, deletion);
+    }
+}
+
+/* --- life ----------------------------------------------------------------------------------- */
+
+static void
+save_size (KpWindow *self)
+{
+  GSettings *settings = kp_application_get_settings (self->application);
+  int width, height;
+
+  gtk_window_get_default_size (GTK_WINDOW (self), &width, &height);
+  g_settings_set (settings, "window-size", "(ii)", width, height);
+  g_settings_set_boolean (settings, "window-maximized", gtk_window_is_maximized (GTK_WINDOW (self)));
+}
+
+/* Says once that backups go on without the window. */
+static void
+tell_that_backups_go_on (KpWindow *self)
+{
+  GSettings *settings = kp_application_get_settings (self->application);
+  KpAgentClient *client = kp_window_get_client (self);
+  g_autoptr (GNotification) notification = NULL;
+
+  if (g_settings_get_boolean (settings, "told-that-backups-go-on")
+      || g_list_model_get_n_items (kp_agent_client_get_plans (client)) == 0)
+    return;
+  g_settings_set_boolean (settings, "told-that-backups-go-on", TRUE);
+  notification = g_notification_new (_ ("Backups go on without this window"));
+  g_notification_set_body (notification, _ ("Keepsake stays active in the background and backs up "
+                                            "when it is time."));
+  g_application_send_notification (G_APPLICATION (self->application), "goes-on", notification);
+}
+
+static gboolean
+kp_window_close_request (GtkWindow *window)
+{
+  KpWindow *self = KP_WINDOW (window);
+
+  settle_all (self);
+  save_size (self);
+  tell_that_backups_go_on (self);
+  return GTK_WINDOW_CLASS (kp_window_parent_class)->close_request (window);
+}
+
+static void
+kp_window_dispose (GObject *object)
+{
+  KpWindow *self = KP_WINDOW (object);
+
+  if (self->application != NULL)
+    {
+      KpAgentClient *client = kp_application_get_client (self->application);
+      g_signal_handlers_disconnect_by_data (kp_agent_client_get_plans (client), self);
+      g_signal_handlers_disconnect_matched (client, G_SIGNAL_MATCH_FUNC, 0, 0, NULL,
+                                            G_CALLBACK (show_later_cb), NULL);
+    }
+  self->application = NULL;
+  g_clear_pointer (&self->deletions, g_ptr_array_unref);
+  G_OBJECT_CLASS (kp_window_parent_class)->dispose (object);
+}
+
+static void
+kp_window_class_init (KpWindowClass *klass)
+{
+  GtkWidgetClass *widget_class = GTK_WIDGET_CLASS (klass);
+
+  G_OBJECT_CLASS (klass)->dispose = kp_window_dispose;
+  GTK_WINDOW_CLASS (klass)->close_request = kp_window_close_request;
+  g_type_ensure (KP_TYPE_OVERVIEW);
+  gtk_widget_class_set_template_from_resource (
+      widget_class, "/io/github/keepsake_backup/Keepsake/kp-window.ui");
+  gtk_widget_class_bind_template_child (widget_class, KpWindow, toasts);
+  gtk_widget_class_bind_template_child (widget_class, KpWindow, leaflet);
+  gtk_widget_class_bind_template_child (widget_class, KpWindow, overview);
+  gtk_widget_class_bind_template_callback (widget_class, page_changed_cb);
+  gtk_widget_class_install_action (widget_class, "win.back", NULL, back_cb);
+}
+
+static void
+kp_window_init (KpWindow *self)
+{
+  self->deletions = g_ptr_array_new_with_free_func (deletion_free);
+  gtk_widget_init_template (GTK_WIDGET (self));
+}
+
+KpWindow *
+kp_window_new (KpApplication *application)
+{
+  KpWindow *self = g_object_new (KP_TYPE_WINDOW, "application", application, NULL);
+  GSettings *settings = kp_application_get_settings (application);
+  KpAgentClient *client = kp_application_get_client (application);
+  int width, height;
+
+  self->application = application;
+  g_settings_get (settings, "window-size", "(ii)", &width, &height);
+  gtk_window_set_default_size (GTK_WINDOW (self), width, height);
+  if (g_settings_get_boolean (settings, "window-maximized"))
+    gtk_window_maximize (GTK_WINDOW (self));
+  g_signal_connect (kp_agent_client_get_plans (client), "items-changed",
+                    G_CALLBACK (plans_changed_cb), self);
+  kp_overview_set_client (self->overview, client);
+  return self;
+}
+
+/* (nullable): the window in which @widget is */
+KpWindow *
+kp_window_of (GtkWidget *widget)
+{
+  GtkRoot *root = gtk_widget_get_root (widget);
+
+  return KP_IS_WINDOW (root) ? KP_WINDOW (root) : NULL;
+}
+
+KpAgentClient *
+kp_window_get_client (KpWindow *self)
+{
+  return kp_application_get_client (self->application);
+}

@@ -1,0 +1,534 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ * SPDX-FileCopyrightText: The Keepsake authors */
+
+#include "config.h"
+
+#include "kp-words.h"
+
+#include <glib/gi18n.h>
+
+/* --- how a plan stands ---------------------------------------------------------------------- */
+
+static KpStanding *
+make_standing (KpMood mood, KpHelp help, char *title, char *detail)
+{
+  KpStanding *standing = g_new0 (KpStanding, 1);
+
+  standing->title = title;
+  standing->detail = detail != NULL ? detail : g_strdup ("");
+  standing->mood = mood;
+  standing->help = help;
+  return standing;
+}
+
+void
+kp_standing_free (KpStanding *standing)
+{
+  g_free (standing->title);
+  g_free (standing->detail);
+  g_free (standing);
+}
+
+static char *
+describe_last_success (const KpPlanFacts *facts, gint64 now)
+{
+  if (facts->last_success == 0)
+    return g_strdup (_ ("There is no backup yet."));
+  g_autofree char *time = kp_words_past (facts->last_success, now);
+  /* Translators: %s is a time, as in "12 minutes ago" or "yesterday at 15:30" */
+  return g_strdup_printf (_ ("The last backup was %s."), time);
+}
+
+static char *
+describe_next_run (const KpPlanFacts *facts, gint64 now)
+{
+  if (facts->next_run == 0)
+    return g_strdup ("");
+  g_autofree char *time = kp_words_future (facts->next_run, now);
+  /* Translators: %s is a time, as in "tomorrow at 12:30" */
+  return g_strdup_printf (_ ("The next one is due %s."), time);
+}
+
+static KpStanding *
+describe_job (const KpPlanFacts *facts)
+{
+  if (g_str_equal (facts->job_state, "paused"))
+    return make_standing (KP_MOOD_WAITING, facts->paused_until != 0 ? KP_HELP_RESUME : KP_HELP_NONE,
+                          g_strdup (_ ("Paused")), NULL);
+  if (g_str_equal (facts->job_state, "queued"))
+    return make_standing (KP_MOOD_WAITING, KP_HELP_NONE,
+                          g_strdup (_ ("Waiting for another job to end")), NULL);
+  if (g_str_equal (facts->job_kind, "restore"))
+    return make_standing (KP_MOOD_BUSY, KP_HELP_NONE, g_strdup (_ ("Restoring…")), NULL);
+  if (g_str_equal (facts->job_kind, "verify"))
+    return make_standing (KP_MOOD_BUSY, KP_HELP_NONE, g_strdup (_ ("Verifying…")), NULL);
+  return make_standing (KP_MOOD_BUSY, KP_HELP_NONE, g_strdup (_ ("Backing up…")), NULL);
+}
+
+/* What holds the plan back, and what can be done about it. */
+static KpStanding *
+describe_held (const KpPlanFacts *facts, gint64 now)
+{
+  static const struct
+  {
+    const char *held_by;
+    const char *title;
+    KpMood mood;
+    KpHelp help;
+  } reasons[] = {
+    { "offline", N_ ("Waiting: there is no network connection"), KP_MOOD_WAITING, KP_HELP_NONE },
+    { "metered", N_ ("Waiting: on a metered network"), KP_MOOD_WAITING, KP_HELP_RUN_ANYWAY },
+    { "battery", N_ ("Waiting: running on battery"), KP_MOOD_WAITING, KP_HELP_RUN_ANYWAY },
+    { "power-saver", N_ ("Waiting: power saving is on"), KP_MOOD_WAITING, KP_HELP_RUN_ANYWAY },
+    { "keyring-locked", N_ ("The keyring is locked"), KP_MOOD_ERROR, KP_HELP_UNLOCK },
+    { "keyring-missing", N_ ("The keys for the storage are missing"), KP_MOOD_ERROR,
+      KP_HELP_ENTER_KEYS },
+    { "keyring-unavailable", N_ ("There is no keyring in this session"), KP_MOOD_ERROR,
+      KP_HELP_RUN },
+    { "paused", N_ ("Backups are paused"), KP_MOOD_WAITING, KP_HELP_RESUME },
+    { "another-job", N_ ("Waiting for another job to end"), KP_MOOD_WAITING, KP_HELP_NONE },
+    { "source-missing", N_ ("A folder is not there"), KP_MOOD_ERROR, KP_HELP_EDIT },
+    { "back-off", N_ ("The last try failed"), KP_MOOD_ERROR, KP_HELP_RUN },
+  };
+  g_autofree char *last = describe_last_success (facts, now);
+
+  for (gsize i = 0; i < G_N_ELEMENTS (reasons); i++)
+    if (g_str_equal (reasons[i].held_by, facts->held_by))
+      {
+        gboolean is_told = reasons[i].mood == KP_MOOD_WAITING
+                           && !g_str_equal (facts->held_by, "paused");
+        if (is_told || *facts->held_message == '\0')
+          return make_standing (facts->overdue ? KP_MOOD_WARNING : reasons[i].mood,
+                                reasons[i].help, g_strdup (_ (reasons[i].title)),
+                                g_steal_pointer (&last));
+        return make_standing (reasons[i].mood, reasons[i].help, g_strdup (_ (reasons[i].title)),
+                              g_strdup (facts->held_message));
+      }
+  return make_standing (KP_MOOD_WAITING, KP_HELP_RUN, g_strdup (_ ("Waiting")),
+                        g_strdup (facts->held_message));
+}
+
+static gboolean
+may_be_the_keys (const char *reason)
+{
+  return g_str_equal (reason, "bad-credentials") || g_str_equal (reason, "access-denied");
+}
+
+static KpStanding *
+describe_failure (const KpPlanFacts *facts, gint64 now)
+{
+  KpHelp help = KP_HELP_RUN;
+  const char *title = _ ("The last backup failed");
+
+  if (g_str_equal (facts->last_reason, "offline"))
+    title = _ ("The storage could not be reached");
+  else if (may_be_the_keys (facts->last_reason))
+    {
+      title = _ ("The storage refused the keys");
+      help = KP_HELP_ENTER_KEYS;
+    }
+  else if (g_str_equal (facts->last_reason, "source-missing"))
+    {
+      title = _ ("A folder is not there");
+      help = KP_HELP_EDIT;
+    }
+  else if (g_str_equal (facts->last_reason, "no-such-bucket"))
+    {
+      title = _ ("The bucket is not there");
+      help = KP_HELP_EDIT;
+    }
+  else if (g_str_equal (facts->last_reason, "quota"))
+    title = _ ("The storage is full");
+  return make_standing (KP_MOOD_ERROR, help, g_strdup (title),
+                        *facts->last_message != '\0' ? g_strdup (facts->last_message)
+                                                     : describe_last_success (facts, now));
+}
+
+static KpStanding *
+describe_guard (const KpPlanFacts *facts)
+{
+  return make_standing (
+      KP_MOOD_WARNING, KP_HELP_CONSENT,
+      g_strdup_printf (ngettext ("%" G_GUINT64_FORMAT " deletion needs your consent",
+                                 "%" G_GUINT64_FORMAT " deletions need your consent",
+                                 (gulong) facts->deletions_held),
+                       facts->deletions_held),
+      g_strdup (_ ("Many files are gone from your folders. They stay in the backup until you say "
+                   "that this is right.")));
+}
+
+static KpStanding *
+describe_overdue (const KpPlanFacts *facts, gint64 now)
+{
+  if (facts->last_success == 0)
+    return make_standing (KP_MOOD_WARNING, KP_HELP_RUN, g_strdup (_ ("Overdue")),
+                          g_strdup (_ ("There is no backup yet.")));
+  gint64 since = facts->due_since != 0 ? facts->due_since : facts->last_success;
+  g_autofree char *time = kp_words_past (since, now);
+  /* Translators: %s is a time, as in "3 hours ago" or "on Tuesday at 15:30" */
+  return make_standing (KP_MOOD_WARNING, KP_HELP_RUN, g_strdup_printf (_ ("Overdue: was due %s"), time),
+                        describe_last_success (facts, now));
+}
+
+static KpStanding *
+describe_success (const KpPlanFacts *facts, gint64 now)
+{
+  g_autofree char *time = kp_words_past (facts->last_success, now);
+  gboolean some_failed = facts->last_complete < facts->last_success;
+
+  if (some_failed)
+    return make_standing (KP_MOOD_WARNING, KP_HELP_SHOW_PROBLEMS,
+                          /* Translators: %s is a time, as in "12 minutes ago" */
+                          g_strdup_printf (_ ("Backed up %s, but not all files"), time),
+                          g_strdup (facts->last_message));
+  return make_standing (KP_MOOD_FINE, KP_HELP_NONE,
+                        /* Translators: %s is a time, as in "12 minutes ago" */
+                        g_strdup_printf (_ ("Backed up %s"), time), describe_next_run (facts, now));
+}
+
+/**
+ * kp_words_describe_plan:
+ * @now: seconds since 1970 UTC
+ *
+ * What matters most comes first: a job that runs, then what somebody has to do, then the past.
+ */
+KpStanding *
+kp_words_describe_plan (const KpPlanFacts *facts, gint64 now)
+{
+  if (*facts->job_kind != '\0')
+    return describe_job (facts);
+  if (g_str_equal (facts->state, "disabled"))
+    return make_standing (KP_MOOD_WAITING, KP_HELP_EDIT, g_strdup (_ ("Switched off")),
+                          describe_last_success (facts, now));
+  if (*facts->held_by != '\0')
+    return describe_held (facts, now);
+  if (facts->paused_until != 0)
+    return make_standing (KP_MOOD_WAITING, KP_HELP_RESUME, g_strdup (_ ("Backups are paused")),
+                          describe_last_success (facts, now));
+  if (facts->deletions_held > 0)
+    return describe_guard (facts);
+  if (g_str_equal (facts->last_result, "failed"))
+    return describe_failure (facts, now);
+  if (facts->overdue)
+    return describe_overdue (facts, now);
+  if (facts->last_success > 0)
+    return describe_success (facts, now);
+  if (g_str_equal (facts->last_result, "cancelled"))
+    return make_standing (KP_MOOD_WAITING, KP_HELP_RUN, g_strdup (_ ("The backup was cancelled")),
+                          g_strdup (_ ("There is no backup yet. What was sent is kept, and the "
+                                       "next one goes on from there.")));
+  return make_standing (KP_MOOD_WAITING, KP_HELP_RUN, g_strdup (_ ("No backup yet")),
+                        describe_next_run (facts, now));
+}
+
+const char *
+kp_words_mood_icon (KpMood mood)
+{
+  switch (mood)
+    {
+    case KP_MOOD_FINE:
+      return "emblem-ok-symbolic";
+    case KP_MOOD_BUSY:
+      return "emblem-synchronizing-symbolic";
+    case KP_MOOD_WAITING:
+      return "content-loading-symbolic";
+    case KP_MOOD_WARNING:
+      return "dialog-warning-symbolic";
+    case KP_MOOD_ERROR:
+    default:
+      return "dialog-error-symbolic";
+    }
+}
+
+/* A style class of libadwaita, or of ours. */
+const char *
+kp_words_mood_class (KpMood mood)
+{
+  switch (mood)
+    {
+    case KP_MOOD_FINE:
+      return "success";
+    case KP_MOOD_BUSY:
+      return "accent";
+    case KP_MOOD_WAITING:
+      return "dim-label";
+    case KP_MOOD_WARNING:
+      return "warning";
+    case KP_MOOD_ERROR:
+    default:
+      return "error";
+    }
+}
+
+/**
+ * kp_words_help_label:
+ *
+ * Returns: (nullable): what the button says, with a mnemonic
+ */
+const char *
+kp_words_help_label (KpHelp help)
+{
+  switch (help)
+    {
+    case KP_HELP_RUN:
+      return _ ("_Back Up Now");
+    case KP_HELP_RUN_ANYWAY:
+      return _ ("_Back Up Anyway");
+    case KP_HELP_RESUME:
+      return _ ("_Resume Backups");
+    case KP_HELP_UNLOCK:
+      return _ ("_Unlock Keyring…");
+    case KP_HELP_ENTER_KEYS:
+      return _ ("Enter _Keys…");
+    case KP_HELP_EDIT:
+      return _ ("_Edit Plan…");
+    case KP_HELP_CONSENT:
+      return _ ("_Review Deletions…");
+    case KP_HELP_SHOW_PROBLEMS:
+      return _ ("Show _Problems");
+    case KP_HELP_NONE:
+    default:
+      return NULL;
+    }
+}
+
+/* --- jobs ----------------------------------------------------------------------------------- */
+
+/**
+ * kp_words_phase:
+ *
+ * Returns: (transfer full): what the job is doing
+ */
+char *
+kp_words_phase (const char *kind, const char *state)
+{
+  if (g_str_equal (state, "queued"))
+    return g_strdup (_ ("Waiting for another job to end"));
+  if (g_str_equal (state, "paused"))
+    return g_strdup (_ ("Paused"));
+  if (g_str_equal (state, "waiting"))
+    return g_strdup (_ ("Waiting"));
+  if (g_str_equal (state, "finished"))
+    return g_strdup (_ ("Done"));
+  if (g_str_equal (state, "failed"))
+    return g_strdup (_ ("Failed"));
+  if (g_str_equal (state, "cancelled"))
+    return g_strdup (_ ("Cancelled"));
+  if (g_str_equal (state, "comparing"))
+    return g_strdup (_ ("Comparing with the backup"));
+  if (g_str_equal (state, "scanning"))
+    return g_strdup (g_str_equal (kind, "restore") ? _ ("Listing the backup")
+                                                   : _ ("Looking for changes"));
+  if (g_str_equal (kind, "restore"))
+    return g_strdup (_ ("Restoring files"));
+  if (g_str_equal (kind, "verify"))
+    return g_strdup (_ ("Reading the backup again"));
+  return g_strdup (_ ("Sending changes"));
+}
+
+/**
+ * kp_words_fraction:
+ *
+ * Returns: how much is done, 0 to 1; below 0 as long as nobody can know
+ */
+double
+kp_words_fraction (const KpJobFacts *facts)
+{
+  if (facts->bytes_total > 0)
+    return CLAMP ((double) facts->bytes_done / (double) facts->bytes_total, 0, 1);
+  if (facts->files_total > 0)
+    return CLAMP ((double) facts->files_done / (double) facts->files_total, 0, 1);
+  return -1;
+}
+
+static void
+add_part (GString *text, const char *part)
+{
+  if (text->len > 0)
+    g_string_append (text, " · ");
+  g_string_append (text, part);
+}
+
+/**
+ * kp_words_progress:
+ *
+ * Returns: (transfer full): "12 of 60 files · 1.2 MiB of 3.0 MiB · 256 KiB/s · 5 min left"
+ */
+char *
+kp_words_progress (const char *state, const KpJobFacts *facts)
+{
+  g_autoptr (GString) text = g_string_new (NULL);
+  gboolean moves = g_str_equal (state, "transferring");
+
+  if (facts->files_total == 0 && facts->bytes_total == 0)
+    {
+      if (facts->files_scanned > 0)
+        {
+          g_autofree char *files = kp_words_files (facts->files_scanned);
+          /* Translators: %s is as "1,234 files" */
+          g_autofree char *seen = g_strdup_printf (_ ("%s looked at"), files);
+          add_part (text, seen);
+        }
+      return g_string_free (g_steal_pointer (&text), FALSE);
+    }
+  g_autofree char *files
+      = g_strdup_printf (ngettext ("%'" G_GUINT64_FORMAT " of %'" G_GUINT64_FORMAT " file",
+                                   "%'" G_GUINT64_FORMAT " of %'" G_GUINT64_FORMAT " files",
+                                   (gulong) facts->files_total),
+                         facts->files_done, facts->files_total);
+  add_part (text, files);
+  if (facts->bytes_total > 0)
+    {
+      g_autofree char *done = kp_words_size (facts->bytes_done);
+      g_autofree char *total = kp_words_size (facts->bytes_total);
+      /* Translators: two sizes */
+      g_autofree char *bytes = g_strdup_printf (_ ("%s of %s"), done, total);
+      add_part (text, bytes);
+    }
+  if (moves && facts->rate > 0)
+    {
+      g_autofree char *rate = kp_words_rate (facts->rate);
+      add_part (text, rate);
+    }
+  if (moves && facts->left >= 0 && facts->bytes_done < facts->bytes_total)
+    {
+      g_autofree char *duration = kp_words_duration ((guint64) facts->left);
+      /* Translators: %s is a duration, as in "5 min" or "less than a minute" */
+      g_autofree char *left = g_strdup_printf (_ ("%s left"), duration);
+      add_part (text, left);
+    }
+  return g_string_free (g_steal_pointer (&text), FALSE);
+}
+
+/* --- history -------------------------------------------------------------------------------- */
+
+static char *
+describe_finished (const KpHistoryFacts *facts)
+{
+  if (g_str_equal (facts->kind, "restore"))
+    return g_strdup_printf (ngettext ("Restored %'" G_GUINT64_FORMAT " file",
+                                      "Restored %'" G_GUINT64_FORMAT " files",
+                                      (gulong) facts->changed),
+                            facts->changed);
+  if (g_str_equal (facts->kind, "verify"))
+    return g_strdup_printf (ngettext ("Verified %'" G_GUINT64_FORMAT " file",
+                                      "Verified %'" G_GUINT64_FORMAT " files",
+                                      (gulong) facts->unchanged),
+                            facts->unchanged);
+  if (facts->changed == 0 && facts->deleted == 0 && facts->failed == 0)
+    return g_strdup (_ ("Nothing had changed"));
+  return g_strdup_printf (ngettext ("Backed up %'" G_GUINT64_FORMAT " file",
+                                    "Backed up %'" G_GUINT64_FORMAT " files",
+                                    (gulong) facts->changed),
+                          facts->changed);
+}
+
+char *
+kp_words_history_title (const KpHistoryFacts *facts)
+{
+  gboolean is_backup = g_str_equal (facts->kind, "backup");
+
+  if (g_str_equal (facts->state, "finished"))
+    return describe_finished (facts);
+  if (g_str_equal (facts->state, "running"))
+    return g_strdup (_ ("Running"));
+  if (g_str_equal (facts->state, "cancelled"))
+    return g_strdup (is_backup ? _ ("Backup cancelled") : _ ("Cancelled"));
+  if (g_str_equal (facts->state, "interrupted"))
+    return g_strdup (_ ("Interrupted: the computer or the program ended"));
+  if (g_str_equal (facts->kind, "restore"))
+    return g_strdup (_ ("Restore failed"));
+  if (g_str_equal (facts->kind, "verify"))
+    return g_strdup (_ ("Verification failed"));
+  return g_strdup (_ ("Backup failed"));
+}
+
+/* "Today 15:30" for a list, where "5 minutes ago" would grow old. */
+static char *
+describe_moment (gint64 time, gint64 now)
+{
+  g_autoptr (GDateTime) then = g_date_time_new_from_unix_local (time);
+  g_autoptr (GDateTime) today = g_date_time_new_from_unix_local (now);
+
+  if (g_date_time_get_day_of_year (then) == g_date_time_get_day_of_year (today)
+      && g_date_time_get_year (then) == g_date_time_get_year (today))
+    /* Translators: g_date_time_format(), in a list of times */
+    return g_date_time_format (then, _ ("Today %H:%M"));
+  /* Translators: g_date_time_format(), in a list of times: day and time */
+  return g_date_time_format (then, _ ("%-d %B, %H:%M"));
+}
+
+char *
+kp_words_history_detail (const KpHistoryFacts *facts, gint64 now)
+{
+  g_autoptr (GString) text = g_string_new (NULL);
+  g_autofree char *moment = describe_moment (facts->started, now);
+
+  add_part (text, moment);
+  if (facts->bytes_sent > 0)
+    {
+      g_autofree char *size = kp_words_size (facts->bytes_sent);
+      g_autofree char *sent = g_strdup_printf (g_str_equal (facts->kind, "backup")
+                                                   /* Translators: %s is a size */
+                                                   ? _ ("%s sent")
+                                                   /* Translators: %s is a size */
+                                                   : _ ("%s received"),
+                                               size);
+      add_part (text, sent);
+    }
+  if (facts->bytes_saved > 0)
+    {
+      g_autofree char *size = kp_words_size (facts->bytes_saved);
+      /* Translators: %s is a size that did not have to be sent again */
+      g_autofree char *saved = g_strdup_printf (_ ("%s saved"), size);
+      add_part (text, saved);
+    }
+  if (facts->deleted > 0)
+    {
+      g_autofree char *deleted = g_strdup_printf (
+          ngettext ("%" G_GUINT64_FORMAT " deleted", "%" G_GUINT64_FORMAT " deleted",
+                    (gulong) facts->deleted),
+          facts->deleted);
+      add_part (text, deleted);
+    }
+  if (facts->failed > 0)
+    {
+      g_autofree char *failed = g_strdup_printf (
+          ngettext ("%" G_GUINT64_FORMAT " problem", "%" G_GUINT64_FORMAT " problems",
+                    (gulong) facts->failed),
+          facts->failed);
+      add_part (text, failed);
+    }
+  return g_string_free (g_steal_pointer (&text), FALSE);
+}
+
+/**
+ * kp_words_problem_advice:
+ * @reason: the name of an error
+ *
+ * Returns: (transfer full): what somebody can do about a file that failed, or ""
+ */
+char *
+kp_words_problem_advice (const char *reason)
+{
+  static const struct
+  {
+    const char *reason;
+    const char *advice;
+  } all[] = {
+    { "source-unreadable", N_ ("You may not read it. Change its permissions, or exclude it.") },
+    { "changed-while-reading",
+      N_ ("It was being written all the time. It is tried again with the next backup.") },
+    { "name-too-long", N_ ("Its path is too long for the storage. Use shorter names.") },
+    { "metadata-too-large", N_ ("Its extended attributes are too large for the storage.") },
+    { "corrupt", N_ ("What the storage holds is not what was sent. Back up again.") },
+    { "bad-name", N_ ("Its name cannot be used here.") },
+    { "conflict", N_ ("Something else was in its place.") },
+    { "local-storage", N_ ("The disk is full or cannot be written.") },
+  };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (all); i++)
+    if (g_str_equal (all[i].reason, reason))
+      return g_strdup (_ (all[i].advice));
+  return g_strdup ("");
+}
