@@ -136,8 +136,9 @@ main (int argc, char **argv)
       {
         g_autofree char *name = g_strconcat ("keepsakectl ", commands[i].name, NULL);
         g_set_prgname (name);
-        /* GLib takes options out of the array; it needs one that it may change. */
-        exit_code = commands[i].run (g_strdupv (argv + 1));
+        /* GLib takes options out of the array, and frees them; it needs one of its own. */
+        g_auto (GStrv) arguments = g_strdupv (argv + 1);
+        exit_code = commands[i].run (arguments);
         return (int) exit_code;
       }
   g_printerr ("keepsakectl: There is no command “%s”; see keepsakectl --help\n", argv[1]);
