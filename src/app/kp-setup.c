@@ -1,6 +1,373 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ * SPDX-FileCopyrightText: The Keepsake authors */
+
+#define G_LOG_DOMAIN "keepsake"
+
+#include "config.h"
+
 #include "kp-setup.h"
-struct _KpSetup { AdwBin parent_instance; KpPlanProxy *plan; };
+
+#include "kp-keyring.h"
+#include "kp-setup-folders.h"
+#include "kp-setup-review.h"
+#include "kp-setup-schedule.h"
+#include "kp-setup-storage.h"
+#include "kp-size.h"
+#include "kp-stack.h"
+#include "kp-window.h"
+
+#include <glib/gi18n.h>
+
+enum
+{
+  PAGE_FOLDERS,
+  PAGE_STORAGE,
+  PAGE_SCHEDULE,
+  PAGE_REVIEW,
+  N_PAGES,
+};
+
+struct _KpSetup
+{
+  AdwBin parent_instance;
+
+  KpPlanProxy *proxy; /* (nullable): that is changed */
+  KpPlan *plan;       /* what is going to be created or saved */
+  guint page;
+  gboolean goes_on_after_test;
+  gboolean is_saving;
+  AdwWindowTitle *window_title;
+  GtkButton *back_button;
+  GtkButton *next_button;
+  GtkSpinner *spinner;
+  GtkStack *stack;
+  KpSetupFolders *folders;
+  KpSetupStorage *storage;
+  KpSetupSchedule *schedule;
+  KpSetupReview *review;
+};
+
 G_DEFINE_FINAL_TYPE (KpSetup, kp_setup, ADW_TYPE_BIN)
-static void kp_setup_class_init (KpSetupClass *k) {}
-static void kp_setup_init (KpSetup *s) {}
-GtkWidget *kp_setup_new (KpPlanProxy *p) { return g_object_new (KP_TYPE_SETUP, NULL); } void kp_setup_show_keys (KpSetup *s) {}
+
+/* --- pages ---------------------------------------------------------------------------------- */
+
+static void
+show_page (KpSetup *self, guint page)
+{
+  static const char *const names[N_PAGES] = { "folders", "storage", "schedule", "review" };
+  const char *const titles[N_PAGES]
+      = { _ ("Folders"), _ ("Storage"), _ ("Schedule and Limits"), _ ("Review") };
+  /* Translators: the number of a step and how many there are */
+  g_autofree char *step = g_strdup_printf (_ ("Step %u of %u"), page + 1, (guint) N_PAGES);
+
+  self->page = page;
+  adw_window_title_set_title (self->window_title, titles[page]);
+  adw_window_title_set_subtitle (self->window_title, step);
+  gtk_button_set_label (self->back_button, page == 0 ? _ ("_Cancel") : _ ("_Back"));
+  gtk_button_set_label (self->next_button, page < PAGE_REVIEW    ? _ ("_Next")
+                                           : self->proxy != NULL ? _ ("_Save")
+                                                                 : _ ("_Create"));
+  if (page == PAGE_REVIEW)
+    {
+      guint64 files, bytes;
+      gboolean is_known = kp_setup_folders_get_size (self->folders, &files, &bytes);
+      kp_setup_folders_apply (self->folders, self->plan);
+      kp_setup_storage_apply (self->storage, self->plan);
+      kp_setup_schedule_apply (self->schedule, self->plan);
+      kp_setup_review_show (self->review, self->plan, is_known && self->proxy == NULL ? bytes : 0);
+    }
+  kp_stack_show (self->stack, names[page]);
+  gtk_widget_child_focus (gtk_stack_get_visible_child (self->stack), GTK_DIR_TAB_FORWARD);
+}
+
+static void
+set_busy (KpSetup *self, gboolean is_busy)
+{
+  gtk_spinner_set_spinning (self->spinner, is_busy);
+  gtk_widget_set_sensitive (GTK_WIDGET (self->next_button), !is_busy);
+}
+
+static void
+back_cb (KpSetup *self)
+{
+  if (self->is_saving)
+    return;
+  self->goes_on_after_test = FALSE;
+  set_busy (self, FALSE);
+  if (self->page == 0)
+    kp_window_go_back (kp_window_of (GTK_WIDGET (self)));
+  else
+    show_page (self, self->page - 1);
+}
+
+static void
+measured_cb (KpSetup *self)
+{
+  guint64 files, bytes;
+
+  if (kp_setup_folders_get_size (self->folders, &files, &bytes))
+    kp_setup_schedule_set_bytes (self->schedule, self->proxy == NULL ? bytes : 0);
+}
+
+static void
+tested_cb (KpSetupStorage *storage, gboolean works, KpSetup *self)
+{
+  gboolean goes_on = self->goes_on_after_test && works;
+
+  self->goes_on_after_test = FALSE;
+  set_busy (self, FALSE);
+  if (goes_on && self->page == PAGE_STORAGE)
+    show_page (self, PAGE_SCHEDULE);
+}
+
+/* --- the end -------------------------------------------------------------------------------- */
+
+static void
+fail (KpSetup *self, const GError *cause)
+{
+  g_autoptr (GError) error = g_error_copy (cause);
+
+  g_dbus_error_strip_remote_error (error);
+  self->is_saving = FALSE;
+  set_busy (self, FALSE);
+  g_autofree char *start
+      = g_utf8_substring (error->message, 0, MIN (g_utf8_strlen (error->message, -1), 400));
+  kp_setup_review_show_error (self->review, start);
+}
+
+static void
+begun_cb (GObject *source, GAsyncResult *result, void *data)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GVariant) answer
+      = g_dbus_connection_call_finish (G_DBUS_CONNECTION (source), result, &error);
+
+  /* It may have begun by itself already; the card says why when it did not. */
+  if (answer == NULL)
+    g_message ("The first backup: %s", error->message);
+}
+
+static void *
+forget_keys_main (void *data)
+{
+  g_autofree char *id = data;
+  g_autoptr (GError) error = NULL;
+
+  if (!kp_keyring_clear (id, NULL, &error))
+    g_message ("The keys of a plan that was not created: %s", error->message);
+  return NULL;
+}
+
+static void
+saved_cb (GObject *source, GAsyncResult *result, void *data)
+{
+  g_autoptr (KpSetup) self = data;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GVariant) answer = g_dbus_proxy_call_finish (G_DBUS_PROXY (source), result, &error);
+  KpWindow *window = kp_window_of (GTK_WIDGET (self));
+
+  if (answer == NULL)
+    {
+      if (self->proxy == NULL)
+        g_thread_unref (g_thread_new ("keepsake-keyring", forget_keys_main,
+                                      g_strdup (kp_plan_get_id (self->plan))));
+      fail (self, error);
+      return;
+    }
+  if (self->proxy == NULL)
+    {
+      const char *path;
+      g_variant_get (answer, "(&o)", &path);
+      g_dbus_connection_call (g_dbus_proxy_get_connection (G_DBUS_PROXY (source)),
+                              KP_AGENT_BUS_NAME, path,
+                              "io.github.keepsake_backup.Keepsake.Plan", "Run",
+                              g_variant_new ("(a{sv})", NULL), NULL, G_DBUS_CALL_FLAGS_NONE, -1,
+                              NULL, begun_cb, NULL);
+    }
+  if (window == NULL)
+    return;
+  kp_window_toast (window, self->proxy != NULL ? _ ("Saved; it holds from the next backup on")
+                                               : _ ("Plan created; the first backup begins"));
+  kp_window_go_back (window);
+}
+
+static void
+stored_cb (GObject *source, GAsyncResult *result, void *data)
+{
+  g_autoptr (KpSetup) self = data;
+  g_autoptr (GError) error = NULL;
+  KpWindow *window = kp_window_of (GTK_WIDGET (self));
+  KpDBusManager *manager
+      = window != NULL ? kp_agent_client_get_manager (kp_window_get_client (window)) : NULL;
+
+  if (!kp_setup_storage_store_finish (result, &error))
+    {
+      fail (self, error);
+      return;
+    }
+  if (manager == NULL)
+    {
+      g_autoptr (GError) gone = g_error_new_literal (
+          KP_ERROR, KP_ERROR_FAILED, _ ("The background part of Keepsake is not running."));
+      if (self->proxy == NULL)
+        g_thread_unref (g_thread_new ("keepsake-keyring", forget_keys_main,
+                                      g_strdup (kp_plan_get_id (self->plan))));
+      fail (self, gone);
+      return;
+    }
+  g_autofree char *text = kp_plan_to_json (self->plan);
+  void *proxy = self->proxy != NULL ? (void *) kp_plan_proxy_get_dbus (self->proxy) : manager;
+  g_dbus_proxy_call (proxy, self->proxy != NULL ? "Update" : "AddPlan",
+                     g_variant_new ("(sa{sv})", text, NULL), G_DBUS_CALL_FLAGS_NONE, -1, NULL,
+                     saved_cb, g_object_ref (self));
+}
+
+static void
+save (KpSetup *self)
+{
+  g_autoptr (GError) error = NULL;
+
+  if (self->is_saving || !kp_setup_review_check (self->review))
+    return;
+  kp_setup_review_apply (self->review, self->plan);
+  if (!kp_plan_validate (self->plan, &error))
+    {
+      fail (self, error);
+      return;
+    }
+  self->is_saving = TRUE;
+  set_busy (self, TRUE);
+  kp_setup_storage_store_async (self->storage, self->plan, stored_cb, g_object_ref (self));
+}
+
+static void
+next_cb (KpSetup *self)
+{
+  switch (self->page)
+    {
+    case PAGE_FOLDERS:
+      if (kp_setup_folders_check (self->folders))
+        show_page (self, PAGE_STORAGE);
+      break;
+    case PAGE_STORAGE:
+      if (kp_setup_storage_is_tested (self->storage))
+        show_page (self, PAGE_SCHEDULE);
+      else
+        {
+          self->goes_on_after_test = TRUE;
+          set_busy (self, TRUE);
+          kp_setup_storage_test (self->storage);
+        }
+      break;
+    case PAGE_SCHEDULE:
+      show_page (self, PAGE_REVIEW);
+      break;
+    default:
+      save (self);
+    }
+}
+
+/* --- life ----------------------------------------------------------------------------------- */
+
+static void
+kp_setup_dispose (GObject *object)
+{
+  KpSetup *self = KP_SETUP (object);
+
+  g_clear_object (&self->proxy);
+  g_clear_object (&self->plan);
+  G_OBJECT_CLASS (kp_setup_parent_class)->dispose (object);
+}
+
+static void
+kp_setup_class_init (KpSetupClass *klass)
+{
+  GtkWidgetClass *widget_class = GTK_WIDGET_CLASS (klass);
+
+  G_OBJECT_CLASS (klass)->dispose = kp_setup_dispose;
+  g_type_ensure (KP_TYPE_SETUP_FOLDERS);
+  g_type_ensure (KP_TYPE_SETUP_STORAGE);
+  g_type_ensure (KP_TYPE_SETUP_SCHEDULE);
+  g_type_ensure (KP_TYPE_SETUP_REVIEW);
+  gtk_widget_class_set_template_from_resource (
+      widget_class, "/io/github/keepsake_backup/Keepsake/kp-setup.ui");
+  gtk_widget_class_bind_template_child (widget_class, KpSetup, window_title);
+  gtk_widget_class_bind_template_child (widget_class, KpSetup, back_button);
+  gtk_widget_class_bind_template_child (widget_class, KpSetup, next_button);
+  gtk_widget_class_bind_template_child (widget_class, KpSetup, spinner);
+  gtk_widget_class_bind_template_child (widget_class, KpSetup, stack);
+  gtk_widget_class_bind_template_child (widget_class, KpSetup, folders);
+  gtk_widget_class_bind_template_child (widget_class, KpSetup, storage);
+  gtk_widget_class_bind_template_child (widget_class, KpSetup, schedule);
+  gtk_widget_class_bind_template_child (widget_class, KpSetup, review);
+  gtk_widget_class_bind_template_callback (widget_class, back_cb);
+  gtk_widget_class_bind_template_callback (widget_class, next_cb);
+  gtk_widget_class_bind_template_callback (widget_class, measured_cb);
+  gtk_widget_class_bind_template_callback (widget_class, tested_cb);
+}
+
+static void
+kp_setup_init (KpSetup *self)
+{
+  gtk_widget_init_template (GTK_WIDGET (self));
+}
+
+/* What a new plan begins with. */
+static void
+fill_defaults (KpPlan *plan)
+{
+  GSettings *settings = kp_application_get_settings (kp_application_get ());
+  guint64 limit = g_settings_get_uint64 (settings, "default-upload-limit");
+  g_autoptr (KpSchedule) daily = kp_schedule_parse ("@daily 12:30", NULL);
+  g_autofree char *host = g_strdelimit (g_strdup (g_get_host_name ()), "/ ", '-');
+
+  kp_plan_set_schedule (plan, daily);
+  kp_plan_set_prefix (plan, host);
+  kp_plan_set_verify (plan, KP_PLAN_VERIFY_MONTHLY);
+  kp_plan_set_metered (plan, g_settings_get_boolean (settings, "default-wait-metered")
+                                 ? KP_PLAN_CONDITION_WAIT
+                                 : KP_PLAN_CONDITION_RUN);
+  kp_plan_set_battery (plan, g_settings_get_boolean (settings, "default-wait-battery")
+                                 ? KP_PLAN_CONDITION_WAIT
+                                 : KP_PLAN_CONDITION_RUN);
+  if (limit > 0)
+    {
+      g_autofree char *rate = g_strdup_printf ("%" G_GUINT64_FORMAT, limit);
+      kp_plan_set_upload_limit (plan, rate);
+    }
+}
+
+/**
+ * kp_setup_new:
+ * @proxy: (nullable): the plan to change; %NULL for a new one
+ */
+GtkWidget *
+kp_setup_new (KpPlanProxy *proxy)
+{
+  KpSetup *self = g_object_new (KP_TYPE_SETUP, NULL);
+  KpPlan *old = proxy != NULL ? kp_plan_proxy_get_plan (proxy) : NULL;
+
+  if (old != NULL)
+    {
+      self->proxy = g_object_ref (proxy);
+      self->plan = kp_plan_copy (old);
+    }
+  else
+    {
+      self->plan = kp_plan_new ();
+      fill_defaults (self->plan);
+    }
+  kp_setup_folders_load (self->folders, self->plan);
+  kp_setup_storage_load (self->storage, self->plan, self->proxy != NULL);
+  kp_setup_schedule_load (self->schedule, self->plan);
+  show_page (self, PAGE_FOLDERS);
+  return GTK_WIDGET (self);
+}
+
+/* Goes to where keys are entered. */
+void
+kp_setup_show_keys (KpSetup *self)
+{
+  show_page (self, PAGE_STORAGE);
+  kp_setup_storage_focus_keys (self->storage);
+}
