@@ -958,7 +958,7 @@ kp_agent_init (KpAgent *self)
 static gboolean
 open_files (KpAgent *self, GError **error)
 {
-  g_autofree char *history = g_build_filename (self->state_dir, "history.sqlite", NULL);
+  g_autofree char *history = g_build_filename (self->state_dir, KP_HISTORY_FILE_NAME, NULL);
   g_autofree char *state = g_build_filename (self->state_dir, "agent.ini", NULL);
   g_autofree char *plans = g_build_filename (g_get_user_config_dir (), "keepsake", "plans", NULL);
 
