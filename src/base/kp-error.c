@@ -37,6 +37,7 @@ static const struct
   [KP_ERROR_LOCAL_STORAGE] = { "local-storage", TRUE },
   [KP_ERROR_BUSY] = { "busy", TRUE },
   [KP_ERROR_KEYRING_LOCKED] = { "keyring-locked", TRUE },
+  [KP_ERROR_ARCHIVED] = { "archived", FALSE },
 };
 
 /**

@@ -56,8 +56,8 @@ walk (int root_fd, const char *path, int flags, gboolean make)
       if (slash != NULL)
         *slash = '\0';
 
-      /* As mkdir(1) does: folders of other tools have no object that says their mode. */
-      if (make && mkdirat (fd, component, 0777) < 0 && errno != EEXIST)
+      /* For us alone, until it is known who else may look into it. */
+      if (make && mkdirat (fd, component, 0700) < 0 && errno != EEXIST)
         return close_keeping_errno (fd);
       int next = openat (fd, component,
                          slash != NULL ? O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC
@@ -104,7 +104,7 @@ kp_beneath_open (int root_fd, const char *path, int flags)
  * kp_beneath_make_directories:
  * @path: a path below @root_fd; "" for the directory itself
  *
- * Makes every directory of @path that does not exist.
+ * Makes every directory of @path that does not exist, with mode 0700.
  *
  * Returns: a file descriptor of the last one (O_PATH), or -1 with errno set
  */

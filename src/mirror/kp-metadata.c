@@ -16,10 +16,78 @@
 #define DIRECTORY_TYPE "application/x-directory"
 #define DEFAULT_TYPE "application/octet-stream"
 
-static gint64
-to_nanoseconds (const struct timespec *time)
+/* The times that a gint64 of nanoseconds can hold would end in 2262, and file systems go further:
+ * ext4 from 1901 to 2446, XFS to 2486. So the values below the first second of a 32-bit time_t,
+ * which no such file system has, stand for what comes after 2262 instead: the count of nanoseconds
+ * simply goes on, modulo 2^64. Equal times are equal values; to tell which is later, ask
+ * kp_metadata_compare_times(). */
+#define FIRST_SECOND ((gint64) G_MININT32)            /* 1901-12-13 */
+#define LAST_SECOND (G_GINT64_CONSTANT (16299260424)) /* 2486-07-02 */
+#define FIRST_TIME (FIRST_SECOND * NANOSECONDS)
+
+/**
+ * kp_metadata_make_time:
+ * @seconds: since 1970, negative before
+ * @nanoseconds: 0 … 999,999,999, counted forwards from @seconds
+ *
+ * Returns: the time as #KpFileInfo has it; one that it cannot say becomes the nearest that it can
+ */
+gint64
+kp_metadata_make_time (gint64 seconds, gint64 nanoseconds)
 {
-  return (gint64) time->tv_sec * NANOSECONDS + time->tv_nsec;
+  if (seconds < FIRST_SECOND)
+    return FIRST_TIME;
+  if (seconds > LAST_SECOND)
+    {
+      seconds = LAST_SECOND;
+      nanoseconds = NANOSECONDS - 1;
+    }
+  return (gint64) ((guint64) seconds * NANOSECONDS + (guint64) nanoseconds);
+}
+
+/**
+ * kp_metadata_split_time:
+ * @time: as #KpFileInfo has it
+ * @seconds: (out): since 1970, rounded down
+ * @nanoseconds: (out): 0 … 999,999,999, counted forwards from @seconds
+ */
+void
+kp_metadata_split_time (gint64 time, gint64 *seconds, gint64 *nanoseconds)
+{
+  if (time < FIRST_TIME)
+    {
+      *seconds = (gint64) ((guint64) time / NANOSECONDS);
+      *nanoseconds = (gint64) ((guint64) time % NANOSECONDS);
+      return;
+    }
+  *seconds = time / NANOSECONDS;
+  *nanoseconds = time % NANOSECONDS;
+  if (*nanoseconds < 0)
+    {
+      *nanoseconds += NANOSECONDS;
+      --*seconds;
+    }
+}
+
+/**
+ * kp_metadata_compare_times:
+ *
+ * Returns: less than 0, 0 or more than 0, as @a is before, equal to or after @b
+ */
+int
+kp_metadata_compare_times (gint64 a, gint64 b)
+{
+  /* Counted from the first time there is. */
+  guint64 from_first_a = (guint64) a - (guint64) FIRST_TIME;
+  guint64 from_first_b = (guint64) b - (guint64) FIRST_TIME;
+
+  return from_first_a < from_first_b ? -1 : from_first_a > from_first_b;
+}
+
+static gint64
+from_timespec (const struct timespec *time)
+{
+  return kp_metadata_make_time (time->tv_sec, time->tv_nsec);
 }
 
 /**
@@ -34,9 +102,9 @@ kp_file_info_from_stat (KpFileInfo *info, const struct stat *st)
     .uid = st->st_uid,
     .gid = st->st_gid,
     .size = S_ISREG (st->st_mode) || S_ISLNK (st->st_mode) ? (guint64) st->st_size : 0,
-    .mtime = to_nanoseconds (&st->st_mtim),
-    .ctime = to_nanoseconds (&st->st_ctim),
-    .atime = to_nanoseconds (&st->st_atim),
+    .mtime = from_timespec (&st->st_mtim),
+    .ctime = from_timespec (&st->st_ctim),
+    .atime = from_timespec (&st->st_atim),
     .dev = st->st_dev,
     .ino = st->st_ino,
     .rdev = S_ISCHR (st->st_mode) || S_ISBLK (st->st_mode) ? st->st_rdev : 0,
@@ -67,16 +135,26 @@ kp_file_info_same_content (const KpFileInfo *a, const KpFileInfo *b)
 char *
 kp_metadata_format_time (gint64 nanoseconds)
 {
-  guint64 magnitude = nanoseconds < 0 ? -(guint64) nanoseconds : (guint64) nanoseconds;
+  gint64 seconds;
+  gint64 fraction;
 
-  return g_strdup_printf ("%s%" G_GUINT64_FORMAT ".%09u", nanoseconds < 0 ? "-" : "",
-                          magnitude / NANOSECONDS, (unsigned) (magnitude % NANOSECONDS));
+  kp_metadata_split_time (nanoseconds, &seconds, &fraction);
+  gboolean is_negative = seconds < 0;
+  if (is_negative && fraction > 0)
+    {
+      seconds++;
+      fraction = NANOSECONDS - fraction;
+    }
+  return g_strdup_printf ("%s%" G_GINT64_FORMAT ".%09d", is_negative ? "-" : "", ABS (seconds),
+                          (int) fraction);
 }
 
 /**
  * kp_metadata_parse_time:
  * @text: (nullable): seconds with any number of digits of fraction
  * @nanoseconds: (out): unchanged on failure
+ *
+ * Returns: whether @text is a time between 13 December 1901 and 2 July 2486
  */
 gboolean
 kp_metadata_parse_time (const char *text, gint64 *nanoseconds)
@@ -96,8 +174,7 @@ kp_metadata_parse_time (const char *text, gint64 *nanoseconds)
   for (; g_ascii_isdigit (*p); p++)
     {
       seconds = seconds * 10 + (guint64) (*p - '0');
-      /* Beyond the year 2262 nanoseconds do not fit. */
-      if (seconds > G_MAXINT64 / NANOSECONDS - 1)
+      if (seconds > (guint64) LAST_SECOND)
         return FALSE;
     }
   if (*p == '.')
@@ -109,8 +186,10 @@ kp_metadata_parse_time (const char *text, gint64 *nanoseconds)
   if (*p != '\0')
     return FALSE;
 
-  gint64 value = (gint64) (seconds * NANOSECONDS + fraction);
-  *nanoseconds = negative ? -value : value;
+  if (negative && seconds + (fraction > 0 ? 1 : 0) > (guint64) -FIRST_SECOND)
+    return FALSE;
+  *nanoseconds = (gint64) (negative ? -(seconds * NANOSECONDS + fraction)
+                                    : seconds * NANOSECONDS + fraction);
   return TRUE;
 }
 
@@ -257,11 +336,14 @@ kp_xattrs_format (GPtrArray *xattrs)
   return kp_s3_uri_encode (json->str, TRUE);
 }
 
+/* GLib decodes whatever it is given; a value that was cut must not become another value. */
 static gboolean
 is_base64 (const char *text)
 {
-  return text[strspn (text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=")]
-         == '\0';
+  gsize length = strspn (text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/");
+  gsize padding = strspn (text + length, "=");
+
+  return text[length + padding] == '\0' && padding <= 2 && (length + padding) % 4 == 0;
 }
 
 /**
@@ -474,7 +556,7 @@ kp_metadata_from_object (KpFileInfo *info, const KpS3Object *object, const char 
                         .uid = (guint32) -1,
                         .gid = (guint32) -1,
                         .size = object->size,
-                        .mtime = object->last_modified * NANOSECONDS,
+                        .mtime = kp_metadata_make_time (object->last_modified, 0),
                         .nlink = 1 };
 
   gboolean has_mode = parse_u32 (kp_s3_object_get_metadata (object, "mode"), &mode);

@@ -23,7 +23,7 @@ typedef struct
   guint32 uid;
   guint32 gid;
   guint64 size; /* bytes; of a symbolic link: of its target's text; 0 for all but regular files */
-  gint64 mtime; /* nanoseconds since 1970 */
+  gint64 mtime; /* nanoseconds since 1970, modulo 2^64: see kp_metadata_make_time() */
   gint64 ctime;
   gint64 atime;
   guint64 dev;
@@ -35,6 +35,9 @@ typedef struct
 void kp_file_info_from_stat (KpFileInfo *info, const struct stat *st);
 gboolean kp_file_info_same_content (const KpFileInfo *a, const KpFileInfo *b);
 
+gint64 kp_metadata_make_time (gint64 seconds, gint64 nanoseconds);
+void kp_metadata_split_time (gint64 time, gint64 *seconds, gint64 *nanoseconds);
+int kp_metadata_compare_times (gint64 a, gint64 b);
 char *kp_metadata_format_time (gint64 nanoseconds);
 gboolean kp_metadata_parse_time (const char *text, gint64 *nanoseconds);
 

@@ -18,6 +18,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* One range of a large object. */
@@ -25,6 +26,23 @@
 
 #define FIRST_ATTEMPTS 4
 #define MAX_SERVER_FAILURES 10
+
+/* How long the folders get to be finished when the restore has ended before its time, in
+ * microseconds. Those that do not get their turn are for their owner alone. */
+#define LAST_MOMENTS (10 * G_TIME_SPAN_SECOND)
+
+/* In the table of folders, in the place of an ETag: what is known of one. */
+#define ONLY_MODE "mode"
+#define ALL_METADATA "all"
+
+/* Whether an ETag that looks like an MD5 is the MD5 of the bytes. It is at most providers; where
+ * nothing is known of the provider, the first objects tell. */
+typedef enum
+{
+  ETAGS_UNKNOWN,
+  ETAGS_ARE_MD5,
+  ETAGS_ARE_NOT_MD5,
+} Etags;
 
 struct _KpRestore
 {
@@ -39,6 +57,11 @@ struct _KpRestore
   KpCatalogue *catalogue; /* temporary: the listing, and the folders to finish at the end */
   char *base;             /* what is cut off the keys */
   int target_fd;
+  gboolean target_is_new;
+  guint32 default_mode; /* of folders that no object tells about */
+  char *folder;         /* below the target: that of the last object that was handed out, or NULL */
+  int etags;            /* Etags; atomic */
+  gboolean is_ours;     /* something belongs to us that belonged to others */
   GCancellable *cancellable;
   KpPool *pool;
   KpBudget *budget;
@@ -56,6 +79,7 @@ typedef enum
 {
   OUTCOME_RESTORED,
   OUTCOME_UNCHANGED,
+  OUTCOME_CORRECTED, /* it was there, but for some of its metadata */
   OUTCOME_KEPT,
   OUTCOME_DIRECTORY, /* made; its metadata follows at the end */
 } Outcome;
@@ -72,23 +96,26 @@ typedef struct
   Outcome outcome;
   KpFileInfo info;
   char *xattrs; /* as the object has them */
+  gboolean is_ours;
   guint64 bytes;
   GError *error;
 
-  /* Of one range of a large object. */
+  /* Of those that fetch the ranges of a large object, one after the other. */
   Download *download;
-  guint64 offset;
 } Task;
 
-/* A large object that is fetched in ranges. The last range to end completes it. */
+/* A large object that is fetched in ranges, by a few tasks at once. The last of them completes it.
+ */
 struct _Download
 {
   Task *task; /* owned until it is handed back */
   KpTargetFile *file;
   KpS3Object *object;
+  char *wrong_md5; /* of the bytes that came first, when they are not what the ETag says; or NULL */
 
-  GMutex lock; /* guards what follows */
-  unsigned left;
+  GMutex lock;     /* guards what follows */
+  unsigned left;   /* tasks */
+  guint64 next;    /* the first byte that nobody fetches */
   guint64 fetched; /* bytes */
   GError *error;   /* the first */
 };
@@ -103,6 +130,7 @@ kp_restore_finalize (GObject *object)
   g_clear_pointer (&self->report, kp_report_free);
   g_free (self->target);
   g_free (self->base);
+  g_free (self->folder);
   G_OBJECT_CLASS (kp_restore_parent_class)->finalize (object);
 }
 
@@ -160,6 +188,7 @@ download_free (Download *download)
   g_clear_pointer (&download->file, kp_target_file_free);
   g_clear_pointer (&download->object, kp_s3_object_free);
   g_clear_error (&download->error);
+  g_free (download->wrong_md5);
   g_mutex_clear (&download->lock);
   g_free (download);
 }
@@ -185,32 +214,86 @@ finish (Task *task)
   g_async_queue_push (task->restore->results, task);
 }
 
-/* Where a provider's ETags are MD5s, they prove the bytes. */
-static gboolean
-check_bytes (KpRestore *self, const KpS3Object *object, GBytes *bytes, GError **error)
+static void
+learn_etags (KpRestore *self, Etags etags)
 {
-  g_autoptr (KpS3Location) location = kp_s3_service_ref_location (self->service);
-  gsize length;
-  const void *data = g_bytes_get_data (bytes, &length);
+  if (g_atomic_int_compare_and_exchange (&self->etags, ETAGS_UNKNOWN, etags)
+      && etags == ETAGS_ARE_NOT_MD5)
+    kp_report_notice (self->report,
+                      "This server does not say the MD5s of its objects: what came twice the same "
+                      "is taken for right, and the rest by its length");
+}
 
-  if (length != object->size)
+/* Whether bytes with the checksum @md5 are those of the object. An ETag that looks like an MD5 need
+ * not be one, as with keys of a key service (SSE-KMS), and not every server says so in its headers;
+ * rclone takes them all for MD5s, and then cannot fetch such an object at all. So what came is
+ * fetched once more when it does not fit: errors on the way do not come twice the same. Where no
+ * object has had its MD5 yet, that decides; where one has, or the provider is known to send MD5s,
+ * the bytes are wrong.
+ *
+ * @wrong_md5: (inout): the checksum of what came before, or %NULL; set when @again
+ * @again: (out): whether to fetch it once more; then there is no error
+ */
+static gboolean
+check_md5 (KpRestore *self,
+           const KpS3Object *object,
+           const char *md5,
+           char **wrong_md5,
+           gboolean *again,
+           GError **error)
+{
+  Etags etags = (Etags) g_atomic_int_get (&self->etags);
+
+  *again = FALSE;
+  if (g_ascii_strcasecmp (md5, object->etag) == 0)
     {
-      g_set_error (error, KP_ERROR, KP_ERROR_CORRUPT,
-                   "The server sent %" G_GSIZE_FORMAT " of %" G_GUINT64_FORMAT " bytes", length,
-                   object->size);
-      return FALSE;
+      learn_etags (self, ETAGS_ARE_MD5);
+      return TRUE;
     }
-  if (!kp_s3_location_get_provider (location)->md5_etag || strlen (object->etag) != 32)
+  if (etags == ETAGS_ARE_NOT_MD5)
     return TRUE;
-
-  g_autofree char *md5 = g_compute_checksum_for_data (
-      G_CHECKSUM_MD5, data != NULL ? data : (const void *) "", length);
-  if (g_str_equal (md5, object->etag))
-    return TRUE;
+  if (*wrong_md5 == NULL)
+    {
+      *wrong_md5 = g_strdup (md5);
+      *again = TRUE;
+      return TRUE;
+    }
+  if (etags == ETAGS_UNKNOWN && g_str_equal (*wrong_md5, md5))
+    {
+      learn_etags (self, ETAGS_ARE_NOT_MD5);
+      return TRUE;
+    }
   g_set_error (error, KP_ERROR, KP_ERROR_CORRUPT,
                "The bytes that the server sent are not those that were stored (MD5 %s, not %s)",
                md5, object->etag);
   return FALSE;
+}
+
+static void
+set_changed_error (GError **error)
+{
+  g_set_error_literal (error, KP_ERROR, KP_ERROR_CONFLICT,
+                       "The object changed in the bucket during the restore; restore again");
+}
+
+/* What was listed is what is fetched. A reply that does not say the object's size has it as 0. */
+static gboolean
+check_size (const Task *task, KpS3Object *object, guint64 length, GError **error)
+{
+  if (object->size != task->size && object->size != 0)
+    {
+      set_changed_error (error);
+      return FALSE;
+    }
+  if (length != task->size)
+    {
+      g_set_error (error, KP_ERROR, KP_ERROR_CORRUPT,
+                   "The server sent %" G_GUINT64_FORMAT " of %" G_GUINT64_FORMAT " bytes", length,
+                   task->size);
+      return FALSE;
+    }
+  object->size = length;
+  return TRUE;
 }
 
 /* Takes what the object says its file is. */
@@ -222,23 +305,35 @@ take_object (Task *task, const KpS3Object *object)
   task->xattrs = g_strdup (kp_s3_object_get_metadata (object, "xattr"));
 }
 
-/* Whether to go on, seeing what stands in the file's place. */
-static gboolean
-may_replace (Task *task, const KpFileInfo *existing)
+/* What is to become of the file, seeing what stands in its place: %OUTCOME_RESTORED for fetching
+ * it.
+ */
+static Outcome
+judge_existing (const Task *task, const KpFileInfo *existing)
 {
   const KpFileInfo *info = &task->info;
+  KpOverwrite overwrite = task->restore->options.overwrite;
 
+  if (overwrite == KP_OVERWRITE_ALWAYS)
+    return OUTCOME_RESTORED;
   if ((info->mode & S_IFMT) == (existing->mode & S_IFMT) && info->mtime == existing->mtime
       && info->size == existing->size && info->rdev == existing->rdev)
-    {
-      task->outcome = OUTCOME_UNCHANGED;
-      return FALSE;
-    }
-  if (task->restore->options.overwrite == KP_OVERWRITE_ALWAYS
-      || (task->restore->options.overwrite == KP_OVERWRITE_OLDER && existing->mtime <= info->mtime))
-    return TRUE;
-  task->outcome = OUTCOME_KEPT;
-  return FALSE;
+    return OUTCOME_UNCHANGED;
+  if (overwrite == KP_OVERWRITE_OLDER
+      && kp_metadata_compare_times (existing->mtime, info->mtime) <= 0)
+    return OUTCOME_RESTORED;
+  return OUTCOME_KEPT;
+}
+
+static gboolean
+correct (Task *task, KpTargetFile *file, GError **error)
+{
+  g_autoptr (GPtrArray) xattrs = kp_xattrs_parse (task->xattrs);
+  gboolean changed;
+
+  gboolean ok = kp_target_file_correct (file, &task->info, xattrs, &changed, &task->is_ours, error);
+  task->outcome = changed ? OUTCOME_CORRECTED : OUTCOME_UNCHANGED;
+  return ok;
 }
 
 static gboolean
@@ -247,7 +342,77 @@ commit (Task *task, KpTargetFile *file, GError **error)
   g_autoptr (GPtrArray) xattrs = kp_xattrs_parse (task->xattrs);
 
   task->outcome = OUTCOME_RESTORED;
-  return kp_target_file_commit (file, &task->info, xattrs, error);
+  return kp_target_file_commit (file, &task->info, xattrs, &task->is_ours, error);
+}
+
+/* Takes what is fetched next: how many bytes, or 0 for no more. */
+static guint64
+take_range (Download *download, guint64 *offset)
+{
+  guint64 size = download->task->size;
+
+  g_mutex_lock (&download->lock);
+  *offset = download->next;
+  guint64 length = download->error == NULL ? MIN (RANGE_SIZE, size - download->next) : 0;
+  download->next += length;
+  g_mutex_unlock (&download->lock);
+  return length;
+}
+
+static gboolean
+fetch_range (Download *download, KpS3Client *client, guint64 offset, guint64 length, GError **error)
+{
+  KpRestore *self = download->task->restore;
+  gboolean ok = FALSE;
+
+  if (!kp_budget_take (self->budget, length, self->cancellable, error))
+    return FALSE;
+  g_autoptr (GBytes) bytes
+      = kp_s3_client_get (client, download->task->key, NULL, offset, length, download->object->etag,
+                          NULL, self->cancellable, error);
+  if (bytes != NULL && g_bytes_get_size (bytes) != length)
+    g_set_error (error, KP_ERROR, KP_ERROR_CORRUPT,
+                 "The server sent %" G_GSIZE_FORMAT " of %" G_GUINT64_FORMAT " bytes",
+                 g_bytes_get_size (bytes), length);
+  else if (bytes != NULL)
+    ok = kp_target_file_write (download->file, offset, bytes, error);
+  g_clear_pointer (&bytes, g_bytes_unref);
+  kp_budget_give_back (self->budget, length);
+  return ok;
+}
+
+/* Few tasks for however many ranges: an object may be said to have 50 TB. */
+static void
+push_range_tasks (Download *download)
+{
+  KpRestore *self = download->task->restore;
+  guint64 n_ranges = (download->task->size + RANGE_SIZE - 1) / RANGE_SIZE;
+
+  download->next = 0;
+  download->left = (unsigned) MIN (n_ranges, KP_POOL_MAX_WORKERS);
+  for (unsigned i = download->left; i > 0; i--)
+    {
+      Task *range = g_new0 (Task, 1);
+      range->restore = self;
+      range->download = download;
+      kp_pool_push_first (self->pool, range);
+    }
+}
+
+/* When all bytes are there. Returns FALSE with an error; @again when they are to be fetched once
+ * more. */
+static gboolean
+prove_download (Download *download, gboolean *again, GError **error)
+{
+  KpRestore *self = download->task->restore;
+  guint64 size = download->task->size;
+
+  *again = FALSE;
+  if (!download->object->is_md5_etag)
+    return TRUE;
+  g_autofree char *md5 = kp_target_file_md5 (download->file, size, self->cancellable, error);
+  return md5 != NULL && check_md5 (self, download->object, md5, &download->wrong_md5, again, error)
+         && (!*again || kp_target_file_restart (download->file, size, error));
 }
 
 /* Ends a large object in the worker that fetched its last range. */
@@ -255,79 +420,67 @@ static void
 download_end (Download *download)
 {
   Task *task = download->task;
+  gboolean again = FALSE;
 
-  if (download->error != NULL)
-    {
-      kp_report_add_bytes (task->restore->report, -(gint64) download->fetched);
-      task->error = g_steal_pointer (&download->error);
-    }
-  else if (commit (task, download->file, &task->error))
+  if (download->error == NULL && prove_download (download, &again, &download->error) && !again
+      && commit (task, download->file, &download->error))
     task->bytes = download->fetched;
+  if (download->error != NULL || again)
+    kp_report_add_bytes (task->restore->report, -(gint64) download->fetched);
+  if (again && download->error == NULL)
+    {
+      download->fetched = 0;
+      push_range_tasks (download);
+      return;
+    }
+  task->error = g_steal_pointer (&download->error);
   download_free (download);
   finish (task);
 }
 
+/* Fetches one range, and goes to the end of the line for the next. */
 static void
 download_range (Task *range, KpS3Client *client)
 {
   Download *download = range->download;
-  Task *task = download->task;
-  guint64 length = MIN (RANGE_SIZE, task->size - range->offset);
+  KpPool *pool = range->restore->pool;
   g_autoptr (GError) error = NULL;
+  guint64 offset;
+  guint64 length = take_range (download, &offset);
+  gboolean ok = length > 0 && fetch_range (download, client, offset, length, &error);
 
+  if (ok)
+    kp_report_add_bytes (download->task->restore->report, (gint64) length);
   g_mutex_lock (&download->lock);
-  gboolean given_up = download->error != NULL;
-  g_mutex_unlock (&download->lock);
-
-  if (!given_up
-      && kp_budget_take (task->restore->budget, length, task->restore->cancellable, &error))
-    {
-      g_autoptr (GBytes) bytes
-          = kp_s3_client_get (client, task->key, NULL, range->offset, length,
-                              download->object->etag, NULL, task->restore->cancellable, &error);
-      if (bytes != NULL && g_bytes_get_size (bytes) != length)
-        g_set_error (&error, KP_ERROR, KP_ERROR_CORRUPT,
-                     "The server sent %" G_GSIZE_FORMAT " of %" G_GUINT64_FORMAT " bytes",
-                     g_bytes_get_size (bytes), length);
-      if (error == NULL && kp_target_file_write (download->file, range->offset, bytes, &error))
-        kp_report_add_bytes (task->restore->report, (gint64) length);
-      g_clear_pointer (&bytes, g_bytes_unref);
-      kp_budget_give_back (task->restore->budget, length);
-    }
-  task_free (range);
-
-  g_mutex_lock (&download->lock);
-  if (error == NULL && !given_up)
+  if (ok)
     download->fetched += length;
   else if (error != NULL && download->error == NULL)
     download->error = g_steal_pointer (&error);
-  gboolean is_last = --download->left == 0;
+  gboolean more = download->error == NULL && download->next < download->task->size;
+  gboolean is_last = !more && --download->left == 0;
   g_mutex_unlock (&download->lock);
+
+  if (more)
+    {
+      kp_pool_push_first (pool, range);
+      return;
+    }
+  task_free (range);
   if (is_last)
     download_end (download);
 }
 
-/* Splits a large object into ranges. Takes over @file and @object. */
+/* Fetches a large object in ranges. Takes over @file and @object. */
 static void
 download_begin (Task *task, KpTargetFile *file, KpS3Object *object)
 {
-  KpRestore *self = task->restore;
   Download *download = g_new0 (Download, 1);
-  guint64 n_ranges = (task->size + RANGE_SIZE - 1) / RANGE_SIZE;
 
   download->task = task;
   download->file = file;
   download->object = object;
-  download->left = (unsigned) n_ranges;
   g_mutex_init (&download->lock);
-  for (guint64 i = n_ranges; i-- > 0;)
-    {
-      Task *range = g_new0 (Task, 1);
-      range->restore = self;
-      range->download = download;
-      range->offset = i * RANGE_SIZE;
-      kp_pool_push_first (self->pool, range);
-    }
+  push_range_tasks (download);
 }
 
 /* Fetches an object in one piece; once more when what came is not what was stored. */
@@ -335,23 +488,50 @@ static GBytes *
 get_proved (Task *task, KpS3Client *client, KpS3Object **object, GError **error)
 {
   KpRestore *self = task->restore;
+  g_autofree char *wrong_md5 = NULL;
 
   for (int tries = 0;; tries++)
     {
       g_autoptr (GError) local_error = NULL;
+      gboolean again = FALSE;
       g_autoptr (GBytes) bytes
           = kp_s3_client_get (client, task->key, NULL, 0, MIN (task->size, RANGE_SIZE), NULL,
                               object, self->cancellable, &local_error);
 
-      if (bytes != NULL && check_bytes (self, *object, bytes, &local_error))
+      if (bytes != NULL && check_size (task, *object, g_bytes_get_size (bytes), &local_error)
+          && (*object)->is_md5_etag)
+        {
+          g_autofree char *md5 = g_compute_checksum_for_bytes (G_CHECKSUM_MD5, bytes);
+          if (!check_md5 (self, *object, md5, &wrong_md5, &again, &local_error))
+            tries = 1;
+        }
+      if (local_error == NULL && !again)
         return g_steal_pointer (&bytes);
       g_clear_pointer (object, kp_s3_object_free);
-      if (tries > 0 || !kp_error_is (local_error, KP_ERROR_CORRUPT))
+      if (!again && (tries > 0 || !kp_error_is (local_error, KP_ERROR_CORRUPT)))
         {
           g_propagate_error (error, g_steal_pointer (&local_error));
           return NULL;
         }
     }
+}
+
+/* Asks about an object before anything is fetched of it. */
+static KpS3Object *
+look_at (Task *task, KpS3Client *client, GError **error)
+{
+  g_autoptr (KpS3Object) object
+      = kp_s3_client_head (client, task->key, NULL, task->restore->cancellable, error);
+
+  if (object == NULL)
+    return NULL;
+  if (object->size != task->size)
+    {
+      set_changed_error (error);
+      return NULL;
+    }
+  take_object (task, object);
+  return g_steal_pointer (&object);
 }
 
 /* Fetches an object that is no folder. Returns FALSE with an error; @passed_on when its ranges will
@@ -374,12 +554,13 @@ fetch_within_budget (Task *task, KpS3Client *client, gboolean *passed_on, GError
   gboolean in_one = task->size > 0 && task->size <= RANGE_SIZE;
   if (exists || !in_one)
     {
-      object = kp_s3_client_head (client, task->key, NULL, self->cancellable, error);
+      object = look_at (task, client, error);
       if (object == NULL)
         return FALSE;
-      take_object (task, object);
-      task->size = object->size;
-      if (exists && !may_replace (task, &existing))
+      task->outcome = exists ? judge_existing (task, &existing) : OUTCOME_RESTORED;
+      if (task->outcome == OUTCOME_UNCHANGED)
+        return correct (task, file, error);
+      if (task->outcome == OUTCOME_KEPT)
         return TRUE;
     }
   if (task->size > RANGE_SIZE && S_ISREG (task->info.mode))
@@ -492,9 +673,61 @@ remember_directory (KpRestore *self, Task *task, GError **error)
 {
   g_autoptr (GBytes) xattrs
       = task->xattrs != NULL ? g_bytes_new (task->xattrs, strlen (task->xattrs)) : NULL;
-  KpKnown known = { .etag = (char *) "", .info = task->info, .xattrs = xattrs };
+  KpKnown known = { .etag = (char *) ALL_METADATA, .info = task->info, .xattrs = xattrs };
 
   return kp_catalogue_put_known (self->catalogue, task->path, &known, error);
+}
+
+/* Makes a folder that is about to be filled, and notes down the mode that it has to have in the
+ * end, unless its own object says more: where that cannot be fetched, a new one stays private. */
+static gboolean
+enter_folder (KpRestore *self, const char *path, gboolean has_object, GError **error)
+{
+  KpKnown known = { .etag = (char *) ONLY_MODE };
+  gboolean is_new;
+  guint32 mode;
+
+  if (!kp_target_enter_directory (self->target_fd, path, &is_new, &mode))
+    return TRUE;
+  if (is_new || (*path == '\0' && self->target_is_new))
+    mode = has_object ? 0700 : self->default_mode;
+  known.info.mode = S_IFDIR | mode;
+  return kp_catalogue_put_known (self->catalogue, path, &known, error);
+}
+
+/* Enters the folders on the way to an object that the last object did not lie in. In the order of
+ * keys all that lies in a folder is together, and its own object comes first. */
+static gboolean
+enter_folders (KpRestore *self, const char *path, GError **error)
+{
+  const char *slash = strrchr (path, '/');
+  g_autofree char *folder = g_strndup (path, slash != NULL ? (gsize) (slash - path) : 0);
+  gboolean has_object = slash == NULL ? *path == '\0' : slash[1] == '\0';
+  const char *last = self->folder;
+  gsize length = 0;
+
+  /* Of a path that leads elsewhere, not even the first folder. */
+  if (!kp_beneath_is_safe (has_object ? folder : path) && *path != '\0')
+    return TRUE;
+  if (last == NULL && !enter_folder (self, "", has_object && *folder == '\0', error))
+    return FALSE;
+  while (folder[length] != '\0')
+    {
+      gsize end = length + strcspn (folder + length, "/");
+      gboolean is_in = last != NULL && strncmp (last, folder, end) == 0
+                       && (last[end] == '/' || last[end] == '\0');
+      if (!is_in)
+        {
+          g_autofree char *part = g_strndup (folder, end);
+          last = NULL;
+          if (!enter_folder (self, part, has_object && folder[end] == '\0', error))
+            return FALSE;
+        }
+      length = end + (folder[end] == '/' ? 1 : 0);
+    }
+  g_free (self->folder);
+  self->folder = g_steal_pointer (&folder);
+  return TRUE;
 }
 
 static gboolean
@@ -515,6 +748,7 @@ take_result (KpRestore *self, Task *task, GError **error)
     }
 
   self->server_failures = 0;
+  self->is_ours |= task->is_ours;
   self->result.bytes += task->bytes;
   switch (task->outcome)
     {
@@ -527,6 +761,9 @@ take_result (KpRestore *self, Task *task, GError **error)
       kp_report_done (self->report, "kept", task->key, 0);
       kp_report_add_total (self->report, 0, -(gint64) task->size);
       return TRUE;
+    case OUTCOME_CORRECTED:
+      kp_report_add_total (self->report, 0, -(gint64) task->size);
+      break;
     case OUTCOME_DIRECTORY:
       if (!remember_directory (self, task, error))
         return FALSE;
@@ -556,21 +793,36 @@ take_results (KpRestore *self, GError **error)
   return ok && !g_cancellable_set_error_if_cancelled (self->cancellable, error);
 }
 
-static gboolean
-push_object (KpRestore *self, const char *key, guint64 size)
+/* The path below the target, or NULL with an error. */
+static char *
+path_of (KpRestore *self, const char *key, guint64 size, GError **error)
 {
-  g_autoptr (GError) error = NULL;
+  if (size > KP_S3_MAX_OBJECT_SIZE)
+    {
+      g_set_error_literal (error, KP_ERROR, KP_ERROR_CORRUPT,
+                           "The server says that it has more bytes than any object can have");
+      return NULL;
+    }
+  return kp_name_from_key (key + strlen (self->base), error);
+}
+
+static gboolean
+push_object (KpRestore *self, const char *key, guint64 size, GError **error)
+{
+  g_autoptr (GError) key_error = NULL;
   g_autofree char *path = NULL;
 
   /* The root of a bucket has no object. */
   if (*key == '\0')
-    return FALSE;
-  path = kp_name_from_key (key + strlen (self->base), &error);
+    return TRUE;
+  path = path_of (self, key, size, &key_error);
   if (path == NULL)
     {
-      report_failure (self, key, error);
-      return FALSE;
+      report_failure (self, key, key_error);
+      return TRUE;
     }
+  if (!enter_folders (self, path, error))
+    return FALSE;
   Task *task = g_new0 (Task, 1);
   task->restore = self;
   task->key = g_strdup (key);
@@ -596,10 +848,8 @@ fetch_all (KpRestore *self, GError **error)
           g_autofree char *key = NULL;
           guint64 size;
           result = kp_cursor_next_listed (cursor, &key, &size, error);
-          if (result < 0)
+          if (result < 0 || (result == 1 && !push_object (self, key, size, error)))
             return FALSE;
-          if (result == 1)
-            push_object (self, key, size);
         }
       if (self->outstanding > 0 && !take_results (self, error))
         return FALSE;
@@ -608,32 +858,61 @@ fetch_all (KpRestore *self, GError **error)
 }
 
 static gboolean
-finish_directories (KpRestore *self, GError **error)
+finish_directory (KpRestore *self, const char *path, KpKnown *known, GError **error)
+{
+  if (g_str_equal (known->etag, ONLY_MODE))
+    return kp_target_leave_directory (self->target_fd, path, known->info.mode & 07777, error);
+
+  g_autofree char *text = known->xattrs != NULL ? g_strndup (g_bytes_get_data (known->xattrs, NULL),
+                                                             g_bytes_get_size (known->xattrs))
+                                                : NULL;
+  g_autoptr (GPtrArray) xattrs = kp_xattrs_parse (text);
+  gboolean is_ours;
+
+  known->info.atime = known->info.mtime;
+  gboolean ok
+      = kp_target_set_directory (self->target_fd, path, &known->info, xattrs, &is_ours, error);
+  self->is_ours |= is_ours;
+  return ok;
+}
+
+/* @deadline: monotonic; 0 for none */
+static gboolean
+finish_directories (KpRestore *self, gint64 deadline, GError **error)
 {
   g_autoptr (KpCursor) cursor = kp_catalogue_list_known_backwards (self->catalogue, error);
   int result = 1;
 
   if (cursor == NULL)
     return FALSE;
-  while (result == 1)
+  while (result == 1 && (deadline == 0 || g_get_monotonic_time () < deadline))
     {
       g_autofree char *path = NULL;
       g_auto (KpKnown) known = { 0 };
       g_autoptr (GError) local_error = NULL;
 
       result = kp_cursor_next_known (cursor, &path, &known, error);
-      if (result != 1)
-        break;
-      g_autofree char *text
-          = known.xattrs != NULL
-                ? g_strndup (g_bytes_get_data (known.xattrs, NULL), g_bytes_get_size (known.xattrs))
-                : NULL;
-      g_autoptr (GPtrArray) xattrs = kp_xattrs_parse (text);
-      known.info.atime = known.info.mtime;
-      if (!kp_target_set_directory (self->target_fd, path, &known.info, xattrs, &local_error))
+      if (result == 1 && !finish_directory (self, path, &known, &local_error))
         report_failure (self, path, local_error);
     }
-  return result == 0;
+  return result >= 0;
+}
+
+/* After an error, or when cancelled: what is known of folders is theirs all the same. */
+static void
+finish_early (KpRestore *self)
+{
+  g_autoptr (GError) error = NULL;
+  gboolean ok = TRUE;
+
+  for (void *item; ok && (item = g_async_queue_try_pop (self->results)) != NULL;)
+    {
+      g_autoptr (Task) task = item;
+      if (task->error == NULL && task->outcome == OUTCOME_DIRECTORY)
+        ok = remember_directory (self, task, &error);
+    }
+  if (!ok || !finish_directories (self, g_get_monotonic_time () + LAST_MOMENTS, &error))
+    g_debug ("Cannot finish the folders: %s", error->message);
 }
 
 static gboolean
@@ -696,16 +975,50 @@ list_all (KpRestore *self, GError **error)
   return kp_catalogue_add_listed (self->catalogue, page, error);
 }
 
+/* 0755 without what the user's umask forbids. To ask with umask() would change it for other threads
+ * meanwhile. */
+static guint32
+get_default_mode (void)
+{
+  g_autofree char *status = NULL;
+  const char *line;
+  guint64 umask = 022;
+
+  if (g_file_get_contents ("/proc/self/status", &status, NULL, NULL)
+      && (line = strstr (status, "\nUmask:")) != NULL)
+    umask = g_ascii_strtoull (line + strlen ("\nUmask:"), NULL, 8);
+  return 0755 & ~(guint32) umask;
+}
+
 static gboolean
 open_target (KpRestore *self, GError **error)
 {
-  if (g_mkdir_with_parents (self->target, 0755) == 0)
+  for (gsize length = strlen (self->target); length > 1 && self->target[length - 1] == '/';)
+    self->target[--length] = '\0';
+  g_autofree char *parent = g_path_get_dirname (self->target);
+
+  self->default_mode = get_default_mode ();
+  self->target_is_new = g_mkdir_with_parents (parent, 0755) == 0 && mkdir (self->target, 0700) == 0;
+  if (self->target_is_new || errno == EEXIST)
     self->target_fd = open (self->target, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (self->target_fd >= 0)
     return TRUE;
   g_set_error (error, KP_ERROR, KP_ERROR_LOCAL_STORAGE, "Cannot use “%s” as the target folder: %s",
                self->target, g_strerror (errno));
   return FALSE;
+}
+
+/* A new target that nothing was put into. */
+static void
+close_target (KpRestore *self)
+{
+  g_autoptr (GError) error = NULL;
+
+  if (self->target_is_new && self->folder == NULL
+      && !kp_target_leave_directory (self->target_fd, "", self->default_mode, &error))
+    g_debug ("%s", error->message);
+  close (self->target_fd);
+  self->target_fd = -1;
 }
 
 static gboolean
@@ -729,8 +1042,15 @@ run_phases (KpRestore *self, GError **error)
     g_cancellable_cancel (self->cancellable);
   g_clear_pointer (&self->pool, kp_pool_free);
   g_clear_pointer (&self->budget, kp_budget_free);
+  if (ok)
+    ok = finish_directories (self, 0, error) && kp_catalogue_commit (self->catalogue, error);
+  else
+    finish_early (self);
   g_clear_pointer (&self->results, g_async_queue_unref);
-  return ok && finish_directories (self, error) && kp_catalogue_commit (self->catalogue, error);
+  if (self->is_ours)
+    kp_report_notice (self->report, "Only root can give files to other users and groups: what "
+                                    "belonged to others belongs to you now");
+  return ok;
 }
 
 static void
@@ -755,6 +1075,8 @@ kp_restore_run (KpRestore *self, GCancellable *cancellable, GError **error)
 
   g_return_val_if_fail (self->cancellable == NULL, FALSE);
 
+  g_autoptr (KpS3Location) location = kp_s3_service_ref_location (self->service);
+  self->etags = kp_s3_location_get_provider (location)->md5_etag ? ETAGS_ARE_MD5 : ETAGS_UNKNOWN;
   if (!open_target (self, error))
     return FALSE;
   self->cancellable = g_cancellable_new ();
@@ -769,8 +1091,7 @@ kp_restore_run (KpRestore *self, GCancellable *cancellable, GError **error)
   g_cancellable_disconnect (cancellable, handler);
 
   g_clear_pointer (&self->catalogue, kp_catalogue_free);
-  close (self->target_fd);
-  self->target_fd = -1;
+  close_target (self);
   kp_report_begin_phase (self->report, KP_PHASE_FINISHED);
   return ok;
 }

@@ -3,8 +3,9 @@
 
 #pragma once
 
-/* Writing one restored file so that no half of it ever stands under its name: a temporary name in
- * the same folder, the bytes, fsync, metadata, rename. Never outside of the target folder. */
+/* Writing one restored file so that no half of it ever stands under its name: a file without a name
+ * or with a temporary one in the same folder, the bytes, metadata, fsync, then the name. Never
+ * outside of the target folder. */
 
 #include "kp-metadata.h"
 
@@ -27,15 +28,33 @@ gboolean kp_target_file_create (KpTargetFile *file,
                                 GError **error) G_GNUC_WARN_UNUSED_RESULT;
 gboolean kp_target_file_write (KpTargetFile *file, guint64 offset, GBytes *bytes, GError **error)
     G_GNUC_WARN_UNUSED_RESULT;
+gboolean kp_target_file_restart (KpTargetFile *file, guint64 size, GError **error)
+    G_GNUC_WARN_UNUSED_RESULT;
+char *kp_target_file_md5 (KpTargetFile *file,
+                          guint64 size,
+                          GCancellable *cancellable,
+                          GError **error) G_GNUC_WARN_UNUSED_RESULT;
 gboolean kp_target_file_commit (KpTargetFile *file,
                                 const KpFileInfo *info,
                                 GPtrArray *xattrs,
+                                gboolean *is_ours,
                                 GError **error) G_GNUC_WARN_UNUSED_RESULT;
+gboolean kp_target_file_correct (KpTargetFile *file,
+                                 const KpFileInfo *info,
+                                 GPtrArray *xattrs,
+                                 gboolean *changed,
+                                 gboolean *is_ours,
+                                 GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+gboolean kp_target_enter_directory (int root_fd, const char *path, gboolean *made, guint32 *mode)
+    G_GNUC_WARN_UNUSED_RESULT;
+gboolean kp_target_leave_directory (int root_fd, const char *path, guint32 mode, GError **error)
+    G_GNUC_WARN_UNUSED_RESULT;
 gboolean kp_target_set_directory (int root_fd,
                                   const char *path,
                                   const KpFileInfo *info,
                                   GPtrArray *xattrs,
+                                  gboolean *is_ours,
                                   GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (KpTargetFile, kp_target_file_free)

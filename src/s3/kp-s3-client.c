@@ -214,8 +214,26 @@ kp_s3_client_get (KpS3Client *client,
     return NULL;
   if (kp_s3_reply_get_status (reply) != 206 && offset > 0)
     {
+      g_autofree char *shown = kp_s3_xml_display (key);
       g_set_error (error, KP_ERROR, KP_ERROR_UNSUPPORTED_BY_PROVIDER,
-                   "The server sent all of “%s” where a part was asked for", key);
+                   "The server sent all of “%s” where a part was asked for", shown);
+      return NULL;
+    }
+  goffset start, end, total;
+  if (soup_message_headers_get_content_range (kp_s3_reply_get_headers (reply), &start, &end, &total)
+      && (guint64) start != offset)
+    {
+      g_set_error_literal (error, KP_ERROR, KP_ERROR_SERVER,
+                           "The server sent another part of the object than was asked for");
+      return NULL;
+    }
+  /* Not every server knows If-Match. */
+  g_autofree char *etag = reply_etag (reply);
+  if (if_match != NULL && *etag != '\0' && !g_str_equal (etag, if_match))
+    {
+      g_autofree char *shown = kp_s3_xml_display (key);
+      g_set_error (error, KP_ERROR, KP_ERROR_CONFLICT,
+                   "“%s” was changed in the bucket while it was read", shown);
       return NULL;
     }
   if (object != NULL)
@@ -281,9 +299,9 @@ read_copy_result (KpS3Reply *reply, GError **error)
   const char *etag = kp_s3_xml_get (xml, "ETag");
   if (etag == NULL)
     {
+      g_autofree char *root = kp_s3_xml_display (kp_s3_xml_get_root (xml));
       g_set_error (error, KP_ERROR, KP_ERROR_SERVER,
-                   "The server answered a copy with a document “%s” that has no ETag",
-                   kp_s3_xml_get_root (xml));
+                   "The server answered a copy with a document “%s” that has no ETag", root);
       return NULL;
     }
   return kp_s3_etag_normalise (etag);
@@ -432,11 +450,12 @@ kp_s3_client_delete_many (KpS3Client *client,
 
       if (!g_str_equal (kp_s3_record_get_name (record), "Error") || func == NULL)
         continue;
+      g_autofree char *shown_code = kp_s3_xml_display (code != NULL ? code : "");
+      g_autofree char *shown_message = kp_s3_xml_display (message != NULL ? message : "");
       g_autoptr (GError) key_error = g_error_new (
           KP_ERROR,
           g_strcmp0 (code, "AccessDenied") == 0 ? KP_ERROR_ACCESS_DENIED : KP_ERROR_SERVER,
-          "The server did not delete it [%s: %s]", code != NULL ? code : "",
-          message != NULL ? message : "");
+          "The server did not delete it [%s: %s]", shown_code, shown_message);
       func (key != NULL ? key : "", key_error, user_data);
     }
   return TRUE;
@@ -633,9 +652,9 @@ kp_s3_client_complete_upload (KpS3Client *client,
       /* Anything else, as a proxy's page, says nothing about the object. */
       if (!g_str_equal (kp_s3_xml_get_root (xml), "CompleteMultipartUploadResult"))
         {
+          g_autofree char *root = kp_s3_xml_display (kp_s3_xml_get_root (xml));
           g_set_error (error, KP_ERROR, KP_ERROR_SERVER,
-                       "The server answered the end of an upload with a document “%s”",
-                       kp_s3_xml_get_root (xml));
+                       "The server answered the end of an upload with a document “%s”", root);
           return NULL;
         }
       const char *etag = kp_s3_xml_get (xml, "ETag");

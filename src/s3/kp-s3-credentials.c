@@ -120,12 +120,19 @@ read_secret_file (const char *path, struct stat *st, GError **error)
 
   gsize length = 0;
   g_autoptr (Secret) text = g_malloc0 (MAX_FILE_SIZE + 1);
-  gssize n;
+  gssize n = 0;
   while (
       length < MAX_FILE_SIZE
       && ((n = read (fd, text + length, MAX_FILE_SIZE - length)) > 0 || (n < 0 && errno == EINTR)))
     length += n > 0 ? (gsize) n : 0;
+  saved_errno = errno;
   close (fd);
+  if (n < 0)
+    {
+      g_set_error (error, KP_ERROR, KP_ERROR_BAD_CREDENTIALS,
+                   "Cannot read the credentials file “%s”: %s", path, g_strerror (saved_errno));
+      return NULL;
+    }
   if (!g_utf8_validate (text, -1, NULL))
     {
       g_set_error (error, KP_ERROR, KP_ERROR_BAD_CREDENTIALS,
@@ -140,7 +147,6 @@ static gboolean
 load_profile_file (GKeyFile *file, const char *path, GError **error)
 {
   struct stat st;
-  g_autoptr (GError) local_error = NULL;
   g_autoptr (Secret) text = read_secret_file (path, &st, error);
 
   if (text == NULL)
@@ -151,10 +157,13 @@ load_profile_file (GKeyFile *file, const char *path, GError **error)
       if (*line == ';')
         *line = '#';
     }
-  if (!g_key_file_load_from_data (file, text, (gsize) -1, G_KEY_FILE_NONE, &local_error))
+  /* Its own message holds the line that it does not understand, and that may be the secret. */
+  if (!g_key_file_load_from_data (file, text, (gsize) -1, G_KEY_FILE_NONE, NULL))
     {
-      g_set_error (error, KP_ERROR, KP_ERROR_BAD_CREDENTIALS, "Cannot understand “%s”: %s", path,
-                   local_error->message);
+      g_set_error (error, KP_ERROR, KP_ERROR_BAD_CREDENTIALS,
+                   "Cannot understand “%s”: each line has to be “key = value”, below a line with "
+                   "the name of the profile in brackets",
+                   path);
       return FALSE;
     }
   return TRUE;
@@ -214,10 +223,25 @@ kp_s3_credentials_from_profile (const char *credentials_file,
   return NULL;
 }
 
+/* Whether the environment says all that settings and keys of a profile could. */
+static gboolean
+environment_says_all (void)
+{
+  return get_environment ("AWS_ACCESS_KEY_ID") != NULL
+         && get_environment ("AWS_SECRET_ACCESS_KEY") != NULL
+         && (get_environment ("AWS_REGION") != NULL
+             || get_environment ("AWS_DEFAULT_REGION") != NULL)
+         && (get_environment ("AWS_ENDPOINT_URL_S3") != NULL
+             || get_environment ("AWS_ENDPOINT_URL") != NULL);
+}
+
 /**
  * kp_s3_profile_settings_load:
  * @settings: filled with what the profile says; empty where @config_file does not exist
  * @error: %KP_ERROR_BAD_CREDENTIALS when the file cannot be read
+ *
+ * Where the environment has keys, region and endpoint, and so is asked before the profile, a file
+ * that cannot be understood is no obstacle.
  */
 gboolean
 kp_s3_profile_settings_load (KpS3ProfileSettings *settings,
@@ -231,7 +255,7 @@ kp_s3_profile_settings_load (KpS3ProfileSettings *settings,
   *settings = (KpS3ProfileSettings){ NULL };
   if (!load_profile_file (file, config_file, &local_error))
     {
-      if (kp_error_is (local_error, KP_ERROR_NOT_FOUND))
+      if (kp_error_is (local_error, KP_ERROR_NOT_FOUND) || environment_says_all ())
         return TRUE;
       g_propagate_error (error, g_steal_pointer (&local_error));
       return FALSE;

@@ -97,11 +97,11 @@ page_request (KpS3Listing *listing, unsigned version, gboolean url_encoding)
 }
 
 /* Undoes encoding-type=url, which writes a blank as "+" or as "%20". */
-static char *
+static GString *
 decode (const char *text, gboolean is_encoded)
 {
   if (!is_encoded || strpbrk (text, "%+") == NULL)
-    return g_strdup (text);
+    return g_string_new (text);
 
   GString *decoded = g_string_sized_new (strlen (text));
   for (const char *p = text; *p != '\0'; p++)
@@ -115,16 +115,19 @@ decode (const char *text, gboolean is_encoded)
       }
     else
       g_string_append_c (decoded, *p);
-  return g_string_free (decoded, FALSE);
+  return decoded;
 }
 
+/* A size that no object can have is cut to one that still says so, and of which many can be added
+ * up. */
 static guint64
 parse_size (const char *text)
 {
   guint64 size;
 
-  return text != NULL && g_ascii_string_to_unsigned (text, 10, 0, G_MAXINT64, &size, NULL) ? size
-                                                                                           : 0;
+  return text != NULL && g_ascii_string_to_unsigned (text, 10, 0, G_MAXINT64, &size, NULL)
+             ? MIN (size, KP_S3_MAX_OBJECT_SIZE + 1)
+             : 0;
 }
 
 /* "2026-11-22T20:39:10.000Z" */
@@ -136,25 +139,64 @@ parse_time (const char *text)
   return time != NULL ? g_date_time_to_unix (time) : 0;
 }
 
-static KpS3Entry *
-read_entry (const KpS3Record *record, gboolean is_encoded)
+/* What is wrong with a key, or NULL. Whoever asked for "a/" cuts that off every key he gets; and a
+ * key that ends at a NUL would be another one. */
+static const char *
+find_fault (const GString *key, const char *prefix)
+{
+  if (key->len == 0)
+    return "is empty";
+  if (strlen (key->str) != key->len)
+    return "goes on behind a NUL";
+  if (!g_utf8_validate (key->str, (gssize) key->len, NULL))
+    return "is not valid UTF-8";
+  if (!g_str_has_prefix (key->str, prefix))
+    return "does not begin as was asked for";
+  return NULL;
+}
+
+/* Adds what a record says to @page; nothing for a record that is no entry. */
+static gboolean
+read_entry (KpS3Listing *listing,
+            const KpS3Record *record,
+            gboolean is_encoded,
+            GPtrArray *page,
+            GError **error)
 {
   const char *name = kp_s3_record_get_name (record);
   gboolean is_prefix = g_str_equal (name, "CommonPrefixes");
-  const char *key = kp_s3_record_get (record, is_prefix ? "Prefix" : "Key");
+  const char *text = kp_s3_record_get (record, is_prefix ? "Prefix" : "Key");
 
-  if (key == NULL || (!is_prefix && !g_str_equal (name, "Contents")))
-    return NULL;
+  if (text == NULL || (!is_prefix && !g_str_equal (name, "Contents")))
+    return TRUE;
+
+  GString *key = decode (text, is_encoded);
+  const char *fault = find_fault (key, listing->prefix);
+  if (fault != NULL)
+    {
+      g_autofree char *shown = kp_s3_xml_display (key->str);
+      g_string_free (key, TRUE);
+      g_set_error (error, KP_ERROR, KP_ERROR_SERVER,
+                   "The server's listing makes no sense: the key “%s” %s", shown, fault);
+      return FALSE;
+    }
+  /* A server may not know start-after. */
+  if (!is_prefix && listing->start_after != NULL && strcmp (key->str, listing->start_after) <= 0)
+    {
+      g_string_free (key, TRUE);
+      return TRUE;
+    }
 
   KpS3Entry *entry = kp_s3_entry_new ();
   entry->is_prefix = is_prefix;
   entry->is_latest = TRUE;
-  entry->key = decode (key, is_encoded);
+  entry->key = g_string_free (key, FALSE);
   entry->size = parse_size (kp_s3_record_get (record, "Size"));
   entry->etag = kp_s3_etag_normalise (kp_s3_record_get (record, "ETag"));
   entry->last_modified = parse_time (kp_s3_record_get (record, "LastModified"));
   entry->storage_class = g_strdup (kp_s3_record_get (record, "StorageClass"));
-  return entry;
+  g_ptr_array_add (page, entry);
+  return TRUE;
 }
 
 /* What the next page has to start behind: the server's own word, or the last entry. */
@@ -180,12 +222,13 @@ advance (KpS3Listing *listing,
         }
     }
   if (last == NULL && next_marker != NULL && version == 1)
-    last = decode (next_marker, is_encoded);
+    last = g_string_free (decode (next_marker, is_encoded), FALSE);
 
   if (listing->marker != NULL && last != NULL && strcmp (last, listing->marker) <= 0)
     {
+      g_autofree char *shown = kp_s3_xml_display (last);
       g_set_error (error, KP_ERROR, KP_ERROR_SERVER,
-                   "The server's listing repeats itself or is out of order at “%s”", last);
+                   "The server's listing repeats itself or is out of order at “%s”", shown);
       return FALSE;
     }
   if (!listing->finished && last == NULL)
@@ -248,9 +291,10 @@ kp_s3_listing_next_page (KpS3Listing *listing,
     return NULL;
   if (!g_str_equal (kp_s3_xml_get_root (xml), "ListBucketResult"))
     {
+      g_autofree char *root = kp_s3_xml_display (kp_s3_xml_get_root (xml));
       g_set_error (error, KP_ERROR, KP_ERROR_SERVER,
                    "The server answered a listing with a document “%s”; is this an S3 endpoint?",
-                   kp_s3_xml_get_root (xml));
+                   root);
       return NULL;
     }
   /* It answered as if list-type were not there: a truncated v2 listing must say where to go on. */
@@ -264,11 +308,8 @@ kp_s3_listing_next_page (KpS3Listing *listing,
   gboolean is_encoded = g_strcmp0 (kp_s3_xml_get (xml, "EncodingType"), "url") == 0;
   g_autoptr (GPtrArray) page = g_ptr_array_new_with_free_func ((GDestroyNotify) kp_s3_entry_free);
   for (guint i = 0; i < kp_s3_xml_get_n_records (xml); i++)
-    {
-      KpS3Entry *entry = read_entry (kp_s3_xml_get_record (xml, i), is_encoded);
-      if (entry != NULL)
-        g_ptr_array_add (page, entry);
-    }
+    if (!read_entry (listing, kp_s3_xml_get_record (xml, i), is_encoded, page, error))
+      return NULL;
   if (!advance (listing, xml, page, version, is_encoded, error))
     return NULL;
   if (listing->end != NULL && listing->marker != NULL

@@ -65,6 +65,18 @@ bucket_fits_host (const char *bucket)
   return TRUE;
 }
 
+/* Of what people write: capitals, dots and underscores are met in servers of their own. Part of a
+ * host name and of a header, so nothing else. */
+static gboolean
+is_region (const char *region)
+{
+  gsize length = strlen (region);
+
+  return length > 0 && length <= 64
+         && strspn (region, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._")
+                == length;
+}
+
 static gboolean
 parse_address (KpS3Location *location, const char *address, GError **error)
 {
@@ -78,6 +90,14 @@ parse_address (KpS3Location *location, const char *address, GError **error)
   const char *rest = address + strlen ("s3://");
   const char *slash = strchrnul (rest, '/');
   location->bucket = g_strndup (rest, (gsize) (slash - rest));
+  /* As other addresses have it, with a secret in front: not to be repeated. */
+  if (strchr (location->bucket, '@') != NULL)
+    {
+      g_set_error_literal (error, KP_ERROR, KP_ERROR_USAGE,
+                           "An address s3://BUCKET/PREFIX holds no keys; leave out what stands "
+                           "before the “@”");
+      return FALSE;
+    }
   if (!is_bucket_name (location->bucket))
     {
       g_set_error (error, KP_ERROR, KP_ERROR_USAGE,
@@ -116,6 +136,15 @@ fill_in_template (const char *template, const char *region)
 static gboolean
 parse_endpoint (KpS3Location *location, gboolean allow_http, GError **error)
 {
+  /* What stands there may be a password: not to be repeated, whatever else is wrong. */
+  if (strchr (location->endpoint, '@') != NULL)
+    {
+      g_set_error_literal (error, KP_ERROR, KP_ERROR_USAGE,
+                           "An endpoint holds no user name or password; leave out what stands "
+                           "before the “@”");
+      return FALSE;
+    }
+
   g_autofree char *with_scheme = strstr (location->endpoint, "://") != NULL
                                      ? g_strdup (location->endpoint)
                                      : g_strconcat ("https://", location->endpoint, NULL);
@@ -175,6 +204,13 @@ kp_s3_location_new (const char *address,
 
   if (!parse_address (location, address, error))
     return NULL;
+  if (region != NULL && !is_region (region))
+    {
+      g_autofree char *shown = kp_name_display (region);
+      g_set_error (error, KP_ERROR, KP_ERROR_USAGE,
+                   "“%s” cannot be the name of a region; write for example eu-central-1", shown);
+      return NULL;
+    }
 
   if (provider_id == NULL && endpoint == NULL)
     provider_id = "aws";
@@ -227,6 +263,7 @@ kp_s3_location_new (const char *address,
 
 /**
  * kp_s3_location_with_region:
+ * @region: letters, digits and hyphens
  *
  * Returns: (transfer full): the same place with another signing region; where the endpoint came
  *   from the provider's template, it follows

@@ -85,6 +85,20 @@ kp_s3_etag_normalise (const char *etag)
   return g_strdup (etag);
 }
 
+/* The ETag of an object in several parts ends in "-N"; that of one which is encrypted with a key of
+ * its own is no MD5 of the bytes that we see ("Object", Amazon S3 API reference). */
+static gboolean
+is_md5_etag (SoupMessageHeaders *headers, const char *etag)
+{
+  const char *encryption = soup_message_headers_get_one (headers, "x-amz-server-side-encryption");
+
+  return strlen (etag) == 32 && etag[strspn (etag, "0123456789abcdefABCDEF")] == '\0'
+         && (encryption == NULL || g_ascii_strcasecmp (encryption, "AES256") == 0)
+         && soup_message_headers_get_one (headers,
+                                          "x-amz-server-side-encryption-customer-algorithm")
+                == NULL;
+}
+
 /**
  * kp_s3_object_new_from_headers:
  * @headers: the headers of a reply to GET or HEAD
@@ -105,6 +119,7 @@ kp_s3_object_new_from_headers (SoupMessageHeaders *headers)
   else
     object->size = (guint64) MAX (soup_message_headers_get_content_length (headers), 0);
   object->etag = kp_s3_etag_normalise (soup_message_headers_get_one (headers, "ETag"));
+  object->is_md5_etag = is_md5_etag (headers, object->etag);
   object->last_modified = time != NULL ? g_date_time_to_unix (time) : 0;
   object->content_type = g_strdup (soup_message_headers_get_one (headers, "Content-Type"));
   object->storage_class = g_strdup (soup_message_headers_get_one (headers, "x-amz-storage-class"));

@@ -21,11 +21,15 @@ void kp_s3_header_list_add (KpS3HeaderList *list, const char *name, const char *
 guint kp_s3_header_list_get_length (KpS3HeaderList *list);
 const KpS3Header *kp_s3_header_list_get (KpS3HeaderList *list, guint index);
 
+/* The largest object of any store: Amazon's 50 TB. */
+#define KP_S3_MAX_OBJECT_SIZE (G_GUINT64_CONSTANT (50) << 40)
+
 /* An object as HEAD or GET describes it. */
 typedef struct
 {
   guint64 size;
   char *etag;           /* without quotes; "" where the server sends none */
+  gboolean is_md5_etag; /* the ETag has the form of an MD5, and nothing says that it is none */
   gint64 last_modified; /* Unix seconds; 0 where unknown */
   char *content_type;   /* or NULL */
   char *storage_class;  /* or NULL: STANDARD */

@@ -8,6 +8,7 @@
 #include "kp-error.h"
 #include "kp-s3-sign.h"
 #include "kp-s3-verdict.h"
+#include "kp-s3-watchdog.h"
 #include "kp-s3-xml.h"
 #include "kp-throttled-input-stream.h"
 
@@ -16,6 +17,10 @@
 /* Error documents and small replies are read up to here. */
 #define DEFAULT_REPLY_LIMIT (1024 * 1024)
 #define READ_SIZE (64 * 1024)
+
+/* How many times as long as others an operation may take of which the reply begins long before its
+ * end. */
+#define LONG_OPERATION 15
 
 /* What a first request is assumed to take for its head, until one was seen. */
 #define TYPICAL_HEAD_SIZE 700
@@ -205,6 +210,7 @@ typedef struct
   KpS3Service *service;
   KpS3Location *location;
   GCancellable *cancellable;
+  KpS3Watch *watch;
   gsize body_written; /* bytes of the body since the last "starting" */
 } Attempt;
 
@@ -301,14 +307,17 @@ starting_cb (SoupMessage *message, Attempt *attempt)
   attempt->body_written = 0;
   if (expected == 0)
     expected = TYPICAL_HEAD_SIZE;
+  kp_s3_watch_pause (attempt->watch);
   wait_for_tokens (throttle, expected, attempt->cancellable);
+  kp_s3_watch_resume (attempt->watch);
 
   if (attempt->request->body != NULL)
     {
       g_autoptr (GInputStream) memory
           = g_memory_input_stream_new_from_bytes (attempt->request->body);
       g_autoptr (GInputStream) throttled = kp_throttled_input_stream_new (memory, throttle);
-      soup_message_set_request_body (message, NULL, throttled,
+      g_autoptr (GInputStream) watched = kp_s3_watch_outside (attempt->watch, throttled);
+      soup_message_set_request_body (message, NULL, watched,
                                      (gssize) g_bytes_get_size (attempt->request->body));
     }
   sign (message, attempt);
@@ -323,6 +332,7 @@ static void
 wrote_body_data_cb (SoupMessage *message, guint chunk_size, Attempt *attempt)
 {
   attempt->body_written += chunk_size;
+  kp_s3_watch_moved (attempt->watch, chunk_size);
 }
 
 /* Reads all of a reply. A reply that says its length gets just that much memory; the others are
@@ -383,34 +393,50 @@ build_message (KpS3Request *request, KpS3Location *location, Attempt *attempt)
   return message;
 }
 
+/* How long an attempt may go on and next to nothing comes, in seconds. S3 puts parts together and
+ * copies objects for minutes, and sends a blank now and then meanwhile ("CompleteMultipartUpload",
+ * Amazon S3 API reference). */
+static unsigned
+get_patience (KpS3Request *request, KpS3Service *service)
+{
+  unsigned timeout = kp_s3_service_get_timeout (service);
+  gboolean is_long = request->operation == KP_S3_OPERATION_MULTIPART
+                     || request->operation == KP_S3_OPERATION_COPY;
+
+  /* The socket's own timeout comes first where nothing at all moves. */
+  return is_long ? timeout * LONG_OPERATION : timeout + 1;
+}
+
 static KpS3Reply *
-send_once (KpS3Request *request,
-           KpS3Client *client,
-           KpS3Location *location,
-           GCancellable *cancellable,
-           GError **error)
+send_watched (KpS3Request *request,
+              KpS3Client *client,
+              KpS3Location *location,
+              KpS3Watch *watch,
+              GError **error)
 {
   KpS3Service *service = kp_s3_client_get_service (client);
   Attempt attempt = { .request = request,
                       .client = client,
                       .service = service,
                       .location = location,
-                      .cancellable = cancellable };
+                      .cancellable = kp_s3_watch_get_cancellable (watch),
+                      .watch = watch };
   g_autoptr (SoupMessage) message = build_message (request, location, &attempt);
   g_autoptr (GBytes) body = NULL;
   g_autoptr (GInputStream) raw
-      = soup_session_send (kp_s3_client_get_session (client), message, cancellable, error);
+      = soup_session_send (kp_s3_client_get_session (client), message, attempt.cancellable, error);
 
   if (raw != NULL)
     {
       KpThrottle *throttle = kp_s3_service_get_download_throttle (service);
-      g_autoptr (GInputStream) stream = kp_throttled_input_stream_new (raw, throttle);
+      g_autoptr (GInputStream) watched = kp_s3_watch_inside (watch, raw);
+      g_autoptr (GInputStream) stream = kp_throttled_input_stream_new (watched, throttle);
       unsigned status = soup_message_get_status (message);
       gboolean success = status >= 200 && status < 300;
 
       kp_throttle_charge (throttle, 300);
       body = read_reply (stream, message, success ? request->reply_limit : DEFAULT_REPLY_LIMIT,
-                         cancellable, error);
+                         attempt.cancellable, error);
       /* The bytes are read or given up; an error of close() says nothing more. */
       g_input_stream_close (stream, NULL, NULL);
 
@@ -433,6 +459,30 @@ send_once (KpS3Request *request,
   return reply;
 }
 
+static KpS3Reply *
+send_once (KpS3Request *request,
+           KpS3Client *client,
+           KpS3Location *location,
+           GCancellable *cancellable,
+           GError **error)
+{
+  KpS3Service *service = kp_s3_client_get_service (client);
+  unsigned patience = get_patience (request, service);
+  g_autoptr (GError) local_error = NULL;
+  KpS3Watch *watch = kp_s3_watch_new (kp_s3_service_get_watchdog (service), patience, cancellable);
+  KpS3Reply *reply = send_watched (request, client, location, watch, &local_error);
+  gboolean too_slow = kp_s3_watch_free (watch);
+
+  if (reply != NULL)
+    return reply;
+  if (too_slow && g_error_matches (local_error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
+    g_set_error (error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT, "Next to nothing came in %u seconds",
+                 patience);
+  else
+    g_propagate_error (error, g_steal_pointer (&local_error));
+  return NULL;
+}
+
 /* What the server said about a failure. */
 typedef struct
 {
@@ -451,18 +501,34 @@ complaint_clear (Complaint *complaint)
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Complaint, complaint_clear)
 
+static char *
+display (const char *text)
+{
+  return text != NULL ? kp_s3_xml_display (text) : NULL;
+}
+
+/* NULL for what cannot be the name of a region. */
+static char *
+take_region (const char *text)
+{
+  return text != NULL && kp_s3_service_is_region (text) ? g_strdup (text) : NULL;
+}
+
 static void
 read_complaint (KpS3Reply *reply, Complaint *complaint)
 {
   g_autoptr (KpS3Xml) xml = kp_s3_xml_parse (reply->body, NULL);
 
-  complaint->region = g_strdup (kp_s3_reply_get_header (reply, "x-amz-bucket-region"));
+  complaint->region = take_region (kp_s3_reply_get_header (reply, "x-amz-bucket-region"));
   if (xml == NULL || !g_str_equal (kp_s3_xml_get_root (xml), "Error"))
     return;
-  complaint->code = g_strdup (kp_s3_xml_get (xml, "Code"));
-  complaint->message = g_strdup (kp_s3_xml_get (xml, "Message"));
+  complaint->code = display (kp_s3_xml_get (xml, "Code"));
+  /* A success with an error in it is none, though it does not say which. */
+  if (complaint->code == NULL && kp_s3_reply_get_status (reply) < 300)
+    complaint->code = g_strdup ("Error");
+  complaint->message = display (kp_s3_xml_get (xml, "Message"));
   if (complaint->region == NULL)
-    complaint->region = g_strdup (kp_s3_xml_get (xml, "Region"));
+    complaint->region = take_region (kp_s3_xml_get (xml, "Region"));
 }
 
 static const char *
@@ -500,6 +566,7 @@ describe_complaint (KpS3Request *request,
   const char *bucket = kp_s3_location_get_bucket (location);
   const char *access_key
       = kp_s3_credentials_get_access_key (kp_s3_service_get_credentials (service));
+  g_autofree char *key = kp_s3_xml_display (request->key != NULL ? request->key : "");
   g_autofree char *said = NULL;
   g_autofree char *text = NULL;
 
@@ -558,12 +625,14 @@ describe_complaint (KpS3Request *request,
       text = g_strdup_printf ("%s does not offer this operation", endpoint);
       break;
     case KP_ERROR_NOT_FOUND:
-      text = g_strdup_printf ("“%s” does not exist in “%s”",
-                              request->key != NULL ? request->key : "", bucket);
+      text = g_strdup_printf ("“%s” does not exist in “%s”", key, bucket);
       break;
     case KP_ERROR_CONFLICT:
       text = g_strdup_printf ("“%s” was changed in the bucket at the same time",
-                              request->key != NULL ? request->key : bucket);
+                              *key != '\0' ? key : bucket);
+      break;
+    case KP_ERROR_ARCHIVED:
+      text = g_strdup_printf ("“%s” is archived; request its retrieval first", key);
       break;
     default:
       text = g_strdup_printf ("%s cannot %s at the moment", endpoint,

@@ -6,6 +6,8 @@
 #include "kp-error.h"
 #include "kp-size.h"
 
+#include <string.h>
+
 /* Below this, nobody has to be told that the clock is wrong. S3 refuses at 15 minutes. */
 #define WORTH_TELLING 60
 
@@ -24,6 +26,7 @@ struct _KpS3Service
   KpS3NoticeFunc notice_func;
   void *notice_data;
   unsigned timeout; /* seconds */
+  KpS3Watchdog *watchdog;
 
   GMutex lock; /* guards what follows */
   KpS3Location *location;
@@ -45,6 +48,7 @@ kp_s3_service_finalize (GObject *object)
 {
   KpS3Service *self = KP_S3_SERVICE (object);
 
+  kp_s3_watchdog_free (self->watchdog);
   kp_s3_credentials_unref (self->credentials);
   kp_s3_location_unref (self->location);
   g_clear_object (&self->tls_database);
@@ -64,6 +68,7 @@ kp_s3_service_class_init (KpS3ServiceClass *klass)
 static void
 kp_s3_service_init (KpS3Service *self)
 {
+  self->watchdog = kp_s3_watchdog_new ();
   g_mutex_init (&self->lock);
   g_cond_init (&self->released);
 }
@@ -123,13 +128,24 @@ kp_s3_service_set_notice_func (KpS3Service *self, KpS3NoticeFunc func, void *use
 
 /**
  * kp_s3_service_set_timeout:
- * @seconds: a connection on which nothing moves for so long is given up; set before the first
- * client
+ * @seconds: a connection on which nothing moves for so long is given up, or next to nothing: see
+ *   kp-s3-watchdog.h; set before the first client
  */
 void
 kp_s3_service_set_timeout (KpS3Service *self, unsigned seconds)
 {
   self->timeout = seconds;
+}
+
+/**
+ * kp_s3_service_get_watchdog:
+ *
+ * Returns: (transfer none): who watches the requests
+ */
+KpS3Watchdog *
+kp_s3_service_get_watchdog (KpS3Service *self)
+{
+  return self->watchdog;
 }
 
 unsigned
@@ -284,19 +300,34 @@ kp_s3_service_learn_time (KpS3Service *self, gint64 server_time)
 }
 
 /**
+ * kp_s3_service_is_region:
+ *
+ * Returns: whether @region may be the name of a region that a server has told: it becomes part of a
+ *   host name, and is printed
+ */
+gboolean
+kp_s3_service_is_region (const char *region)
+{
+  gsize length = strlen (region);
+
+  return length > 0 && length <= 40
+         && strspn (region, "abcdefghijklmnopqrstuvwxyz0123456789-") == length;
+}
+
+/**
  * kp_s3_service_learn_region:
  * @used: the location of the request that was refused
  * @region: the region that the server named
  *
  * Returns: whether it makes sense to send the request again: %FALSE when it already was signed for
- *   @region
+ *   @region, or that is no name of a region
  */
 gboolean
 kp_s3_service_learn_region (KpS3Service *self, KpS3Location *used, const char *region)
 {
   gboolean learnt = FALSE;
 
-  if (g_str_equal (kp_s3_location_get_region (used), region))
+  if (!kp_s3_service_is_region (region) || g_str_equal (kp_s3_location_get_region (used), region))
     return FALSE;
 
   g_mutex_lock (&self->lock);

@@ -11,6 +11,7 @@
 
 #include "kp-s3-credentials.h"
 #include "kp-s3-location.h"
+#include "kp-s3-watchdog.h"
 #include "kp-throttle.h"
 
 #include <gio/gio.h>
@@ -72,6 +73,9 @@ KpThrottle *kp_s3_service_get_download_throttle (KpS3Service *service);
 
 gint64 kp_s3_service_get_now (KpS3Service *service);
 void kp_s3_service_learn_time (KpS3Service *service, gint64 server_time);
+KpS3Watchdog *kp_s3_service_get_watchdog (KpS3Service *self);
+
+gboolean kp_s3_service_is_region (const char *region);
 gboolean kp_s3_service_learn_region (KpS3Service *service, KpS3Location *used, const char *region);
 unsigned kp_s3_service_get_list_version (KpS3Service *service);
 void kp_s3_service_fall_back_to_list_v1 (KpS3Service *service);

@@ -4,10 +4,14 @@
 #include "kp-s3-xml.h"
 
 #include "kp-error.h"
+#include "kp-name.h"
 
 #include <string.h>
 
 #define MAX_DEPTH 16
+
+/* Characters of what a server said that are worth reading. */
+#define DISPLAY_MAX 300
 
 typedef struct
 {
@@ -128,6 +132,25 @@ take_text (GMarkupParseContext *context, const char *text, gsize length, void *d
 }
 
 /**
+ * kp_s3_xml_display:
+ * @text: what a server said
+ *
+ * Returns: (transfer full): @text for a message: no more than some words of it, in one line, and
+ *   nothing that steers a terminal
+ */
+char *
+kp_s3_xml_display (const char *text)
+{
+  g_autofree char *valid = g_utf8_make_valid (text, -1);
+
+  if (g_utf8_strlen (valid, -1) <= DISPLAY_MAX)
+    return kp_name_display (valid);
+  g_autofree char *start = g_utf8_substring (valid, 0, DISPLAY_MAX);
+  g_autofree char *shown = kp_name_display (start);
+  return g_strconcat (shown, "…", NULL);
+}
+
+/**
  * kp_s3_xml_parse:
  * @document: a whole reply
  * @error: %KP_ERROR_SERVER when @document is not one closed XML document: a chunked reply that was
@@ -155,9 +178,10 @@ kp_s3_xml_parse (GBytes *document, GError **error)
       || !g_markup_parse_context_parse (context, data, (gssize) length, &local_error)
       || !g_markup_parse_context_end_parse (context, &local_error) || xml->root == NULL)
     {
-      g_set_error (
-          error, KP_ERROR, KP_ERROR_SERVER, "The server's reply is not the XML it should be%s%s",
-          local_error != NULL ? ": " : "", local_error != NULL ? local_error->message : "");
+      g_autofree char *cause = kp_s3_xml_display (local_error != NULL ? local_error->message : "");
+      g_set_error (error, KP_ERROR, KP_ERROR_SERVER,
+                   "The server's reply is not the XML it should be%s%s", *cause != '\0' ? ": " : "",
+                   cause);
       return NULL;
     }
   return g_steal_pointer (&xml);

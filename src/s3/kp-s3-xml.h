@@ -19,6 +19,8 @@ typedef struct _KpS3Record KpS3Record;
 KpS3Xml *kp_s3_xml_parse (GBytes *document, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 void kp_s3_xml_free (KpS3Xml *xml);
 
+char *kp_s3_xml_display (const char *text);
+
 const char *kp_s3_xml_get_root (KpS3Xml *xml);
 const char *kp_s3_xml_get (KpS3Xml *xml, const char *field);
 guint kp_s3_xml_get_n_records (KpS3Xml *xml);

@@ -172,6 +172,31 @@ def aws_files(ctl: Any, rgw: Any) -> Path:
     return folder
 
 
+def test_broken_profile_file_does_not_tell_the_secret(mirror: Run, aws_files: Path) -> None:
+    """The line without "=" may hold it."""
+    (aws_files / "credentials").write_text("[default]\naws_secret_access_key not-to-be-told\n")
+    result = mirror(env=NO_KEYS)
+    assert the_sentence(result, 4).startswith(f"Cannot understand “{aws_files}/credentials”: each ")
+    assert "not-to-be-told" not in result.stderr
+
+
+def test_broken_profile_file_that_nobody_needs(mirror: Run, aws_files: Path) -> None:
+    """Keys, region and endpoint are in the environment."""
+    for name in ("credentials", "config"):
+        (aws_files / name).write_text("[default]\nnonsense\n")
+    mirror(check=0)
+
+
+@pytest.mark.parametrize(
+    "option",
+    ["--endpoint-url=http://u:not-to-be-told@127.0.0.1", "--endpoint-url=u:not-to-be-told@x"],
+)
+def test_password_in_the_endpoint_is_not_repeated(mirror: Run, option: str) -> None:
+    result = mirror(option)
+    assert the_sentence(result, 1).startswith("An endpoint holds no user name or password; leave")
+    assert "not-to-be-told" not in result.stderr
+
+
 NO_SETTINGS = {**NO_KEYS, "AWS_ENDPOINT_URL": None, "AWS_REGION": None}
 
 
@@ -675,7 +700,7 @@ USAGE = [
     ("mirror --provider=r2 {folder} s3://{bucket}", "Cloudflare R2 needs --endpoint-url with the"),
     ("mirror --endpoint-url=ftp://x {folder} s3://{bucket}", "“ftp://x” is not an endpoint; write"),
     ("mirror --endpoint-url=https:// {folder} s3://{bucket}", "“https://” is not an endpoint"),
-    ("mirror --endpoint-url=https://u:p@x {folder} s3://{bucket}", "is not an endpoint; write for"),
+    ("mirror --region=a/b {folder} s3://{bucket}", "“a/b” cannot be the name of a region; write f"),
     ("restore", "Usage: keepsakectl restore s3://BUCKET/PREFIX TARGET; see keepsakectl restore"),
     ("restore s3://{bucket}", "Usage: keepsakectl restore s3://BUCKET/PREFIX TARGET; see"),
     ("restore s3://{bucket} a b", "Usage: keepsakectl restore s3://BUCKET/PREFIX TARGET; see"),

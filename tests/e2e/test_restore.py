@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import stat
 import subprocess
 from collections.abc import Iterator
@@ -13,8 +14,9 @@ from typing import Any
 
 import pytest
 
+from fixtures import wait_until
 from fixtures.checks import operations, rsync_changes, sent_keys, the_sentence, write_files
-from fixtures.fault_proxy import FaultProxy
+from fixtures.fault_proxy import FaultProxy, Hang, Rule
 from fixtures.trees import MIB, differences, make_tree, read_tree
 
 # -- there and back -----------------------------------------------------------------------------
@@ -205,6 +207,203 @@ def test_what_stands_in_the_way_is_named(
     assert (back / "cat/inside").read_text() == "a folder"
     assert (back / "2026-old/x").read_text() == "x"
     assert not list(back.rglob(".keepsake-*"))
+
+
+@pytest.mark.parametrize(
+    ("overwrite", "content"), [("never", "MEOW"), ("older", "MEOW"), ("always", "meow")]
+)
+def test_other_bytes_of_the_same_size_and_time(
+    ctl: Any, photos: Path, tmp_path: Path, bucket: str, overwrite: str, content: str
+) -> None:
+    """Always is always; for the others it is the same file, but for its mode."""
+    back = write_files(tmp_path / "back", {"cat": "MEOW"})
+    os.utime(back / "cat", ns=(0, 1_500_000_000_123_456_789))
+    (back / "cat").chmod(0o600)
+    ctl("restore", "--overwrite", overwrite, f"s3://{bucket}/p", back, check=0)
+    assert (back / "cat").read_text() == content
+    assert oct((back / "cat").stat().st_mode) == "0o100644"
+
+
+# -- folders ------------------------------------------------------------------------------------
+
+
+def modes(folder: Path) -> dict[str, str]:
+    paths = [path for path in folder.rglob("*") if path.is_dir()]
+    return {str(path.relative_to(folder)): oct(path.stat().st_mode & 0o7777) for path in paths}
+
+
+FOLDERS = {"open/": 0o755, "open/secret/": 0o700, "shared/": 0o775, "closed/": 0o555}
+
+
+def test_nobody_looks_into_a_folder_before_its_mode_is_known(
+    ctl: Any, tmp_path: Path, s3: Any, bucket: str, proxy: FaultProxy
+) -> None:
+    for key, mode in FOLDERS.items():
+        metadata = {"mode": str(stat.S_IFDIR | mode), "mtime": "1500000000"}
+        s3.put_object(Bucket=bucket, Key=f"p/{key}", Metadata=metadata)
+        s3.put_object(Bucket=bucket, Key=f"p/{key}file", Body=b"content")
+    s3.put_object(Bucket=bucket, Key="p/without/object/file", Body=b"content")
+    s3.put_object(Bucket=bucket, Key="p/zz", Body=b"hangs")
+    proxy.rules += [
+        Rule(lambda r: r.key == "p/zz", Hang(60), times=None),
+        Rule(lambda r: r.key == "p/open/secret/", Hang(60), times=None),
+    ]
+    back = tmp_path / "back"
+    arguments = ["restore", "--jobs=4", f"s3://{bucket}/p", back]
+    process = ctl.popen(*arguments, endpoint=proxy, umask=0o027)
+    wait_until(lambda: len([p for p in back.rglob("*") if p.is_file()]) == 5, 20, "the files")
+    assert oct(back.stat().st_mode & 0o777) == "0o700"
+    assert set(modes(back).values()) == {"0o700"}
+
+    # What is known by then holds after Ctrl-C; what is not known stays private.
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=20)
+    assert process.returncode == 6
+    assert oct(back.stat().st_mode & 0o777) == "0o750"
+    expected = {"open": "0o755", "open/secret": "0o700", "shared": "0o775", "closed": "0o555",
+                "without": "0o750", "without/object": "0o750"}  # fmt: skip
+    assert modes(back) == expected
+
+    # And the next run goes on in them.
+    proxy.rules.clear()
+    ctl(*arguments, check=0, endpoint=proxy)
+    assert modes(back) == expected
+    assert (back / "closed").stat().st_mtime == 1500000000
+
+
+def test_restore_into_read_only_folders(nobody: Any, s3: Any, bucket: str) -> None:
+    """Of a restore before: they are writable for as long as it takes, and then as they were."""
+    for key, mode in ("p/a/", 0o500), ("p/a/b/", 0o555), ("p/a/c/", 0o600), ("p/a/d/", 0):
+        metadata = {"mode": str(stat.S_IFDIR | mode), "mtime": "1500000000.123456789"}
+        s3.put_object(Bucket=bucket, Key=key, Metadata=metadata)
+    for content in (b"old", b"new"):
+        for folder in "bcd":
+            metadata = {"mode": str(stat.S_IFREG | 0o400), "mtime": f"{len(content)}.5"}
+            s3.put_object(Bucket=bucket, Key=f"p/a/{folder}/x", Body=content, Metadata=metadata)
+        back = nobody.home / "back"
+        result = nobody(
+            "restore", "--overwrite", "always", f"s3://{bucket}/p", back, check=0
+        )
+        assert result.stderr == ""
+        assert oct((back / "a").stat().st_mode) == "0o40500"
+        (back / "a").chmod(0o700)
+        for folder, mode in {"b": "0o40555", "c": "0o40600", "d": "0o40000"}.items():
+            status = (back / "a" / folder).stat()
+            assert oct(status.st_mode) == mode
+            assert status.st_mtime_ns == 1_500_000_000_123_456_789
+            (back / "a" / folder).chmod(0o700)
+            assert (back / "a" / folder / "x").read_bytes() == content
+            (back / "a" / folder).chmod(int(mode, 8) & 0o777)
+        (back / "a").chmod(0o500)
+    for folder in ("a", "a/b", "a/c", "a/d"):
+        (back / folder).chmod(0o700)
+
+
+# -- what cannot be set -------------------------------------------------------------------------
+
+
+def test_bytes_stay_where_metadata_cannot_be_set(
+    ctl: Any, tmp_path: Path, s3: Any, bucket: str
+) -> None:
+    """No file system takes an attribute of that name, as some take none."""
+    headers = {"mode": str(stat.S_IFREG | 0o600), "mtime": "1500000000.5", "xattr": XATTR_BAD}
+    s3.put_object(Bucket=bucket, Key="p/file", Body=b"content", Metadata=headers)
+    for _ in range(2):  # it is told each time
+        result = ctl("restore", f"s3://{bucket}/p", tmp_path / "back", check=2)
+        assert result.stderr.startswith(
+            "failed   p/file: The contents are there, but the extended attribute “user.” cannot"
+        )
+        file = tmp_path / "back/file"
+        assert file.read_bytes() == b"content"
+        assert oct(file.stat().st_mode) == "0o100600"
+        assert file.stat().st_mtime == 1500000000.5
+        assert os.listdir(tmp_path / "back") == ["file"]
+
+
+XATTR_BAD = "%7B%22user.%22%3A%22MQ%3D%3D%22%7D"
+
+
+def test_owner_that_does_not_exist_here(ctl: Any, tmp_path: Path, s3: Any, bucket: str) -> None:
+    """As in a container, whose root has only some of the users."""
+    inside = ["unshare", "--user", "--map-root-user"]
+    if subprocess.run([*inside, "true"], capture_output=True).returncode != 0:
+        pytest.skip("no user namespaces here")
+    headers = {"mode": str(stat.S_IFREG | 0o4755), "mtime": "1500000000", "uid": "12", "gid": "34"}
+    s3.put_object(Bucket=bucket, Key="p/file", Body=b"content", Metadata=headers)
+    done = subprocess.run(
+        [*inside, ctl.binary, "restore", f"s3://{bucket}/p", tmp_path / "back"],
+        env=ctl.environment(None, None), capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 2, done
+    assert done.stderr == (
+        "failed   p/file: The contents are there, but the owner (12:34) cannot be set: Invalid "
+        "argument\n"
+    )
+    assert (tmp_path / "back/file").read_bytes() == b"content"
+    assert oct((tmp_path / "back/file").stat().st_mode) == "0o100755", "runs as somebody else"
+
+
+def test_files_of_others_for_somebody_who_is_not_root(nobody: Any, s3: Any, bucket: str) -> None:
+    """As rsync -a: told once, and no failure."""
+    if nobody.user is None:
+        pytest.skip("only root can be somebody else")
+    for i in range(3):
+        headers = {"mode": str(stat.S_IFREG | 0o640), "uid": "12", "gid": "34", "mtime": "1"}
+        s3.put_object(Bucket=bucket, Key=f"p/{i}", Body=b"content", Metadata=headers)
+    result = nobody("restore", f"s3://{bucket}/p", nobody.home / "back", check=0)
+    assert len(result.stderr.splitlines()) == 1
+    assert "Only root can give files to other users and groups" in result.stderr
+    for i in range(3):
+        status = (nobody.home / f"back/{i}").stat()
+        assert (oct(status.st_mode), status.st_uid) == ("0o100640", nobody.user)
+
+
+def test_times_of_other_centuries(
+    ctl: Any, tmp_path: Path, bucket: str, proxy: FaultProxy
+) -> None:
+    """ext4 ends in 2446."""
+    folder = write_files(tmp_path / "folder", {"then": "1", "long ago": "2", "sub/": ""})
+    then = 13_583_203_200 * 10**9 + 123_456_789  # in June 2400
+    os.utime(folder / "long ago", ns=(-1, -2_000_000_000_123_456_789))
+    os.utime(folder / "sub", ns=(then, then))
+    os.utime(folder / "then", ns=(then, then))
+    if (folder / "then").stat().st_mtime_ns != then:
+        pytest.skip("the file system has no such times")
+    ctl("mirror", f"{folder}/", f"s3://{bucket}/p", check=0, endpoint=proxy)
+    proxy.reset()
+    ctl("mirror", f"{folder}/", f"s3://{bucket}/p", check=0, endpoint=proxy)
+    assert operations(proxy) == {"list": 1}
+    ctl("restore", f"s3://{bucket}/p", tmp_path / "back", check=0)
+    for name in ("then", "long ago", "sub"):
+        assert (tmp_path / "back" / name).stat().st_mtime_ns == (folder / name).stat().st_mtime_ns
+    result = ctl("restore", f"s3://{bucket}/p", tmp_path / "back", check=0)
+    assert "2 were there already" in result.stdout
+
+
+# -- what a killed one leaves -------------------------------------------------------------------
+
+
+def test_kill_leaves_nothing_behind(
+    ctl: Any, tmp_path: Path, bucket: str, proxy: FaultProxy
+) -> None:
+    folder = write_files(tmp_path / "folder", {"sub/large": os.urandom(20 * MIB)})
+    ctl("mirror", f"{folder}/", f"s3://{bucket}/p", check=0)
+    rule = Rule(
+        lambda r: r.method == "GET" and r.headers.get("range", "").startswith(f"bytes={16 * MIB}-"),
+        Hang(60), times=None,
+    )  # fmt: skip
+    proxy.rules.append(rule)
+    back = tmp_path / "back"
+    process = ctl.popen("restore", f"s3://{bucket}/p", back, endpoint=proxy)
+    wait_until(lambda: rule.hits > 0, 20, "the last range")
+    process.kill()
+    process.wait()
+    assert os.listdir(back / "sub") == []
+
+    # As one left on a file system that has no files without a name.
+    write_files(back, {"sub/.keepsake-0badcafe": "half", "sub/.keepsake-notes": "mine"})
+    ctl("restore", f"s3://{bucket}/p", back, check=0)
+    assert sorted(os.listdir(back / "sub")) == [".keepsake-notes", "large"]
 
 
 # -- objects of other tools ---------------------------------------------------------------------

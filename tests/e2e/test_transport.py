@@ -10,6 +10,7 @@ from __future__ import annotations
 import html
 import os
 import re
+import signal
 import urllib.parse
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from fixtures import wait_until
 from fixtures.checks import (
     body,
     keys,
@@ -404,6 +406,107 @@ def test_bytes_that_changed_on_the_way_are_not_restored(
     assert os.listdir(tmp_path / "back") == ["good"]
 
 
+def test_bytes_that_changed_once_are_fetched_again(
+    ctl: Any, tmp_path: Path, s3: Any, bucket: str, proxy: FaultProxy
+) -> None:
+    """A large object that was stored in one piece has an MD5, too."""
+    files = {"small": os.urandom(1000), "large": os.urandom(20 * MIB)}
+    for key, content in files.items():
+        s3.put_object(Bucket=bucket, Key=key, Body=content)
+    rules = [
+        Rule(lambda r, key=key: operation(r) == "get" and r.key == key, ReplaceReply(flip_a_bit))
+        for key in files
+    ]
+    proxy.rules += rules
+    ctl("restore", f"s3://{bucket}", tmp_path / "back", check=0, endpoint=proxy)
+    assert [rule.hits for rule in rules] == [1, 1]
+    assert files_of(tmp_path / "back") == files
+
+
+def test_large_object_that_changed_on_the_way_is_not_restored(
+    ctl: Any, tmp_path: Path, s3: Any, bucket: str, proxy: FaultProxy
+) -> None:
+    s3.put_object(Bucket=bucket, Key="large", Body=os.urandom(20 * MIB))
+    proxy.rules.append(
+        Rule(lambda r: operation(r) == "get", ReplaceReply(flip_a_bit), times=None)
+    )
+    result = ctl(
+        "restore", "--provider=ceph", f"s3://{bucket}", tmp_path / "back", check=2, endpoint=proxy
+    )
+    assert "failed   large: The bytes that the server sent are not those that were" in result.stderr
+    assert os.listdir(tmp_path / "back") == []
+
+
+def other_etag(status: int, headers: dict[str, str], content: bytes) -> Any:
+    return status, headers | {"ETag": '"00112233445566778899aabbccddeeff"'}, content
+
+
+def with_key_of_its_own(status: int, headers: dict[str, str], content: bytes) -> Any:
+    status, headers, content = other_etag(status, headers, content)
+    return status, headers | {"x-amz-server-side-encryption": "aws:kms"}, content
+
+
+def test_etags_that_are_no_md5s(
+    ctl: Any, tmp_path: Path, s3: Any, bucket: str, proxy: FaultProxy
+) -> None:
+    """They look like MD5s. Of an unknown server, what comes twice the same is right."""
+    files = {f"file{i}": os.urandom(1000 + i) for i in range(5)}
+    for key, content in files.items():
+        s3.put_object(Bucket=bucket, Key=key, Body=content)
+    proxy.rules.append(
+        Rule(lambda r: operation(r) in ("get", "head"), ReplaceReply(other_etag), times=None)
+    )
+    result = ctl("restore", "--jobs=1", f"s3://{bucket}", tmp_path / "back", check=0, endpoint=proxy)
+    assert files_of(tmp_path / "back") == files
+    assert len(result.stderr.splitlines()) == 1 and "does not say the MD5s" in result.stderr
+    assert operations(proxy)["get"] == len(files) + 1
+
+
+def test_objects_encrypted_with_keys_of_their_own(
+    ctl: Any, tmp_path: Path, s3: Any, bucket: str, proxy: FaultProxy
+) -> None:
+    """Amazon says so, and their ETags are no MD5s."""
+    s3.put_object(Bucket=bucket, Key="file", Body=b"content")
+    proxy.rules.append(
+        Rule(lambda r: operation(r) == "get", ReplaceReply(with_key_of_its_own), times=None)
+    )
+    result = ctl(
+        "restore", "--provider=aws", f"s3://{bucket}", tmp_path / "back", check=0, endpoint=proxy
+    )
+    assert files_of(tmp_path / "back") == {"file": b"content"}
+    assert result.stderr == "" and operations(proxy)["get"] == 1
+
+
+def test_object_replaced_between_two_ranges(
+    ctl: Any, tmp_path: Path, s3: Any, bucket: str, proxy: FaultProxy
+) -> None:
+    """A server that does not know If-Match would give one half of each."""
+    s3.put_object(Bucket=bucket, Key="large", Body=os.urandom(20 * MIB))
+    is_last = Rule(
+        lambda r: operation(r) == "get" and not r.headers["range"].startswith("bytes=0-"),
+        ReplaceReply(other_etag),
+    )
+    proxy.rules.append(is_last)
+    result = ctl("restore", f"s3://{bucket}", tmp_path / "back", check=2, endpoint=proxy)
+    assert is_last.hits == 1
+    assert "failed   large: “large” was changed in the bucket while it was read" in result.stderr
+    assert os.listdir(tmp_path / "back") == []
+
+
+def test_archived_object_costs_no_other(
+    ctl: Any, tmp_path: Path, s3: Any, bucket: str, proxy: FaultProxy
+) -> None:
+    s3.put_object(Bucket=bucket, Key="p/cold", Body=b"content")
+    s3.put_object(Bucket=bucket, Key="p/warm", Body=b"content")
+    proxy.rules.append(
+        Rule(lambda r: r.key == "p/cold", Reply(403, {}, error("InvalidObjectState")), times=None)
+    )
+    result = ctl("restore", f"s3://{bucket}/p", tmp_path / "back", check=2, endpoint=proxy)
+    assert "failed   p/cold: “p/cold” is archived; request its retrieval first" in result.stderr
+    assert files_of(tmp_path / "back") == {"warm": b"content"}
+    assert operations(proxy)["get"] == 2, "asked again, though it cannot help"
+
+
 # -- listings -----------------------------------------------------------------------------------
 
 
@@ -435,6 +538,113 @@ def test_server_that_ignores_the_encoding(
     assert keys(s3, bucket) == before
     ctl("restore", f"s3://{bucket}/a+b c%2F", tmp_path / "back", check=0, endpoint=proxy)
     assert rsync_changes(tree, tmp_path / "back", "-aXin") == []
+
+
+def replace_in_listing(old: bytes, new: bytes) -> Any:
+    def function(status: int, headers: dict[str, str], content: bytes) -> Any:
+        text, count = re.subn(old, new, content)
+        assert count == 1
+        return status, headers, text
+
+    return function
+
+
+@pytest.mark.parametrize("command", ["ls", "restore", "mirror"])
+@pytest.mark.parametrize(
+    ("key", "fault"),
+    [
+        ("x", "does not begin as was asked for"),
+        ("photos-of-may/cat", "does not begin as was asked for"),
+        ("photos/cat%00/2026", "goes on behind a NUL"),
+        ("photos/caf%E9", "is not valid UTF-8"),
+        ("", "is empty"),
+    ],
+)
+def test_listing_with_a_key_that_makes_no_sense(
+    ctl: Any, tmp_path: Path, s3: Any, bucket: str, proxy: FaultProxy,
+    command: str, key: str, fault: str,
+) -> None:  # fmt: skip
+    """As many bytes are cut off each key as were asked for; one that is shortened is another one."""
+    folder = write_files(tmp_path / "folder", {"mine": "1"})
+    for name in ("photos/cat", "photos/dog"):
+        s3.put_object(Bucket=bucket, Key=name, Body=b"1")
+    listing = replace_in_listing(b"<Key>photos(/|%2F)dog</Key>", f"<Key>{key}</Key>".encode())
+    rule = Rule(KINDS["list"], ReplaceReply(listing), times=None)
+    proxy.rules.append(rule)
+    arguments = {
+        "ls": ["ls", f"s3://{bucket}/photos"],
+        "restore": ["restore", f"s3://{bucket}/photos", tmp_path / "back"],
+        "mirror": ["mirror", "--delete", f"{folder}/", f"s3://{bucket}/photos"],
+    }
+    sentence = the_sentence(ctl(*arguments[command], endpoint=proxy), 5)
+    assert sentence.startswith("The server's listing makes no sense: the key “")
+    assert sentence.endswith(fault)
+    assert rule.hits == 1
+    assert keys(s3, bucket) == ["photos/cat", "photos/dog"]
+
+
+@pytest.mark.parametrize("size", [2**62, 60 << 40])
+def test_object_of_absurd_size(
+    ctl: Any, tmp_path: Path, s3: Any, bucket: str, proxy: FaultProxy, size: int
+) -> None:
+    s3.put_object(Bucket=bucket, Key="huge", Body=b"7 bytes")
+    s3.put_object(Bucket=bucket, Key="small", Body=b"content.")
+    listing = replace_in_listing(b"<Size>7</Size>", f"<Size>{size}</Size>".encode())
+    proxy.rules.append(Rule(KINDS["list"], ReplaceReply(listing), times=None))
+    result = ctl("restore", f"s3://{bucket}", tmp_path / "back", check=2, endpoint=proxy, timeout=20)
+    assert "failed   huge: The server says that it has more bytes than any obj" in result.stderr
+    assert files_of(tmp_path / "back") == {"small": b"content."}
+
+
+def test_object_as_large_as_can_be(
+    ctl: Any, tmp_path: Path, s3: Any, bucket: str, proxy: FaultProxy
+) -> None:
+    """It has seven million ranges, but not all of them at once; and it can be stopped."""
+    s3.put_object(Bucket=bucket, Key="huge", Body=bytes(7))
+    size = 15 << 40  # ext4 has no larger files
+    listing = replace_in_listing(b"<Size>7</Size>", f"<Size>{size}</Size>".encode())
+
+    def head(status: int, headers: dict[str, str], content: bytes) -> Any:
+        return status, headers | {"Content-Length": str(size)}, content
+
+    def zeros(status: int, headers: dict[str, str], content: bytes) -> Any:
+        return 206, headers, bytes(8 * MIB)
+
+    proxy.rules += [
+        Rule(KINDS["list"], ReplaceReply(listing), times=None),
+        Rule(lambda r: operation(r) == "head", ReplaceReply(head), times=None),
+        Rule(lambda r: operation(r) == "get", ReplaceReply(zeros), times=None),
+    ]
+    process = ctl.popen("restore", "--jobs=2", f"s3://{bucket}", tmp_path / "back", endpoint=proxy)
+    wait_until(lambda: operations(proxy)["get"] >= 4, 20, "the first ranges")
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    assert int(status.split("VmRSS:")[1].split()[0]) < 200_000  # KiB
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=20)
+    assert process.returncode == 6
+    assert os.listdir(tmp_path / "back") == []
+
+
+def test_object_that_is_not_as_long_as_listed(
+    ctl: Any, tmp_path: Path, s3: Any, bucket: str, proxy: FaultProxy
+) -> None:
+    """It was replaced since; the next restore gets it."""
+    # Of the empty one, Ceph has no range: 416.
+    for key, size in ("empty", 0), ("small", 7), ("large", 9 * MIB):
+        s3.put_object(Bucket=bucket, Key=key, Body=bytes(size))
+
+    def longer(status: int, headers: dict[str, str], content: bytes) -> Any:
+        text = re.sub(rb"<Size>(\d+)<", lambda m: b"<Size>%d<" % (int(m[1]) + 1), content)
+        return status, headers, text
+
+    proxy.rules.append(Rule(KINDS["list"], ReplaceReply(longer)))
+    result = ctl("restore", f"s3://{bucket}", tmp_path / "back", check=2, endpoint=proxy)
+    for key in ("empty", "small", "large"):
+        assert f"failed   {key}: " in result.stderr
+    assert result.stderr.count("changed in the bucket") == 3
+    assert os.listdir(tmp_path / "back") == []
+    ctl("restore", f"s3://{bucket}", tmp_path / "back", check=0, endpoint=proxy)
+    assert {len(content) for content in files_of(tmp_path / "back").values()} == {0, 7, 9 * MIB}
 
 
 @pytest.fixture

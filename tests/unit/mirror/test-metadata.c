@@ -33,7 +33,10 @@ test_format_time (void)
     { -SECOND / 2, "-0.500000000" },
     { -SECOND, "-1.000000000" },
     { -3 * SECOND / 2, "-1.500000000" },
-    { G_MININT64, "-9223372036.854775808" },
+    { G_GINT64_CONSTANT (-2147483648) * SECOND, "-2147483648.000000000" },
+    /* beyond 2262 the count goes on, modulo 2^64 */
+    { G_MININT64, "9223372036.854775808" },
+    { G_GINT64_CONSTANT (-2147483648) * SECOND - 1, "16299260425.709551615" },
   };
 
   for (gsize i = 0; i < G_N_ELEMENTS (cases); i++)
@@ -68,7 +71,10 @@ test_parse_time (void)
     { "-1.5", -3 * SECOND / 2 },
     { "-86400", -86400 * SECOND },
     { "9223372035.999999999", 9223372035 * SECOND + 999999999 },
-    { "-9223372035.999999999", -9223372035 * SECOND - 999999999 },
+    { "9223372036.854775808", G_MININT64 },
+    { "-2147483648", G_GINT64_CONSTANT (-2147483648) * SECOND },
+    { "-2147483647.999999999", G_GINT64_CONSTANT (-2147483648) * SECOND + 1 },
+    { "16299260424.999999999", G_GINT64_CONSTANT (-2147483648) * SECOND - 709551617 },
   };
 
   for (gsize i = 0; i < G_N_ELEMENTS (cases); i++)
@@ -106,9 +112,11 @@ test_no_time (void)
     "1.5s",
     "yesterday",
     "2026-11-22T20:39:10Z",
-    /* beyond what nanoseconds can say */
-    "9223372037",
+    /* before 1901 and after 2486 */
+    "-2147483648.000000001",
+    "-2147483649",
     "-9223372037",
+    "16299260425",
     "99999999999",
     "18446744073709551616",
     "-18446744073709551617",
@@ -130,9 +138,14 @@ test_time_round_trip (void)
 {
   for (int i = 0; i < 20000; i++)
     {
-      gint64 bound = i % 2 == 0 ? 9223372035 : 10;
-      gint64 time
-          = (gint64) (g_test_rand_double_range (-(double) bound, (double) bound) * (double) SECOND);
+      /* Each value is a time, but for the last fraction of a second. */
+      gint64 time = (gint64) ((guint64) (guint32) g_test_rand_int () << 32
+                              | (guint64) (guint32) g_test_rand_int ());
+      if (i % 2 == 0)
+        time %= 10 * SECOND;
+      else if (time < G_GINT64_CONSTANT (-2147483648) * SECOND
+               && time >= G_GINT64_CONSTANT (-2147483649) * SECOND)
+        continue;
       gint64 back = 42;
       g_autofree char *text = kp_metadata_format_time (time);
 
@@ -907,19 +920,51 @@ test_key (void)
     }
 }
 
-/* A file may be of a time that nanoseconds cannot say (ext4 goes to 2446): then the last one that
- * they can, and not one of another century. */
+/* ext4 goes from 1901 to 2446; other file systems further. What nothing can say becomes the nearest
+ * time there is, and not one of another century. */
 static void
 test_far_times (void)
 {
-  const struct stat future = { .st_mode = S_IFREG, .st_mtim = { 15032385535, 999999999 } };
-  const struct stat past = { .st_mode = S_IFREG, .st_mtim = { -15032385535, 0 } };
-  KpFileInfo info;
+  static const struct
+  {
+    struct timespec time;
+    const char *text;
+  } cases[] = {
+    { { 13583203200, 123456789 }, "13583203200.123456789" }, /* 2400-06-08 */
+    { { 15032385535, 999999999 }, "15032385535.999999999" }, /* the last of ext4 */
+    { { G_GINT64_CONSTANT (-2147483648), 1 }, "-2147483647.999999999" },
+    { { 16299260425, 5 }, "16299260424.999999999" },
+    { { G_MAXINT64, 999999999 }, "16299260424.999999999" },
+    { { -15032385535, 0 }, "-2147483648.000000000" },
+    { { G_MININT64, 0 }, "-2147483648.000000000" },
+  };
 
-  kp_file_info_from_stat (&info, &future);
-  g_assert_cmpint (info.mtime, >=, 9223372035 * SECOND);
-  kp_file_info_from_stat (&info, &past);
-  g_assert_cmpint (info.mtime, <=, -9223372035 * SECOND);
+  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      const struct stat st = { .st_mode = S_IFREG, .st_mtim = cases[i].time };
+      KpFileInfo info;
+      gint64 back;
+
+      kp_file_info_from_stat (&info, &st);
+      g_autofree char *text = kp_metadata_format_time (info.mtime);
+      g_assert_cmpstr (text, ==, cases[i].text);
+      g_assert_true (kp_metadata_parse_time (text, &back));
+      g_assert_cmpint (back, ==, info.mtime);
+    }
+}
+
+static void
+test_compare_times (void)
+{
+  static const gint64 seconds[] = { G_MININT32, -1, 0, 1, 1700000000, 9223372036, 13583203200 };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (seconds); i++)
+    for (gsize j = 0; j < G_N_ELEMENTS (seconds); j++)
+      {
+        int order = kp_metadata_compare_times (kp_metadata_make_time (seconds[i], 5),
+                                               kp_metadata_make_time (seconds[j], 5));
+        g_assert_cmpint (order, ==, i < j ? -1 : i > j);
+      }
 }
 
 /* The same of a server's Last-Modified. */
@@ -931,7 +976,8 @@ test_far_upload (void)
 
   object->last_modified = 253402300799; /* the end of the year 9999 */
   kp_metadata_from_object (&info, object, "a");
-  g_assert_cmpint (info.mtime, >=, 0);
+  g_autofree char *text = kp_metadata_format_time (info.mtime);
+  g_assert_cmpstr (text, ==, "16299260424.999999999");
 }
 
 /* Base64 that is cut or padded wrongly would give another value than the file had. */
@@ -978,6 +1024,7 @@ main (int argc, char **argv)
   g_test_add_func ("/mirror/metadata/device", test_device);
   g_test_add_func ("/mirror/metadata/key", test_key);
   g_test_add_func ("/mirror/metadata/far-times", test_far_times);
+  g_test_add_func ("/mirror/metadata/compare-times", test_compare_times);
   g_test_add_func ("/mirror/metadata/far-upload", test_far_upload);
   g_test_add_func ("/mirror/metadata/xattrs-bad-base64", test_xattrs_bad_base64);
   return g_test_run ();

@@ -304,6 +304,17 @@ next_reply (FakeServer *server, FakeRequest *request)
   return reply;
 }
 
+static void
+trickle (FakeServer *server, GOutputStream *stream, GString *text)
+{
+  for (gsize i = 0; i < text->len; i++)
+    {
+      if (!g_output_stream_write_all (stream, text->str + i, 1, NULL, server->cancellable, NULL))
+        return;
+      g_usleep (G_USEC_PER_SEC / 10);
+    }
+}
+
 static void *
 connection_main (void *data)
 {
@@ -335,8 +346,11 @@ connection_main (void *data)
         {
           g_autoptr (GString) text = build_reply (&reply, method);
           /* The client may have gone; then that is what the test is about. */
-          g_output_stream_write_all (g_io_stream_get_output_stream (stream), text->str, text->len,
-                                     NULL, server->cancellable, NULL);
+          if (reply.action == FAKE_TRICKLE)
+            trickle (server, g_io_stream_get_output_stream (stream), text);
+          else
+            g_output_stream_write_all (g_io_stream_get_output_stream (stream), text->str, text->len,
+                                       NULL, server->cancellable, NULL);
         }
     }
   g_io_stream_close (stream, NULL, NULL);

@@ -27,6 +27,7 @@ typedef enum
   FAKE_SEND_SHORT,   /* the connection closed one byte before the announced end */
   FAKE_CLOSE,        /* the connection closed without a word when the request is there */
   FAKE_HANG,         /* no answer, until the client gives up */
+  FAKE_TRICKLE,      /* a whole reply, ten bytes a second, until the client gives up */
 } FakeAction;
 
 typedef struct

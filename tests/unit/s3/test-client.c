@@ -173,9 +173,19 @@ test_get_refused (void)
     { { .status = 404, .body = ERROR_XML ("NoSuchKey") }, KP_ERROR_NOT_FOUND },
     { { .status = 412, .body = ERROR_XML ("PreconditionFailed") }, KP_ERROR_CONFLICT },
     { { .status = 416, .body = ERROR_XML ("InvalidRange") }, KP_ERROR_CONFLICT },
-    { { .status = 403, .body = ERROR_XML ("InvalidObjectState") }, KP_ERROR_ACCESS_DENIED },
+    { { .status = 403, .body = ERROR_XML ("InvalidObjectState") }, KP_ERROR_ARCHIVED },
     /* the beginning, where another place was asked for */
     { { .body = "0123" }, KP_ERROR_UNSUPPORTED_BY_PROVIDER },
+    /* as of a server that does not know If-Match */
+    { { .status = 206,
+        .headers = "Content-Range: bytes 5-8/10\r\nETag: \"other\"\r\n",
+        .body = "5678" },
+      KP_ERROR_CONFLICT },
+    /* another part */
+    { { .status = 206,
+        .headers = "Content-Range: bytes 0-3/10\r\nETag: \"e\"\r\n",
+        .body = "0123" },
+      KP_ERROR_SERVER },
     /* more than was asked for */
     { { .status = 206, .headers = "Content-Range: bytes 5-9/10\r\n", .body = "01234" },
       KP_ERROR_SERVER },

@@ -425,6 +425,37 @@ test_unreadable (void)
   g_assert_error (error, KP_ERROR, KP_ERROR_BAD_CREDENTIALS);
 }
 
+/* What the environment says comes first; where it says all, nobody needs the file. */
+static void
+test_broken_settings (void)
+{
+  static const char *const names[]
+      = { "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION", "AWS_ENDPOINT_URL" };
+  g_autofree char *path = write_file ("broken", "[default]\nregion wJalrXUtnFEMI\n");
+  KpS3ProfileSettings settings;
+
+  for (gsize i = 0; i < G_N_ELEMENTS (names); i++)
+    g_unsetenv (names[i]);
+  for (gsize i = 0; i <= G_N_ELEMENTS (names); i++)
+    {
+      g_autoptr (GError) error = NULL;
+      gboolean ok = kp_s3_profile_settings_load (&settings, path, "default", &error);
+
+      g_assert_cmpint (ok, ==, i == G_N_ELEMENTS (names));
+      if (!ok)
+        {
+          g_assert_error (error, KP_ERROR, KP_ERROR_BAD_CREDENTIALS);
+          g_assert_nonnull (strstr (error->message, path));
+          g_assert_nonnull (strstr (error->message, "key = value"));
+          g_assert_null (strstr (error->message, "wJalrXUtnFEMI"));
+          g_setenv (names[i], "set", TRUE);
+        }
+      g_assert_null (settings.region);
+    }
+  for (gsize i = 0; i < G_N_ELEMENTS (names); i++)
+    g_unsetenv (names[i]);
+}
+
 static void
 remove_directory (void)
 {
@@ -459,6 +490,7 @@ main (int argc, char **argv)
   g_test_add_func ("/s3/credentials/passwd-mode", test_passwd_mode);
   g_test_add_func ("/s3/credentials/no-secret-in-messages", test_no_secret_in_messages);
   g_test_add_func ("/s3/credentials/unreadable", test_unreadable);
+  g_test_add_func ("/s3/credentials/broken-settings", test_broken_settings);
   int status = g_test_run ();
   remove_directory ();
   return status;

@@ -181,10 +181,9 @@ static void
 test_encoded_keys (void)
 {
   static const FakeReply replies[] = {
-    { .body = PAGE (ENCODED COMPLETE,
-                    KEY ("%01%1F%7F") KEY ("100%25") KEY ("a%2Bb") KEY ("a+b%20c") KEY ("b%0D%0A")
-                        KEY ("caf%C3%A9") KEY ("caf%e9") KEY ("d/%2E%2E/x") KEY ("e%2") KEY ("f%zz")
-                            KEY ("g%") PREFIX ("h+%2B/")) },
+    { .body = PAGE (ENCODED COMPLETE, KEY ("%01%1F%7F") KEY ("100%25") KEY ("a%2Bb") KEY ("a+b%20c")
+                                          KEY ("b%0D%0A") KEY ("caf%C3%A9") KEY ("d/%2E%2E/x") KEY (
+                                              "e%2") KEY ("f%zz") KEY ("g%") PREFIX ("h+%2B/")) },
     /* as the server does not say that it encodes, it does not */
     { .body = PAGE (COMPLETE, KEY ("100%25") KEY ("a+b") KEY ("a&amp;b&#13;")) },
   };
@@ -194,7 +193,7 @@ test_encoded_keys (void)
 
   fixture_script (fixture, replies);
   assert_page (encoded, fixture,
-               "\x01\x1F\x7F\n100%\na b c\na+b\nb\r\n\ncaf\xC3\xA9\ncaf\xE9\n"
+               "\x01\x1F\x7F\n100%\na b c\na+b\nb\r\n\ncaf\xC3\xA9\n"
                "d/../x\ne%2\nf%zz\ng%\nh +/\n",
                TRUE);
   assert_page (plain, fixture, "100%25\na&b\r\na+b\n", TRUE);
@@ -223,8 +222,8 @@ test_fall_back (void)
 {
   const FakeReply replies[] = {
     not_implemented,
-    { .body = PAGE (ENCODED TRUNCATED, KEY ("b") KEY ("c%2B+d")) },
-    { .body = PAGE (ENCODED COMPLETE, KEY ("e")) },
+    { .body = PAGE (ENCODED TRUNCATED, KEY ("p/b") KEY ("p/c%2B+d")) },
+    { .body = PAGE (ENCODED COMPLETE, KEY ("p/e")) },
     /* it is remembered */
     { .body = PAGE (COMPLETE, KEY ("a")) },
   };
@@ -233,12 +232,12 @@ test_fall_back (void)
   g_autoptr (KpS3Listing) next = kp_s3_listing_new ("", NULL, NULL);
 
   fixture_script (fixture, replies);
-  assert_page (listing, fixture, "b\nc+ d\n", FALSE);
-  assert_page (listing, fixture, "e\n", TRUE);
+  assert_page (listing, fixture, "p/b\np/c+ d\n", FALSE);
+  assert_page (listing, fixture, "p/e\n", TRUE);
   assert_page (next, fixture, "a\n", TRUE);
   assert_asked (fixture, 0, "list-type", "2");
   g_assert_cmpstr (sent (fixture, 1)->query, ==, "encoding-type=url&marker=a%20b&prefix=p");
-  g_assert_cmpstr (sent (fixture, 2)->query, ==, "encoding-type=url&marker=c%2B%20d&prefix=p");
+  g_assert_cmpstr (sent (fixture, 2)->query, ==, "encoding-type=url&marker=p%2Fc%2B%20d&prefix=p");
   g_assert_cmpstr (sent (fixture, 3)->query, ==, "encoding-type=url&prefix=");
   g_assert_cmpuint (kp_s3_service_get_list_version (fixture->service), ==, 1);
 }
@@ -472,9 +471,67 @@ test_nul_in_key (void)
   g_autoptr (GError) error = NULL;
 
   fixture_script (fixture, replies);
+  g_assert_null (kp_s3_listing_next_page (listing, fixture->client, NULL, &error));
+  g_assert_error (error, KP_ERROR, KP_ERROR_SERVER);
+  g_assert_nonnull (strstr (error->message, "“photos”"));
+}
+
+/* Whoever asks for "photos/" cuts as many bytes off each key. */
+static void
+test_keys_that_make_no_sense (void)
+{
+  static const FakeReply replies[] = {
+    { .body = PAGE (ENCODED COMPLETE, KEY ("photos/a") KEY ("x")) },
+    { .body = PAGE (ENCODED COMPLETE, KEY ("photos")) },
+    { .body = PAGE (ENCODED COMPLETE, PREFIX ("phot/")) },
+    { .body = PAGE (ENCODED COMPLETE, KEY ("")) },
+    { .body = PAGE (ENCODED COMPLETE, PREFIX ("")) },
+    { .body = PAGE (ENCODED COMPLETE, KEY ("photos/caf%E9")) },
+    { .body = PAGE (ENCODED COMPLETE, KEY ("%00photos/x")) },
+  };
+  g_autoptr (Fixture) fixture = fixture_new (NULL, NULL);
+
+  fixture_script (fixture, replies);
+  for (gsize i = 0; i < G_N_ELEMENTS (replies); i++)
+    {
+      g_autoptr (KpS3Listing) listing = kp_s3_listing_new ("photos/", NULL, NULL);
+      g_test_message ("%s", replies[i].body);
+      assert_error (listing, fixture, KP_ERROR_SERVER);
+    }
+}
+
+/* What is printed must not steer a terminal. */
+static void
+test_message_is_plain_text (void)
+{
+  static const FakeReply replies[] = { { .body = PAGE (ENCODED COMPLETE, KEY ("%1B[31mred")) } };
+  g_autoptr (Fixture) fixture = fixture_new (NULL, NULL);
+  g_autoptr (KpS3Listing) listing = kp_s3_listing_new ("photos/", NULL, NULL);
+  g_autoptr (GError) error = NULL;
+
+  fixture_script (fixture, replies);
+  g_assert_null (kp_s3_listing_next_page (listing, fixture->client, NULL, &error));
+  g_assert_nonnull (strstr (error->message, "“\\033[31mred”"));
+}
+
+/* Added up, the sizes of a listing must not go beyond what a number holds. */
+static void
+test_absurd_sizes (void)
+{
+  static const FakeReply replies[]
+      = { { .body = PAGE (COMPLETE, "<Contents><Key>a</Key><Size>54975581388800</Size></Contents>"
+                                    "<Contents><Key>b</Key><Size>4611686018427387904</Size>"
+                                    "</Contents>") } };
+  g_autoptr (Fixture) fixture = fixture_new (NULL, NULL);
+  g_autoptr (KpS3Listing) listing = kp_s3_listing_new ("", NULL, NULL);
+  g_autoptr (GError) error = NULL;
+
+  fixture_script (fixture, replies);
   g_autoptr (GPtrArray) page = kp_s3_listing_next_page (listing, fixture->client, NULL, &error);
-  for (guint i = 0; page != NULL && i < page->len; i++)
-    g_assert_cmpstr (((KpS3Entry *) g_ptr_array_index (page, i))->key, !=, "photos");
+  g_assert_no_error (error);
+  g_assert_cmpuint (((KpS3Entry *) g_ptr_array_index (page, 0))->size, ==, KP_S3_MAX_OBJECT_SIZE);
+  g_assert_cmpuint (((KpS3Entry *) g_ptr_array_index (page, 1))->size, ==,
+                    KP_S3_MAX_OBJECT_SIZE + 1);
 }
 
 int
@@ -499,5 +556,8 @@ main (int argc, char **argv)
   g_test_add_func ("/s3/listing/end", test_end);
   g_test_add_func ("/s3/listing/start-after-ignored", test_start_after_ignored);
   g_test_add_func ("/s3/listing/nul-in-key", test_nul_in_key);
+  g_test_add_func ("/s3/listing/keys-that-make-no-sense", test_keys_that_make_no_sense);
+  g_test_add_func ("/s3/listing/message-is-plain-text", test_message_is_plain_text);
+  g_test_add_func ("/s3/listing/absurd-sizes", test_absurd_sizes);
   return g_test_run ();
 }

@@ -26,8 +26,9 @@ assert_refused (const char *address, const char *endpoint, const char *provider,
   g_test_message ("%s at %s", address, endpoint != NULL ? endpoint : "(none)");
   g_assert_null (kp_s3_location_new (address, endpoint, NULL, provider, FALSE, &error));
   g_assert_error (error, KP_ERROR, KP_ERROR_USAGE);
-  /* The message names what was wrong. */
+  /* The message names what was wrong, but repeats no secret. */
   g_assert_nonnull (strstr (error->message, named));
+  g_assert_null (strstr (error->message, "hidden"));
 }
 
 static char *
@@ -90,7 +91,7 @@ test_bad_addresses (void)
     { "s3://a..b", "“a..b”" },
     { "s3://buck et", "“buck et”" },
     { "s3://buck\xC3\xA9t", "buck" },
-    { "s3://user@bucket", "“user@bucket”" },
+    { "s3://KEY:hidden@bucket", "leave out what stands before the “@”" },
     { "s3://bucket:80", "“bucket:80”" },
     { "s3://bucket?x", "“bucket?x”" },
     { "s3://1234567890123456789012345678901234567890123456789012345678901234", "“1234567890" },
@@ -184,7 +185,10 @@ test_bad_endpoints (void)
     "s3://example.org",
     "https://example.org?x=y",
     "https://example.org/#top",
-    "https://user:password@example.org",
+    "https://user:hidden@example.org",
+    "http://user:hidden word@example.org",
+    "ftp://:hidden@example.org",
+    "user:hidden@example.org",
     "https://example.org:port",
     "https://example.org:99999",
     "https://[::1",
@@ -192,6 +196,28 @@ test_bad_endpoints (void)
 
   for (gsize i = 0; i < G_N_ELEMENTS (cases); i++)
     assert_refused ("s3://bucket", cases[i], NULL, "endpoint");
+}
+
+/* It becomes part of the host's name where the endpoint comes from a template, and of a header
+ * always. */
+static void
+test_bad_regions (void)
+{
+  static const char *const cases[]
+      = { "", "x/../", "example.org/", "x@y", "x y", "x\ny", "caf\xC3\xA9", "a\x1B[31m", "x?y#z" };
+  static const char *const endpoints[] = { NULL, "https://s3.example.org" };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++)
+    for (gsize j = 0; j < G_N_ELEMENTS (endpoints); j++)
+      {
+        g_autoptr (GError) error = NULL;
+        g_assert_null (
+            kp_s3_location_new ("s3://bucket", endpoints[j], cases[i], NULL, FALSE, &error));
+        g_assert_error (error, KP_ERROR, KP_ERROR_USAGE);
+        g_assert_nonnull (strstr (error->message, "region"));
+        g_assert_null (strchr (error->message, '\x1B'));
+        g_assert_null (strchr (error->message, '\n'));
+      }
 }
 
 /* Everybody on the way could read what goes to another computer without TLS. */
@@ -426,6 +452,7 @@ main (int argc, char **argv)
   g_test_add_func ("/s3/location/key", test_key);
   g_test_add_func ("/s3/location/endpoints", test_endpoints);
   g_test_add_func ("/s3/location/bad-endpoints", test_bad_endpoints);
+  g_test_add_func ("/s3/location/bad-regions", test_bad_regions);
   g_test_add_func ("/s3/location/plain-http", test_plain_http);
   g_test_add_func ("/s3/location/providers", test_providers);
   g_test_add_func ("/s3/location/virtual-style", test_virtual_style);

@@ -492,6 +492,11 @@ test_region_once (void)
   static const FakeReply no_use[] = {
     { .status = 400, .body = MALFORMED ("here-1") },
     { .status = 400, .body = MALFORMED ("") },
+    { .status = 400, .body = MALFORMED ("eu&#x1B;[31m") },
+    { .status = 400, .body = MALFORMED ("example.org/") },
+    { .status = 400, .body = MALFORMED ("EU") },
+    { .status = 400, .body = MALFORMED ("a-region-of-more-than-forty-letters-is-none") },
+    { .status = 301, .headers = "x-amz-bucket-region: a.b\r\n" },
     { .status = 400, .body = ERROR_XML ("AuthorizationHeaderMalformed") },
     { .status = 301 },
   };
@@ -509,6 +514,114 @@ test_region_once (void)
       send_badly (other, request, KP_ERROR_WRONG_REGION);
       g_assert_cmpuint (other->notices->len, ==, 0);
     }
+}
+
+/* What a server says is printed: in one line, of bounded length, without what steers a terminal. */
+static void
+test_message_is_plain_text (void)
+{
+  g_autofree char *filler = g_strnfill (5000, 'x');
+  g_autofree char *body = g_strconcat (FAKE_XML "<Error><Code>Access&#x9B;Denied\n</Code><Message>",
+                                       "\xC2\x9B"
+                                       "2J\n\t",
+                                       filler, "</Message></Error>", NULL);
+  const FakeReply replies[] = { { .status = 403, .body = body } };
+  g_autoptr (Fixture) fixture = fixture_new (NULL, NULL);
+  g_autoptr (KpS3Request) request = get_request ();
+  g_autoptr (GError) error = NULL;
+
+  fixture_script (fixture, replies);
+  g_assert_null (kp_s3_request_send (request, fixture->client, NULL, &error));
+  g_assert_error (error, KP_ERROR, KP_ERROR_ACCESS_DENIED);
+  g_assert_cmpuint (strlen (error->message), <, 1000);
+  for (const char *p = error->message; *p != '\0'; p = g_utf8_next_char (p))
+    g_assert_false (g_unichar_iscntrl (g_utf8_get_char (p)));
+}
+
+/* ---- Servers that are slow on purpose, or broken ---- */
+
+static void
+assert_given_up (const char *method, const FakeReply *reply)
+{
+  g_autoptr (Fixture) fixture = fixture_new (NULL, NULL);
+  g_autoptr (KpS3Request) request = kp_s3_request_new (KP_S3_OPERATION_GET, method, "key");
+  g_autoptr (GError) error = NULL;
+  gint64 start = g_get_monotonic_time ();
+
+  kp_s3_service_set_timeout (fixture->service, 1);
+  kp_s3_client_set_max_attempts (fixture->client, 1);
+  fake_server_script (fixture->server, reply, 1);
+  g_assert_null (kp_s3_request_send (request, fixture->client, NULL, &error));
+  g_assert_error (error, KP_ERROR, KP_ERROR_OFFLINE);
+  g_assert_cmpint (g_get_monotonic_time () - start, <, 6 * G_TIME_SPAN_SECOND);
+}
+
+/* The socket's timeout begins anew with each byte. */
+static void
+test_trickle (void)
+{
+  g_autofree char *text = g_strnfill (500, 'x');
+  const FakeReply reply = { .action = FAKE_TRICKLE, .body = text };
+  const FakeReply head = { .action = FAKE_TRICKLE,
+                           .headers = "x-amz-meta-a: 01234567890123456789012345678901234567890"
+                                      "1234567890123456789\r\n" };
+
+  assert_given_up ("GET", &reply);
+  assert_given_up ("HEAD", &head);
+}
+
+/* A cancelled request ends as cancelled, not as one that the server was too slow for. */
+static void
+test_trickle_cancelled (void)
+{
+  g_autofree char *text = g_strnfill (500, 'x');
+  g_autoptr (GCancellable) cancellable = g_cancellable_new ();
+  g_autoptr (Fixture) fixture = fixture_new (NULL, NULL);
+  const FakeReply reply = { .action = FAKE_TRICKLE,
+                            .body = text,
+                            .hook = (void (*) (void *)) g_cancellable_cancel,
+                            .data = cancellable };
+  g_autoptr (KpS3Request) request = get_request ();
+  g_autoptr (GError) error = NULL;
+
+  fake_server_script (fixture->server, &reply, 1);
+  g_assert_null (kp_s3_request_send (request, fixture->client, cancellable, &error));
+  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
+}
+
+/* Our own limit makes nobody too slow: five seconds each, with one second of patience. */
+static void
+test_slow_by_limit (void)
+{
+  g_autofree char *text = g_strnfill (2500, 'x');
+  const FakeReply replies[] = { { .body = text }, { 0 } };
+  g_autoptr (Fixture) fixture = fixture_new (NULL, NULL);
+  g_autoptr (KpS3Request) get = get_request ();
+  g_autoptr (KpS3Request) put = put_request (text);
+
+  kp_s3_service_set_timeout (fixture->service, 1);
+  kp_s3_client_set_max_attempts (fixture->client, 1);
+  kp_throttle_set_rate (kp_s3_service_get_download_throttle (fixture->service), 500);
+  fixture_script (fixture, replies);
+  g_autoptr (KpS3Reply) reply = send_well (fixture, get);
+  assert_reply_text (reply, text);
+  kp_throttle_set_rate (kp_s3_service_get_upload_throttle (fixture->service), 500);
+  send_and_forget (fixture, put);
+  g_assert_true (fake_request_has_body (fake_server_get_request (fixture->server, 1), text));
+}
+
+/* While S3 puts parts together, it keeps the connection awake with a blank now and then. */
+static void
+test_long_operation (void)
+{
+  const FakeReply replies[]
+      = { { .action = FAKE_TRICKLE, .body = "          <CompleteMultipartUploadResult/>" } };
+  g_autoptr (Fixture) fixture = fixture_new (NULL, NULL);
+  g_autoptr (KpS3Request) request = kp_s3_request_new (KP_S3_OPERATION_MULTIPART, "POST", "key");
+
+  kp_s3_service_set_timeout (fixture->service, 1);
+  fixture_script (fixture, replies);
+  send_and_forget (fixture, request);
 }
 
 /* libsoup would turn a PUT into a GET, and send our signature to whoever the server names. */
@@ -899,6 +1012,11 @@ main (int argc, char **argv)
   g_test_add_func ("/s3/request/query", test_query);
   g_test_add_func ("/s3/request/session-token", test_session_token);
   g_test_add_func ("/s3/request/known-hash", test_known_hash);
+  g_test_add_func ("/s3/request/message-is-plain-text", test_message_is_plain_text);
+  g_test_add_func ("/s3/request/trickle", test_trickle);
+  g_test_add_func ("/s3/request/trickle-cancelled", test_trickle_cancelled);
+  g_test_add_func ("/s3/request/slow-by-limit", test_slow_by_limit);
+  g_test_add_func ("/s3/request/long-operation", test_long_operation);
   g_test_add_func ("/s3/request/hidden-error-without-code", test_hidden_error_without_code);
   return g_test_run ();
 }

@@ -66,6 +66,8 @@ test_replies (void)
     { 403, "AccountProblem", PERMANENT, KP_ERROR_ACCESS_DENIED },
     { 404, "NoSuchBucket", PERMANENT, KP_ERROR_NO_SUCH_BUCKET },
     { 400, "InvalidBucketName", PERMANENT, KP_ERROR_NO_SUCH_BUCKET },
+    { 403, "InvalidObjectState", PERMANENT, KP_ERROR_ARCHIVED },
+    { 403, "ObjectNotInActiveTierError", PERMANENT, KP_ERROR_ARCHIVED },
     { 404, "NoSuchKey", PERMANENT, KP_ERROR_NOT_FOUND },
     { 404, "NoSuchUpload", PERMANENT, KP_ERROR_NOT_FOUND },
     { 404, "NoSuchVersion", PERMANENT, KP_ERROR_NOT_FOUND },
