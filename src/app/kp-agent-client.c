@@ -17,7 +17,7 @@ struct _KpAgentClient
   GDBusConnection *bus; /* (nullable) */
   guint watch;
   guint ping;
-  GCancellable *connecting; /* (nullable): while objects are asked for */
+  GCancellable *connecting;    /* (nullable): while objects are asked for */
   GDBusObjectManager *objects; /* (nullable) */
   KpDBusManager *manager;      /* (nullable) */
   GListStore *plans;           /* of KpPlanProxy, by name */
@@ -360,9 +360,9 @@ kp_agent_client_new (void)
 {
   KpAgentClient *self = g_object_new (KP_TYPE_AGENT_CLIENT, NULL);
 
-  self->watch = g_bus_watch_name (G_BUS_TYPE_SESSION, KP_AGENT_BUS_NAME,
-                                  G_BUS_NAME_WATCHER_FLAGS_NONE, appeared_cb, vanished_cb, self,
-                                  NULL);
+  self->watch
+      = g_bus_watch_name (G_BUS_TYPE_SESSION, KP_AGENT_BUS_NAME, G_BUS_NAME_WATCHER_FLAGS_NONE,
+                          appeared_cb, vanished_cb, self, NULL);
   return self;
 }
 

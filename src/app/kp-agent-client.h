@@ -32,5 +32,4 @@ KpPlanProxy *kp_agent_client_find_plan (KpAgentClient *self, const char *id);
 KpDBusJob *kp_agent_client_find_job (KpAgentClient *self, const char *path);
 gboolean kp_agent_client_is_offline (KpAgentClient *self);
 
-
 G_END_DECLS

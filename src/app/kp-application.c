@@ -203,21 +203,17 @@ preferences_cb (GSimpleAction *action, GVariant *parameter, void *data)
 static void
 about_cb (GSimpleAction *action, GVariant *parameter, void *data)
 {
-  adw_show_about_window (GTK_WINDOW (present_window (data)),
-                         "application-name", "Keepsake",
-                         "application-icon", KP_APPLICATION_ID,
-                         "version", KP_VERSION,
-                         "developer-name", _ ("The Keepsake authors"),
-                         "copyright", _ ("© The Keepsake authors"),
-                         "license-type", GTK_LICENSE_GPL_3_0,
-                         "website", "https://github.com/keepsake-backup/keepsake",
-                         "issue-url", "https://github.com/keepsake-backup/keepsake/issues",
-                         "comments", _ ("Keeps your folders safe in Amazon S3 and other "
-                                        "S3-compatible storage, as ordinary files that any tool "
-                                        "can read."),
+  adw_show_about_window (GTK_WINDOW (present_window (data)), "application-name", "Keepsake",
+                         "application-icon", KP_APPLICATION_ID, "version", KP_VERSION,
+                         "developer-name", _ ("The Keepsake authors"), "copyright",
+                         _ ("© The Keepsake authors"), "license-type", GTK_LICENSE_GPL_3_0,
+                         "website", "https://github.com/keepsake-backup/keepsake", "issue-url",
+                         "https://github.com/keepsake-backup/keepsake/issues", "comments",
+                         _ ("Keeps your folders safe in Amazon S3 and other "
+                            "S3-compatible storage, as ordinary files that any tool "
+                            "can read."),
                          /* Translators: your name, one line for each translator */
-                         "translator-credits", _ ("translator-credits"),
-                         NULL);
+                         "translator-credits", _ ("translator-credits"), NULL);
 }
 
 static void
@@ -265,10 +261,9 @@ kp_application_startup (GApplication *application)
   gtk_application_set_accels_for_action (gtk, "app.quit", (const char *[]){ "<Control>q", NULL });
   gtk_application_set_accels_for_action (gtk, "window.close",
                                          (const char *[]){ "<Control>w", NULL });
-  gtk_application_set_accels_for_action (
-      gtk, "win.show-help-overlay", (const char *[]){ "F1", "<Control>question", NULL });
-  gtk_application_set_accels_for_action (gtk, "win.back",
-                                         (const char *[]){ "<Alt>Left", NULL });
+  gtk_application_set_accels_for_action (gtk, "win.show-help-overlay",
+                                         (const char *[]){ "F1", "<Control>question", NULL });
+  gtk_application_set_accels_for_action (gtk, "win.back", (const char *[]){ "<Alt>Left", NULL });
 }
 
 static void

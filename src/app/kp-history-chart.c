@@ -78,8 +78,7 @@ kp_history_chart_snapshot (GtkWidget *widget, GtkSnapshot *snapshot)
 
       gsk_rounded_rect_init_from_rect (
           &outline,
-          &GRAPHENE_RECT_INIT (left, height - 1 - bar_height, MAX (step - GAP, 1), bar_height),
-          2);
+          &GRAPHENE_RECT_INIT (left, height - 1 - bar_height, MAX (step - GAP, 1), bar_height), 2);
       gtk_snapshot_push_rounded_clip (snapshot, &outline);
       gtk_snapshot_append_color (snapshot, bar->is_good ? &good : &bad, &outline.bounds);
       gtk_snapshot_pop (snapshot);

@@ -58,11 +58,10 @@ update_banner (KpOverview *self)
     {
       g_autofree char *time
           = paused_until > 0 ? kp_words_future (paused_until, kp_app_now ()) : NULL;
-      g_autofree char *text
-          = time != NULL
-                /* Translators: %s is a time, as in "tomorrow at 05:00" */
-                ? g_strdup_printf (_ ("Backups are paused. They go on %s."), time)
-                : g_strdup (_ ("Backups are paused."));
+      g_autofree char *text = time != NULL
+                                  /* Translators: %s is a time, as in "tomorrow at 05:00" */
+                                  ? g_strdup_printf (_ ("Backups are paused. They go on %s."), time)
+                                  : g_strdup (_ ("Backups are paused."));
       show_banner (self, text, _ ("_Resume Backups"));
     }
   else if (manager != NULL && kp_agent_client_is_offline (self->client))
@@ -127,7 +126,8 @@ stopped_details_cb (KpOverview *self)
 static void
 row_activated_cb (KpOverview *self, GtkListBoxRow *row)
 {
-  kp_window_show_plan (kp_window_of (GTK_WIDGET (self)), kp_plan_card_get_plan (KP_PLAN_CARD (row)));
+  kp_window_show_plan (kp_window_of (GTK_WIDGET (self)),
+                       kp_plan_card_get_plan (KP_PLAN_CARD (row)));
 }
 
 static GtkWidget *

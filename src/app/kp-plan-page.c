@@ -31,10 +31,10 @@ struct _KpPlanPage
   KpPlanProxy *plan;
   KpAgentClient *client; /* (nullable) */
   KpHelp help;
-  const char *mood_class;  /* (transfer none) */
+  const char *mood_class; /* (transfer none) */
   GCancellable *cancellable;
-  char *shown_result;      /* of what the history was read last */
-  char *details;           /* (nullable): the whole of a long message */
+  char *shown_result; /* of what the history was read last */
+  char *details;      /* (nullable): the whole of a long message */
   GString *problems_text;
   guint refresh;
   AdwWindowTitle *window_title;
@@ -136,9 +136,8 @@ failures_cb (GObject *source, GAsyncResult *result, void *data)
     }
   if (n > SHOWN_PROBLEMS)
     {
-      g_autofree char *more
-          = g_strdup_printf (ngettext ("And %u more", "And %u more", n - SHOWN_PROBLEMS),
-                             n - SHOWN_PROBLEMS);
+      g_autofree char *more = g_strdup_printf (
+          ngettext ("And %u more", "And %u more", n - SHOWN_PROBLEMS), n - SHOWN_PROBLEMS);
       gtk_list_box_append (self->problems, make_row (more, _ ("Copy the list to see all of them")));
     }
   gtk_widget_set_visible (self->problems_group, n > 0);
@@ -265,11 +264,11 @@ refresh_history (KpPlanPage *self)
 {
   KpDBusPlan *dbus = get_dbus (self);
   GVariantDict options;
-  g_autofree char *now = g_strdup_printf (
-      "%" G_GINT64_FORMAT " %" G_GINT64_FORMAT " %" G_GINT64_FORMAT " %s %d",
-      kp_dbus_plan_get_last_start (dbus), kp_dbus_plan_get_last_success (dbus),
-      kp_dbus_plan_get_last_verified (dbus), kp_dbus_plan_get_last_result (dbus),
-      kp_plan_proxy_get_job (self->plan) != NULL);
+  g_autofree char *now
+      = g_strdup_printf ("%" G_GINT64_FORMAT " %" G_GINT64_FORMAT " %" G_GINT64_FORMAT " %s %d",
+                         kp_dbus_plan_get_last_start (dbus), kp_dbus_plan_get_last_success (dbus),
+                         kp_dbus_plan_get_last_verified (dbus), kp_dbus_plan_get_last_result (dbus),
+                         kp_plan_proxy_get_job (self->plan) != NULL);
 
   if (g_strcmp0 (now, self->shown_result) == 0)
     return;
@@ -326,8 +325,7 @@ show_standing (KpPlanPage *self)
 static void
 show_limit (KpPlanPage *self)
 {
-  KpDBusManager *manager
-      = self->client != NULL ? kp_agent_client_get_manager (self->client) : NULL;
+  KpDBusManager *manager = self->client != NULL ? kp_agent_client_get_manager (self->client) : NULL;
   gint64 by_hand = manager != NULL ? kp_dbus_manager_get_upload_limit (manager) : -1;
   KpPlan *plan = kp_plan_proxy_get_plan (self->plan);
   guint64 limit = 0;
@@ -420,14 +418,13 @@ called_cb (GObject *source, GAsyncResult *result, void *data)
 static void
 limit_cb (KpPlanPage *self)
 {
-  KpDBusManager *manager
-      = self->client != NULL ? kp_agent_client_get_manager (self->client) : NULL;
+  KpDBusManager *manager = self->client != NULL ? kp_agent_client_get_manager (self->client) : NULL;
 
   if (manager != NULL)
-    g_dbus_proxy_call (G_DBUS_PROXY (manager), "SetUploadLimit",
-                       g_variant_new ("(xa{sv})",
-                                      (gint64) kp_limit_row_get_limit (self->limit_row), NULL),
-                       G_DBUS_CALL_FLAGS_NONE, -1, NULL, called_cb, g_object_ref (self));
+    g_dbus_proxy_call (
+        G_DBUS_PROXY (manager), "SetUploadLimit",
+        g_variant_new ("(xa{sv})", (gint64) kp_limit_row_get_limit (self->limit_row), NULL),
+        G_DBUS_CALL_FLAGS_NONE, -1, NULL, called_cb, g_object_ref (self));
 }
 
 static void

@@ -3,7 +3,8 @@
 
 #pragma once
 
-/* All about one plan: how it stands, its job, its limit, what it did, and what can be done with it. */
+/* All about one plan: how it stands, its job, its limit, what it did, and what can be done with it.
+ */
 
 #include "kp-plan-proxy.h"
 

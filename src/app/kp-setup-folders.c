@@ -27,8 +27,8 @@ struct _KpSetupFolders
 {
   AdwBin parent_instance;
 
-  GPtrArray *folders; /* of Folder */
-  GPtrArray *presets; /* of KpExcludePreset */
+  GPtrArray *folders;  /* of Folder */
+  GPtrArray *presets;  /* of KpExcludePreset */
   GPtrArray *switches; /* of GtkSwitch, as many */
   GCancellable *measuring;
   guint measure_source;
@@ -95,8 +95,7 @@ show_size (KpSetupFolders *self)
 static AdwActionRow *
 get_preset_row (KpSetupFolders *self, guint i)
 {
-  return ADW_ACTION_ROW (
-      gtk_widget_get_ancestor (self->switches->pdata[i], ADW_TYPE_ACTION_ROW));
+  return ADW_ACTION_ROW (gtk_widget_get_ancestor (self->switches->pdata[i], ADW_TYPE_ACTION_ROW));
 }
 
 static void

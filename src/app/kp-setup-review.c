@@ -134,13 +134,12 @@ kp_setup_review_show (KpSetupReview *self, KpPlan *plan, guint64 bytes)
   adw_action_row_set_subtitle (self->exclude_row, exclude);
   adw_action_row_set_subtitle (self->storage_row, storage);
   adw_action_row_set_subtitle (self->schedule_row, schedule);
-  adw_action_row_set_subtitle (self->limit_row, bytes > 0  ? estimate
+  adw_action_row_set_subtitle (self->limit_row, bytes > 0   ? estimate
                                                 : limit > 0 ? rate
                                                             : _ ("As fast as the line allows"));
-  adw_action_row_set_subtitle (self->delete_row,
-                               kp_plan_get_delete (plan) == KP_PLAN_DELETE_MIRROR
-                                   ? _ ("Are deleted from the backup too")
-                                   : _ ("Stay in the backup"));
+  adw_action_row_set_subtitle (self->delete_row, kp_plan_get_delete (plan) == KP_PLAN_DELETE_MIRROR
+                                                     ? _ ("Are deleted from the backup too")
+                                                     : _ ("Stay in the backup"));
   kp_setup_review_show_error (self, NULL);
 }
 

@@ -68,9 +68,8 @@ kind_cb (KpSetupSchedule *self)
 static gboolean
 two_digits_cb (GtkSpinButton *button)
 {
-  g_autofree char *text
-      = g_strdup_printf ("%02d", (int) gtk_adjustment_get_value (
-                                     gtk_spin_button_get_adjustment (button)));
+  g_autofree char *text = g_strdup_printf (
+      "%02d", (int) gtk_adjustment_get_value (gtk_spin_button_get_adjustment (button)));
 
   gtk_editable_set_text (GTK_EDITABLE (button), text);
   return TRUE;
@@ -79,8 +78,7 @@ two_digits_cb (GtkSpinButton *button)
 static void
 show_estimate (KpSetupSchedule *self)
 {
-  g_autofree char *text
-      = kp_words_estimate (self->bytes, kp_limit_row_get_limit (self->limit_row));
+  g_autofree char *text = kp_words_estimate (self->bytes, kp_limit_row_get_limit (self->limit_row));
 
   gtk_widget_set_visible (GTK_WIDGET (self->estimate_row), self->bytes > 0);
   adw_preferences_row_set_title (self->estimate_row, text);
@@ -261,8 +259,8 @@ kp_setup_schedule_apply (KpSetupSchedule *self, KpPlan *plan)
     kp_plan_set_schedule (plan, schedule);
   if (limit != self->loaded_limit)
     {
-      g_autofree char *rate = limit > 0 ? g_strdup_printf ("%" G_GUINT64_FORMAT, limit)
-                                        : g_strdup ("off");
+      g_autofree char *rate
+          = limit > 0 ? g_strdup_printf ("%" G_GUINT64_FORMAT, limit) : g_strdup ("off");
       if (limit > 0 && limit % 1024 == 0)
         {
           g_free (rate);
@@ -270,12 +268,10 @@ kp_setup_schedule_apply (KpSetupSchedule *self, KpPlan *plan)
         }
       kp_plan_set_upload_limit (plan, rate);
     }
-  kp_plan_set_metered (plan, gtk_switch_get_active (self->metered_switch)
-                                 ? KP_PLAN_CONDITION_WAIT
-                                 : KP_PLAN_CONDITION_RUN);
-  kp_plan_set_battery (plan, gtk_switch_get_active (self->battery_switch)
-                                 ? KP_PLAN_CONDITION_WAIT
-                                 : KP_PLAN_CONDITION_RUN);
+  kp_plan_set_metered (plan, gtk_switch_get_active (self->metered_switch) ? KP_PLAN_CONDITION_WAIT
+                                                                          : KP_PLAN_CONDITION_RUN);
+  kp_plan_set_battery (plan, gtk_switch_get_active (self->battery_switch) ? KP_PLAN_CONDITION_WAIT
+                                                                          : KP_PLAN_CONDITION_RUN);
   kp_plan_set_delete (plan, gtk_switch_get_active (self->delete_switch) ? KP_PLAN_DELETE_MIRROR
                                                                         : KP_PLAN_DELETE_NEVER);
   kp_plan_set_verify (plan, (KpPlanVerify) adw_combo_row_get_selected (self->verify_row));

@@ -92,10 +92,9 @@ set_row_error (GtkEditable *row, gboolean is_wrong)
     gtk_widget_add_css_class (GTK_WIDGET (row), "error");
   else
     gtk_widget_remove_css_class (GTK_WIDGET (row), "error");
-  gtk_accessible_update_state (GTK_ACCESSIBLE (row), GTK_ACCESSIBLE_STATE_INVALID,
-                               is_wrong ? GTK_ACCESSIBLE_INVALID_TRUE
-                                        : GTK_ACCESSIBLE_INVALID_FALSE,
-                               -1);
+  gtk_accessible_update_state (
+      GTK_ACCESSIBLE (row), GTK_ACCESSIBLE_STATE_INVALID,
+      is_wrong ? GTK_ACCESSIBLE_INVALID_TRUE : GTK_ACCESSIBLE_INVALID_FALSE, -1);
 }
 
 static void
@@ -108,9 +107,8 @@ show_error (GtkLabel *label, const char *text)
 static void
 clear_errors (KpSetupStorage *self)
 {
-  GtkEditable *rows[] = { self->account_row, self->region_row, self->endpoint_row,
-                          self->bucket_row,  self->prefix_row, self->access_row,
-                          self->secret_row };
+  GtkEditable *rows[] = { self->account_row, self->region_row, self->endpoint_row, self->bucket_row,
+                          self->prefix_row,  self->access_row, self->secret_row };
 
   for (gsize i = 0; i < G_N_ELEMENTS (rows); i++)
     set_row_error (rows[i], FALSE);
@@ -433,8 +431,7 @@ explain (KpSetupStorage *self, const char *what, const char *reason, const char 
     show_error (self->keys_error, _ ("The keyring is locked, and was not unlocked. Try again."));
   else
     {
-      g_autofree char *start = g_utf8_substring (
-          detail, 0, MIN (g_utf8_strlen (detail, -1), 300));
+      g_autofree char *start = g_utf8_substring (detail, 0, MIN (g_utf8_strlen (detail, -1), 300));
       show_error (self->place_error, *start != '\0' ? start : describe_check (what, FALSE));
     }
 }
@@ -632,8 +629,8 @@ test_cb (KpSetupStorage *self)
 static void
 details_cb (KpSetupStorage *self)
 {
-  kp_details_show (GTK_WINDOW (gtk_widget_get_root (GTK_WIDGET (self))),
-                   _ ("What the Test Found"), self->details);
+  kp_details_show (GTK_WINDOW (gtk_widget_get_root (GTK_WIDGET (self))), _ ("What the Test Found"),
+                   self->details);
 }
 
 /* --- life ----------------------------------------------------------------------------------- */

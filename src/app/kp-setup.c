@@ -180,10 +180,9 @@ saved_cb (GObject *source, GAsyncResult *result, void *data)
       const char *path;
       g_variant_get (answer, "(&o)", &path);
       g_dbus_connection_call (g_dbus_proxy_get_connection (G_DBUS_PROXY (source)),
-                              KP_AGENT_BUS_NAME, path,
-                              "io.github.keepsake_backup.Keepsake.Plan", "Run",
-                              g_variant_new ("(a{sv})", NULL), NULL, G_DBUS_CALL_FLAGS_NONE, -1,
-                              NULL, begun_cb, NULL);
+                              KP_AGENT_BUS_NAME, path, "io.github.keepsake_backup.Keepsake.Plan",
+                              "Run", g_variant_new ("(a{sv})", NULL), NULL, G_DBUS_CALL_FLAGS_NONE,
+                              -1, NULL, begun_cb, NULL);
     }
   if (window == NULL)
     return;
@@ -290,8 +289,8 @@ kp_setup_class_init (KpSetupClass *klass)
   g_type_ensure (KP_TYPE_SETUP_STORAGE);
   g_type_ensure (KP_TYPE_SETUP_SCHEDULE);
   g_type_ensure (KP_TYPE_SETUP_REVIEW);
-  gtk_widget_class_set_template_from_resource (
-      widget_class, "/io/github/keepsake_backup/Keepsake/kp-setup.ui");
+  gtk_widget_class_set_template_from_resource (widget_class,
+                                               "/io/github/keepsake_backup/Keepsake/kp-setup.ui");
   gtk_widget_class_bind_template_child (widget_class, KpSetup, window_title);
   gtk_widget_class_bind_template_child (widget_class, KpSetup, back_button);
   gtk_widget_class_bind_template_child (widget_class, KpSetup, next_button);

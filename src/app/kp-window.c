@@ -31,7 +31,7 @@ struct _KpWindow
 /* A plan that is gone from the list and not yet from the agent. */
 typedef struct
 {
-  KpWindow *window;  /* (transfer none) */
+  KpWindow *window; /* (transfer none) */
   KpPlanProxy *plan;
   AdwToast *toast; /* (transfer none): only while it is shown */
   gboolean undone;
@@ -294,10 +294,9 @@ called_cb (GObject *source, GAsyncResult *result, void *data)
     return;
   sentence = g_strdup (error->message);
   g_dbus_error_strip_remote_error (error);
-  kp_window_show_error (self,
-                        g_utf8_strlen (error->message, -1) < 120 ? error->message
-                                                                 : _ ("That did not work"),
-                        error);
+  kp_window_show_error (
+      self, g_utf8_strlen (error->message, -1) < 120 ? error->message : _ ("That did not work"),
+      error);
 }
 
 static void
@@ -339,8 +338,8 @@ ask_consent (KpWindow *self, KpPlanProxy *plan)
       _ ("They are no longer in the folders of “%s”. If you did not delete them yourself, keep "
          "them: a disk may not be connected, or something went wrong."),
       kp_plan_proxy_get_name (plan));
-  adw_message_dialog_add_responses (ADW_MESSAGE_DIALOG (dialog), "keep", _ ("_Keep Them"),
-                                    "delete", _ ("_Delete from Backup"), NULL);
+  adw_message_dialog_add_responses (ADW_MESSAGE_DIALOG (dialog), "keep", _ ("_Keep Them"), "delete",
+                                    _ ("_Delete from Backup"), NULL);
   adw_message_dialog_set_response_appearance (ADW_MESSAGE_DIALOG (dialog), "delete",
                                               ADW_RESPONSE_DESTRUCTIVE);
   adw_message_dialog_set_default_response (ADW_MESSAGE_DIALOG (dialog), "keep");
@@ -473,7 +472,8 @@ save_size (KpWindow *self)
 
   gtk_window_get_default_size (GTK_WINDOW (self), &width, &height);
   g_settings_set (settings, "window-size", "(ii)", width, height);
-  g_settings_set_boolean (settings, "window-maximized", gtk_window_is_maximized (GTK_WINDOW (self)));
+  g_settings_set_boolean (settings, "window-maximized",
+                          gtk_window_is_maximized (GTK_WINDOW (self)));
 }
 
 /* Says once that backups go on without the window. */
@@ -530,8 +530,8 @@ kp_window_class_init (KpWindowClass *klass)
   G_OBJECT_CLASS (klass)->dispose = kp_window_dispose;
   GTK_WINDOW_CLASS (klass)->close_request = kp_window_close_request;
   g_type_ensure (KP_TYPE_OVERVIEW);
-  gtk_widget_class_set_template_from_resource (
-      widget_class, "/io/github/keepsake_backup/Keepsake/kp-window.ui");
+  gtk_widget_class_set_template_from_resource (widget_class,
+                                               "/io/github/keepsake_backup/Keepsake/kp-window.ui");
   gtk_widget_class_bind_template_child (widget_class, KpWindow, toasts);
   gtk_widget_class_bind_template_child (widget_class, KpWindow, leaflet);
   gtk_widget_class_bind_template_child (widget_class, KpWindow, overview);

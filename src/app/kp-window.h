@@ -3,7 +3,8 @@
 
 #pragma once
 
-/* The main window: the overview, and above it whatever was opened from there, one page at a time. */
+/* The main window: the overview, and above it whatever was opened from there, one page at a time.
+ */
 
 #include "kp-application.h"
 

@@ -95,12 +95,11 @@ describe_held (const KpPlanFacts *facts, gint64 now)
   for (gsize i = 0; i < G_N_ELEMENTS (reasons); i++)
     if (g_str_equal (reasons[i].held_by, facts->held_by))
       {
-        gboolean is_told = reasons[i].mood == KP_MOOD_WAITING
-                           && !g_str_equal (facts->held_by, "paused");
+        gboolean is_told
+            = reasons[i].mood == KP_MOOD_WAITING && !g_str_equal (facts->held_by, "paused");
         if (is_told || *facts->held_message == '\0')
-          return make_standing (facts->overdue ? KP_MOOD_WARNING : reasons[i].mood,
-                                reasons[i].help, g_strdup (_ (reasons[i].title)),
-                                g_steal_pointer (&last));
+          return make_standing (facts->overdue ? KP_MOOD_WARNING : reasons[i].mood, reasons[i].help,
+                                g_strdup (_ (reasons[i].title)), g_steal_pointer (&last));
         return make_standing (reasons[i].mood, reasons[i].help, g_strdup (_ (reasons[i].title)),
                               g_strdup (facts->held_message));
       }
@@ -166,7 +165,8 @@ describe_overdue (const KpPlanFacts *facts, gint64 now)
   gint64 since = facts->due_since != 0 ? facts->due_since : facts->last_success;
   g_autofree char *time = kp_words_past (since, now);
   /* Translators: %s is a time, as in "3 hours ago" or "on Tuesday at 15:30" */
-  return make_standing (KP_MOOD_WARNING, KP_HELP_RUN, g_strdup_printf (_ ("Overdue: was due %s"), time),
+  return make_standing (KP_MOOD_WARNING, KP_HELP_RUN,
+                        g_strdup_printf (_ ("Overdue: was due %s"), time),
                         describe_last_success (facts, now));
 }
 
@@ -485,18 +485,18 @@ kp_words_history_detail (const KpHistoryFacts *facts, gint64 now)
     }
   if (facts->deleted > 0)
     {
-      g_autofree char *deleted = g_strdup_printf (
-          ngettext ("%" G_GUINT64_FORMAT " deleted", "%" G_GUINT64_FORMAT " deleted",
-                    (gulong) facts->deleted),
-          facts->deleted);
+      g_autofree char *deleted
+          = g_strdup_printf (ngettext ("%" G_GUINT64_FORMAT " deleted",
+                                       "%" G_GUINT64_FORMAT " deleted", (gulong) facts->deleted),
+                             facts->deleted);
       add_part (text, deleted);
     }
   if (facts->failed > 0)
     {
-      g_autofree char *failed = g_strdup_printf (
-          ngettext ("%" G_GUINT64_FORMAT " problem", "%" G_GUINT64_FORMAT " problems",
-                    (gulong) facts->failed),
-          facts->failed);
+      g_autofree char *failed
+          = g_strdup_printf (ngettext ("%" G_GUINT64_FORMAT " problem",
+                                       "%" G_GUINT64_FORMAT " problems", (gulong) facts->failed),
+                             facts->failed);
       add_part (text, failed);
     }
   return g_string_free (g_steal_pointer (&text), FALSE);

@@ -25,7 +25,8 @@ days_between (GDateTime *from, GDateTime *to)
   g_date_clear (&a, 1);
   g_date_clear (&b, 1);
   g_date_set_dmy (&a, (GDateDay) g_date_time_get_day_of_month (from),
-                  (GDateMonth) g_date_time_get_month (from), (GDateYear) g_date_time_get_year (from));
+                  (GDateMonth) g_date_time_get_month (from),
+                  (GDateYear) g_date_time_get_year (from));
   g_date_set_dmy (&b, (GDateDay) g_date_time_get_day_of_month (to),
                   (GDateMonth) g_date_time_get_month (to), (GDateYear) g_date_time_get_year (to));
   return g_date_days_between (&a, &b);
@@ -184,9 +185,8 @@ kp_words_duration (guint64 seconds)
   if (hours < 7 * 24 && hours % 24 != 0)
     /* Translators: days and hours */
     return g_strdup_printf (_ ("%u d %u h"), (unsigned) (hours / 24), (unsigned) (hours % 24));
-  return g_strdup_printf (ngettext ("%" G_GUINT64_FORMAT " day", "%" G_GUINT64_FORMAT " days",
-                                    (gulong) days),
-                          days);
+  return g_strdup_printf (
+      ngettext ("%" G_GUINT64_FORMAT " day", "%" G_GUINT64_FORMAT " days", (gulong) days), days);
 }
 
 /**

@@ -48,7 +48,7 @@ typedef struct
   const char *last_message;
   guint64 deletions_held;
   gboolean overdue;
-  gint64 paused_until; /* of the agent as a whole */
+  gint64 paused_until;  /* of the agent as a whole */
   const char *job_kind; /* "" without one */
   const char *job_state;
 } KpPlanFacts;
