@@ -35,12 +35,17 @@ fail (GDBusMethodInvocation *invocation, GError *error)
 }
 
 static gboolean
-finish (GDBusMethodInvocation *invocation, gboolean ok, GError *error)
+succeed (GDBusMethodInvocation *invocation)
 {
-  if (!ok)
-    return fail (invocation, error);
   g_dbus_method_invocation_return_value (invocation, NULL);
   return TRUE;
+}
+
+/* @error: (nullable): takes it */
+static gboolean
+finish (GDBusMethodInvocation *invocation, GError *error)
+{
+  return error != NULL ? fail (invocation, error) : succeed (invocation);
 }
 
 /* --- the manager ---------------------------------------------------------------------------- */
@@ -61,9 +66,8 @@ add_plan_cb (KpDBusManager *manager,
     return fail (invocation, error);
   const char *id = kp_plan_get_id (plan);
   if (kp_plan_store_get (self->store, id) != NULL)
-    return finish (
-        invocation, FALSE,
-        g_error_new (KP_ERROR, KP_ERROR_CONFLICT, "There is a plan with the id “%s” already", id));
+    return fail (invocation, g_error_new (KP_ERROR, KP_ERROR_CONFLICT,
+                                          "There is a plan with the id “%s” already", id));
   if (!kp_plan_store_save (self->store, plan, &error))
     return fail (invocation, error);
   g_autofree char *path = kp_dbus_plan_path (id);
@@ -110,7 +114,7 @@ pause_cb (KpDBusManager *manager,
     kp_agent_set_paused (self, KP_PAUSED_UNTIL_RESUMED);
   else
     kp_agent_set_paused (self, now + (gint64) seconds);
-  return finish (invocation, TRUE, NULL);
+  return succeed (invocation);
 }
 
 static gboolean
@@ -124,7 +128,7 @@ resume_cb (KpDBusManager *manager,
   if (!kp_dbus_options_check (options, no_options, &error))
     return fail (invocation, error);
   kp_agent_set_paused (self, 0);
-  return finish (invocation, TRUE, NULL);
+  return succeed (invocation);
 }
 
 static gboolean
@@ -139,13 +143,13 @@ set_upload_limit_cb (KpDBusManager *manager,
   if (!kp_dbus_options_check (options, no_options, &error))
     return fail (invocation, error);
   if (rate < KP_LIMIT_OF_PLANS)
-    return finish (invocation, FALSE,
-                   g_error_new (KP_ERROR, KP_ERROR_USAGE,
-                                "%" G_GINT64_FORMAT " is no rate; -1 stands for what plans say, 0 "
-                                "for no limit",
-                                rate));
+    return fail (invocation,
+                 g_error_new (KP_ERROR, KP_ERROR_USAGE,
+                              "%" G_GINT64_FORMAT " is no rate; -1 stands for what plans say, 0 "
+                              "for no limit",
+                              rate));
   kp_agent_set_upload_limit (self, rate);
-  return finish (invocation, TRUE, NULL);
+  return succeed (invocation);
 }
 
 static void
@@ -154,10 +158,11 @@ autostart_set_cb (GObject *source, GAsyncResult *result, void *data)
   g_autoptr (GDBusMethodInvocation) invocation = data;
   KpAgent *self = g_object_get_data (G_OBJECT (invocation), "agent");
   GError *error = NULL;
-  gboolean ok = kp_autostart_set_finish (result, &error);
 
+  if (!kp_autostart_set_finish (result, &error))
+    g_debug ("%s", error->message);
   kp_dbus_manager_set_autostart (self->manager, kp_autostart_is_enabled ());
-  finish (g_object_ref (invocation), ok, error);
+  finish (g_object_ref (invocation), error);
 }
 
 static gboolean
@@ -187,7 +192,7 @@ quit_cb (KpDBusManager *manager,
 
   if (!kp_dbus_options_check (options, no_options, &error))
     return fail (invocation, error);
-  finish (invocation, TRUE, NULL);
+  succeed (invocation);
   kp_agent_quit (self);
   return TRUE;
 }
@@ -435,12 +440,12 @@ update_cb (KpDBusPlan *skeleton,
   if (changed == NULL)
     return fail (invocation, error);
   if (!g_str_equal (kp_plan_get_id (changed), kp_plan_get_id (plan->plan)))
-    return finish (invocation, FALSE,
-                   g_error_new (KP_ERROR, KP_ERROR_USAGE,
-                                "This plan has the id “%s”; an id cannot be changed",
-                                kp_plan_get_id (plan->plan)));
-  gboolean ok = kp_plan_store_save (plan->agent->store, changed, &error);
-  return finish (invocation, ok, error);
+    return fail (invocation, g_error_new (KP_ERROR, KP_ERROR_USAGE,
+                                          "This plan has the id “%s”; an id cannot be changed",
+                                          kp_plan_get_id (plan->plan)));
+  if (!kp_plan_store_save (plan->agent->store, changed, &error))
+    return fail (invocation, error);
+  return succeed (invocation);
 }
 
 /* Keys are forgotten in a thread, as the keyring may take its time. */
@@ -468,17 +473,17 @@ remove_cb (KpDBusPlan *skeleton,
   if (!kp_dbus_options_check (options, no_options, &error))
     return fail (invocation, error);
   if (plan->job != NULL || plan->in_preflight)
-    return finish (invocation, FALSE,
-                   g_error_new (KP_ERROR, KP_ERROR_BUSY,
-                                "A job of “%s” runs; cancel it first, or wait for its end",
-                                kp_plan_get_name (plan->plan)));
+    return fail (invocation,
+                 g_error_new (KP_ERROR, KP_ERROR_BUSY,
+                              "A job of “%s” runs; cancel it first, or wait for its end",
+                              kp_plan_get_name (plan->plan)));
   if (!kp_plan_store_remove (self->store, id, &error))
     return fail (invocation, error);
   if (!kp_history_forget_plan (self->history, id, &error))
     return fail (invocation, error);
   kp_agent_state_forget_plan (self->state, id);
   g_thread_unref (g_thread_new ("keepsake-keys", clear_keys_main, g_steal_pointer (&id)));
-  return finish (invocation, TRUE, NULL);
+  return succeed (invocation);
 }
 
 typedef struct
@@ -493,12 +498,13 @@ unlocked_cb (GObject *source, GAsyncResult *result, void *data)
   Unlock *unlock = data;
   GError *error = NULL;
   KpPreflight preflight;
-  gboolean ok = kp_preflight_finish (result, &preflight, &error);
 
+  if (!kp_preflight_finish (result, &preflight, &error))
+    g_debug ("%s", error->message);
   g_clear_pointer (&preflight.credentials, kp_s3_credentials_unref);
-  if (!ok && kp_error_is (error, KP_ERROR_NOT_FOUND))
+  if (kp_error_is (error, KP_ERROR_NOT_FOUND))
     error->code = KP_ERROR_BAD_CREDENTIALS;
-  finish (unlock->invocation, ok, error);
+  finish (unlock->invocation, error);
   kp_agent_recheck_held_plans (unlock->agent);
   g_object_unref (unlock->agent);
   g_free (unlock);
@@ -564,9 +570,8 @@ get_failures_cb (KpDBusPlan *skeleton,
   if (job == NULL)
     return fail (invocation, error);
   if (!g_str_equal (job->plan_id, kp_plan_get_id (plan->plan)))
-    return finish (invocation, FALSE,
-                   g_error_new (KP_ERROR, KP_ERROR_NOT_FOUND,
-                                "This plan has no job %" G_GINT64_FORMAT, job_id));
+    return fail (invocation, g_error_new (KP_ERROR, KP_ERROR_NOT_FOUND,
+                                          "This plan has no job %" G_GINT64_FORMAT, job_id));
   g_autoptr (GPtrArray) failures = kp_history_list_failures (history, job_id, limit, &error);
   if (failures == NULL)
     return fail (invocation, error);

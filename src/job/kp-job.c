@@ -411,6 +411,14 @@ prepare_verify (KpJob *self, KpFilter *filter)
     }
 }
 
+static void
+prepare_restore (KpJob *self)
+{
+  KpRestoreOptions options = { .overwrite = self->overwrite };
+
+  self->restore = kp_restore_new (self->service, self->target, &options, event_cb, self);
+}
+
 static KpS3Location *
 find_location (KpJob *self, GError **error)
 {
@@ -450,9 +458,7 @@ prepare (KpJob *self, KpS3Credentials *credentials, GError **error)
   switch (self->kind)
     {
     case KP_HISTORY_RESTORE:
-      self->restore
-          = kp_restore_new (self->service, self->target,
-                            &(KpRestoreOptions){ .overwrite = self->overwrite }, event_cb, self);
+      prepare_restore (self);
       break;
     case KP_HISTORY_VERIFY:
       prepare_verify (self, filter);
