@@ -288,11 +288,9 @@ called_cb (GObject *source, GAsyncResult *result, void *data)
   g_autoptr (KpWindow) self = data;
   g_autoptr (GError) error = NULL;
   g_autoptr (GVariant) answer = g_dbus_proxy_call_finish (G_DBUS_PROXY (source), result, &error);
-  g_autofree char *sentence = NULL;
 
   if (answer != NULL || gtk_widget_in_destruction (GTK_WIDGET (self)))
     return;
-  sentence = g_strdup (error->message);
   g_dbus_error_strip_remote_error (error);
   kp_window_show_error (
       self, g_utf8_strlen (error->message, -1) < 120 ? error->message : _ ("That did not work"),
