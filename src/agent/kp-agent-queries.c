@@ -55,6 +55,7 @@ query_free (Query *query)
 static void
 fail (GDBusMethodInvocation *invocation, GError *error)
 {
+  g_assert (error != NULL);
   if (error->domain != KP_ERROR)
     {
       g_dbus_method_invocation_return_error_literal (invocation, KP_ERROR, KP_ERROR_FAILED,

@@ -31,17 +31,13 @@ def folder(tmp_path: Path) -> Path:
     )  # fmt: skip
 
 
-def tab_to(app: Application, name: str, limit: int = 25) -> None:
+def tab_to(app: Application, name: str, limit: int = 40) -> None:
     """With the Tab key, as often as it takes."""
-    seen = []
     for _ in range(limit):
-        focused = app.focused_name()
-        if name in focused:
+        if name in app.focused_name():
             return
-        seen.append(focused)
-        app.key("Tab")
-        wait_until(lambda: app.focused_name() != focused, 3, "the focus to move")
-    raise AssertionError(f"“{name}” is not reached by Tab: {seen}\n{app.dump()}")
+        app.tab()
+    raise AssertionError(f"“{name}” is not reached by Tab: {app.tabbed}\n{app.dump()}")
 
 
 def fill(app: Application, name: str, text: str) -> None:
