@@ -23,7 +23,7 @@ static const char xml[] = "<node><interface name='" BACKGROUND "'>"
 typedef struct
 {
   PrivateBus bus;
-  char *path;       /* of the file, in the folder that G_TEST_OPTION_ISOLATE_DIRS made */
+  char *path;       /* of the file, below XDG_CONFIG_HOME */
   guint32 response; /* of the portal */
   gboolean grants;
   gboolean was_wanted;
@@ -180,7 +180,7 @@ test_cannot_write (Fixture *fixture, gconstpointer data)
   g_autofree char *folder = g_path_get_dirname (fixture->path);
   g_autoptr (GError) error = NULL;
 
-  g_assert_cmpint (g_mkdir_with_parents (g_get_user_config_dir (), 0700), ==, 0);
+  g_rmdir (folder); /* of a test before */
   g_assert_true (g_file_set_contents (folder, "a file where the folder should be", -1, NULL));
   g_assert_false (set (fixture, TRUE, &error));
   g_assert_error (error, KP_ERROR, KP_ERROR_LOCAL_STORAGE);
@@ -256,7 +256,12 @@ test_status (Fixture *fixture, gconstpointer data)
 int
 main (int argc, char **argv)
 {
-  g_test_init (&argc, &argv, G_TEST_OPTION_ISOLATE_DIRS, NULL);
+  g_autoptr (GError) error = NULL;
+  g_autofree char *folder = g_dir_make_tmp ("keepsake-test-XXXXXX", &error);
+
+  g_assert_no_error (error);
+  g_setenv ("XDG_CONFIG_HOME", folder, TRUE);
+  g_test_init (&argc, &argv, NULL);
 
 #define ADD(path, sandbox, function)                                                               \
   g_test_add (path, Fixture, sandbox, set_up, function, tear_down)
@@ -268,5 +273,9 @@ main (int argc, char **argv)
   ADD ("/agent/autostart/no-portal", "sandbox", test_no_portal);
   ADD ("/agent/autostart/status", "sandbox", test_status);
 
-  return g_test_run ();
+  int status = g_test_run ();
+  g_autofree char *autostart = g_build_filename (folder, "autostart", NULL);
+  g_rmdir (autostart);
+  g_assert_cmpint (g_rmdir (folder), ==, 0);
+  return status;
 }
