@@ -185,9 +185,8 @@ static gboolean
 measure_cb (void *data)
 {
   KpSetupFolders *self = data;
-  KpWindow *window = kp_window_of (GTK_WIDGET (self));
-  KpDBusManager *manager
-      = window != NULL ? kp_agent_client_get_manager (kp_window_get_client (window)) : NULL;
+  KpAgentClient *client = kp_application_get_client (kp_application_get ());
+  KpDBusManager *manager = kp_agent_client_get_manager (client);
   g_auto (GStrv) patterns = collect_patterns (self);
 
   self->measure_source = 0;
@@ -305,12 +304,7 @@ append (KpSetupFolders *self, const char *path, const char *as)
                                   -1);
   g_signal_connect (button, "clicked", G_CALLBACK (remove_cb), self);
   adw_action_row_add_suffix (ADW_ACTION_ROW (folder->row), button);
-  /* The entry stays last. */
-  g_object_ref (self->path_row);
-  adw_preferences_group_remove (self->folders_group, GTK_WIDGET (self->path_row));
   adw_preferences_group_add (self->folders_group, folder->row);
-  adw_preferences_group_add (self->folders_group, GTK_WIDGET (self->path_row));
-  g_object_unref (self->path_row);
   g_ptr_array_add (self->folders, folder);
 }
 

@@ -504,9 +504,8 @@ probed_cb (GObject *source, GAsyncResult *result, void *data)
 static void
 probe (KpSetupStorage *self, const char *id)
 {
-  KpWindow *window = kp_window_of (GTK_WIDGET (self));
-  KpDBusManager *manager
-      = window != NULL ? kp_agent_client_get_manager (kp_window_get_client (window)) : NULL;
+  KpAgentClient *client = kp_application_get_client (kp_application_get ());
+  KpDBusManager *manager = kp_agent_client_get_manager (client);
   g_autoptr (KpPlan) plan = kp_plan_new ();
   GVariantDict options;
 

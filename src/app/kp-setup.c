@@ -76,9 +76,9 @@ show_page (KpSetup *self, guint page)
       kp_setup_schedule_apply (self->schedule, self->plan);
       kp_setup_review_show (self->review, self->plan, is_known && self->proxy == NULL ? bytes : 0);
     }
-  kp_stack_show (self->stack, names[page]);
-  if (gtk_widget_get_root (GTK_WIDGET (self)) != NULL)
-    gtk_widget_child_focus (gtk_stack_get_visible_child (self->stack), GTK_DIR_TAB_FORWARD);
+  GtkWidget *shown = kp_stack_show (self->stack, names[page]);
+  if (gtk_widget_get_root (shown) != NULL)
+    gtk_widget_child_focus (shown, GTK_DIR_TAB_FORWARD);
 }
 
 static void

@@ -3,13 +3,13 @@
 
 #pragma once
 
-/* A GtkStack whose other pages are hidden from assistive technology too, which GTK 4.8 leaves to
- * us. */
+/* A GtkStack that has no page in it but the one that is shown: GTK 4.8 tells assistive technology
+ * of all of them. The others are kept, without a window. */
 
 #include <gtk/gtk.h>
 
 G_BEGIN_DECLS
 
-void kp_stack_show (GtkStack *stack, const char *name);
+GtkWidget *kp_stack_show (GtkStack *stack, const char *name);
 
 G_END_DECLS
