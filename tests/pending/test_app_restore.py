@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: The Keepsake authors
+"""Files come back: found by folder or name, into another folder, and nothing of yours is touched."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from gi.repository import GLib
+
+from fixtures import wait_until
+from fixtures.agent import ROOT, Agent, Plan
+from fixtures.app import Application
+from fixtures.checks import rsync_changes, write_files
+from fixtures.pictures import run_magick
+
+pytest_plugins = ["fixtures.app_fixtures"]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    run_magick("-size", "640x400", "gradient:#99c1f1-#f9f06b", tmp_path / "beach.png")
+    picture = (tmp_path / "beach.png").read_bytes()
+    return write_files(
+        tmp_path / "Pictures",
+        {"summer/beach.png": picture, "summer/notes.txt": "sand", "winter/snow.txt": "cold",
+         "שלום עולם.txt": "right to left", "top.txt": "top"},
+    )  # fmt: skip
+
+
+@pytest.fixture
+def plan(app_agent: Agent, folder: Path, bucket: str) -> Plan:
+    app_agent.start()
+    plan = app_agent.add_plan("Photos", folder, bucket)
+    wait_until(lambda: f"{ROOT}/{plan.path}" in app_agent.objects(), 10, "the plan on the bus")
+    assert plan.run().wait()["failed"] == 0
+    return plan
+
+
+def open_restore(app: Application, plan: Plan) -> None:
+    app.start()
+    app.wait_for("Photos")
+    app.activate("show-plan", GLib.Variant("s", plan.id))
+    app.wait_for("Back Up Now")
+    app.activate_widget_action("Restore Files…")
+    app.wait_for("All Folders")
+
+
+def open_entry(app: Application, name: str) -> None:
+    app.select(name)
+    app.key("Return")
+
+
+def test_into_another_folder(
+    app: Application, app_agent: Agent, plan: Plan, folder: Path, tmp_path: Path
+) -> None:
+    open_restore(app, plan)
+    open_entry(app, "Pictures")
+    app.wait_for("summer")
+    app.wait_for("שלום עולם.txt")
+    app.look("restore-browse")
+    app.press("Restore This Folder…")
+    app.wait_for("Where to?")
+    app.set_text("Folder", str(tmp_path / "back"))
+    app.look("restore-options")
+    app.press("Restore")
+    app.wait_for("Restored")
+    app.look("restore-report")
+    assert rsync_changes(folder, tmp_path / "back/Pictures") == []
+    app.press("Done")
+    app.wait_for_text("Restored 8 files")
+
+
+def test_search_and_preview(
+    app: Application, plan: Plan, folder: Path, tmp_path: Path
+) -> None:
+    open_restore(app, plan)
+    app.key("Control+f")
+    app.type("beach")
+    app.wait_for("Found")
+    app.select("Pictures/summer/beach.png")
+    app.wait_for("beach.png", role="image")
+    app.look("restore-search")
+    app.press("Restore “Pictures/summer/beach.png”…")
+    app.set_text("Folder", str(tmp_path / "back"))
+    app.press("Restore")
+    app.wait_for("Restored")
+    beach = folder / "summer/beach.png"
+    assert (tmp_path / "back/beach.png").read_bytes() == beach.read_bytes()
+
+
+def test_ten_thousand_files(app: Application, plan: Plan, s3: Any, bucket: str) -> None:
+    def put(number: int) -> None:
+        s3.put_object(Bucket=bucket, Key=f"photos/Pictures/many/{number:05}.jpg", Body=b"")
+
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(put, range(10_000)))
+    open_restore(app, plan)
+    open_entry(app, "Pictures")
+    app.wait_for("many")
+    open_entry(app, "many")
+    app.wait_for("00000.jpg", timeout=30)
+    begun = time.monotonic()
+    app.key("End")
+    app.wait_for("09999.jpg")
+    assert time.monotonic() - begun < 5
+    app.look("restore-many")
