@@ -53,7 +53,7 @@ reply (GDBusMethodInvocation *invocation, gboolean ok, GError *error)
   if (ok)
     g_dbus_method_invocation_return_value (invocation, NULL);
   else
-    g_dbus_method_invocation_take_error (invocation, error);
+    kp_dbus_return_error (invocation, error);
   return TRUE;
 }
 

@@ -19,18 +19,11 @@
 
 static const char *const no_options[] = { NULL };
 
-/* Answers with @error, which it takes. What is no error of ours becomes one, so that callers meet
- * one family of names. */
+/* Answers with @error, which it takes; says to GDBus that this was handled. */
 static gboolean
 fail (GDBusMethodInvocation *invocation, GError *error)
 {
-  if (error->domain != KP_ERROR)
-    {
-      GError *ours = g_error_new_literal (KP_ERROR, KP_ERROR_FAILED, error->message);
-      g_error_free (error);
-      error = ours;
-    }
-  g_dbus_method_invocation_take_error (invocation, error);
+  kp_dbus_return_error (invocation, error);
   return TRUE;
 }
 

@@ -52,20 +52,6 @@ query_free (Query *query)
   g_free (query);
 }
 
-static void
-fail (GDBusMethodInvocation *invocation, GError *error)
-{
-  g_assert (error != NULL);
-  if (error->domain != KP_ERROR)
-    {
-      g_dbus_method_invocation_return_error_literal (invocation, KP_ERROR, KP_ERROR_FAILED,
-                                                     error->message);
-      g_error_free (error);
-    }
-  else
-    g_dbus_method_invocation_take_error (invocation, error);
-}
-
 static void *
 query_main (void *data)
 {
@@ -77,7 +63,7 @@ query_main (void *data)
   if (answer != NULL)
     g_dbus_method_invocation_return_value_with_unix_fd_list (query->invocation, answer, fds);
   else
-    fail (query->invocation, error);
+    kp_dbus_return_error (query->invocation, error);
   query_free (query);
   return NULL;
 }
@@ -99,7 +85,7 @@ keys_cb (GObject *source, GAsyncResult *result, void *data)
     {
       if (kp_error_is (error, KP_ERROR_NOT_FOUND))
         error->code = KP_ERROR_BAD_CREDENTIALS;
-      fail (query->invocation, error);
+      kp_dbus_return_error (query->invocation, error);
       query_free (query);
       return;
     }
@@ -196,7 +182,7 @@ probe_cb (KpDBusManager *manager,
 
   if (plan == NULL)
     {
-      fail (invocation, error);
+      kp_dbus_return_error (invocation, error);
       return TRUE;
     }
   g_variant_lookup (options, "prompt", "b", &prompt);
@@ -235,7 +221,7 @@ measure_cb (KpDBusManager *manager,
   g_autoptr (KpPlan) plan = read_plan (text, options, (const char *[]){ NULL }, &error);
 
   if (plan == NULL)
-    fail (invocation, error);
+    kp_dbus_return_error (invocation, error);
   else
     start (query_new (invocation, plan, measure));
   return TRUE;
@@ -279,7 +265,7 @@ list_cb (KpDBusPlan *skeleton,
 
   if (path == NULL || !kp_dbus_options_check (options, known, &error))
     {
-      fail (invocation, error);
+      kp_dbus_return_error (invocation, error);
       return TRUE;
     }
   Query *query = query_new (invocation, plan->plan, list);
@@ -348,7 +334,7 @@ fetch_cb (KpDBusPlan *skeleton,
   if (path == NULL
       || !kp_dbus_options_check (options, (const char *[]){ "limit", "t", NULL }, &error))
     {
-      fail (invocation, error);
+      kp_dbus_return_error (invocation, error);
       return TRUE;
     }
   Query *query = query_new (invocation, plan->plan, fetch);

@@ -4,14 +4,12 @@
 #include "config.h"
 
 #include "kp-ctl.h"
+#include "kp-process.h"
 
 #include <errno.h>
 #include <locale.h>
-#include <malloc.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 static const struct
@@ -78,42 +76,15 @@ close_output (void)
   _exit (exit_code != KP_EXIT_DONE ? (int) exit_code : KP_EXIT_USAGE);
 }
 
-/* Each worker has a connection, and a deep tree has a folder open at each level. */
-static void
-raise_file_limit (void)
-{
-  struct rlimit limit;
-
-  if (getrlimit (RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max)
-    {
-      limit.rlim_cur = limit.rlim_max;
-      setrlimit (RLIMIT_NOFILE, &limit);
-    }
-}
-
-/* Without a fixed threshold the first large block that is freed teaches malloc() to keep such
- * blocks, in an arena for each worker: six times the memory for the same work. */
-static void
-give_large_blocks_back (void)
-{
-  if (mallopt (M_MMAP_THRESHOLD, 512 * 1024) == 0)
-    g_debug ("mallopt() does not know M_MMAP_THRESHOLD");
-}
-
 int
 main (int argc, char **argv)
 {
-  /* libsoup 3.2 loses uploads over HTTP/2; it asks for this before the first session. */
-  g_setenv ("SOUP_FORCE_HTTP1", "1", TRUE);
+  kp_process_prepare ();
   /* A locale that is not installed leaves us with the plain one. */
   if (setlocale (LC_ALL, "") == NULL)
     g_debug ("The locale is not installed");
-  if (signal (SIGPIPE, SIG_IGN) == SIG_ERR)
-    g_error ("Cannot ignore SIGPIPE");
   if (atexit (close_output) != 0)
     g_error ("Cannot register what is to be done at the end");
-  raise_file_limit ();
-  give_large_blocks_back ();
 
   if (argc < 2)
     {

@@ -70,6 +70,29 @@ kp_dbus_bytes (const char *bytes)
 }
 
 /**
+ * kp_dbus_return_error:
+ * @invocation: (transfer full): from any thread
+ * @error: (transfer full)
+ *
+ * Answers with an error. What is none of ours becomes one, so that callers meet one family of
+ * names.
+ */
+void
+kp_dbus_return_error (GDBusMethodInvocation *invocation, GError *error)
+{
+  g_assert (error != NULL);
+
+  if (error->domain == KP_ERROR)
+    {
+      g_dbus_method_invocation_take_error (invocation, error);
+      return;
+    }
+  g_dbus_method_invocation_return_error_literal (invocation, KP_ERROR, KP_ERROR_FAILED,
+                                                 error->message);
+  g_error_free (error);
+}
+
+/**
  * kp_dbus_options_check:
  * @options: a{sv}
  * @known: pairs of a name and a type, ended by %NULL

@@ -23,6 +23,7 @@ char *kp_dbus_plan_path (const char *plan_id);
 char *kp_dbus_job_path (guint64 number);
 GVariant *kp_dbus_bytes (const char *bytes);
 
+void kp_dbus_return_error (GDBusMethodInvocation *invocation, GError *error);
 gboolean kp_dbus_options_check (GVariant *options, const char *const *known, GError **error)
     G_GNUC_WARN_UNUSED_RESULT;
 
