@@ -39,11 +39,10 @@ update (KpPreferences *self)
   gtk_switch_set_state (self->autostart_switch, autostart);
   self->is_showing = FALSE;
   adw_action_row_set_subtitle (
-      self->tray_row,
-      manager == NULL ? _ ("Backups are not running")
-      : kp_dbus_manager_get_tray_visible (manager)
-          ? _ ("Shown; it has a menu to back up and to pause")
-          : _ ("This desktop has no place for it. Backups run all the same."));
+      self->tray_row, manager == NULL ? _ ("Backups are not running")
+                      : kp_dbus_manager_get_tray_visible (manager)
+                          ? _ ("Shown; it has a menu to back up and to pause")
+                          : _ ("This desktop has no place for it. Backups run all the same."));
 }
 
 static void
@@ -70,8 +69,7 @@ autostart_set_cb (GObject *source, GAsyncResult *result, void *data)
 static gboolean
 autostart_cb (GtkSwitch *button, gboolean state, KpPreferences *self)
 {
-  KpDBusManager *manager
-      = self->client != NULL ? kp_agent_client_get_manager (self->client) : NULL;
+  KpDBusManager *manager = self->client != NULL ? kp_agent_client_get_manager (self->client) : NULL;
 
   if (self->is_showing || manager == NULL)
     return FALSE;

@@ -76,7 +76,7 @@ struct _KpRestoreBrowser
   AdwBin parent_instance;
 
   KpPlanProxy *plan;
-  char *folder; /* that is shown; "" for the top */
+  char *folder;  /* that is shown; "" for the top */
   char *details; /* (nullable): of the last error */
   gboolean needs_unlocking;
   gboolean is_clearing; /* the search, which is not to list anything */
@@ -130,8 +130,7 @@ show_place (KpRestoreBrowser *self)
   gtk_label_set_label (self->place_label, *get_search (self) != '\0' ? _ ("Found")
                                           : *name != '\0'            ? name
                                                                      : _ ("All Folders"));
-  gtk_widget_set_visible (self->up_button,
-                          *get_search (self) == '\0' && *self->folder != '\0');
+  gtk_widget_set_visible (self->up_button, *get_search (self) == '\0' && *self->folder != '\0');
 }
 
 static void
@@ -185,8 +184,8 @@ decode_main (void *data)
   Decoding *decoding = g_task_get_task_data (task);
   g_autoptr (GInputStream) stream = g_unix_input_stream_new (decoding->fd, TRUE);
   GError *error = NULL;
-  GdkPixbuf *picture = gdk_pixbuf_new_from_stream_at_scale (
-      stream, 1024, 512, TRUE, g_task_get_cancellable (task), &error);
+  GdkPixbuf *picture = gdk_pixbuf_new_from_stream_at_scale (stream, 1024, 512, TRUE,
+                                                            g_task_get_cancellable (task), &error);
 
   if (picture != NULL)
     g_task_return_pointer (task, picture, g_object_unref);
@@ -242,8 +241,7 @@ static void
 show_preview (KpRestoreBrowser *self)
 {
   KpRestoreEntry *entry = get_selected (self);
-  g_autofree char *type
-      = entry != NULL ? g_content_type_guess (entry->name, NULL, 0, NULL) : NULL;
+  g_autofree char *type = entry != NULL ? g_content_type_guess (entry->name, NULL, 0, NULL) : NULL;
   g_autofree char *mime = type != NULL ? g_content_type_get_mime_type (type) : NULL;
 
   hide_preview (self);
@@ -543,9 +541,8 @@ bind_row_cb (GtkSignalListItemFactory *factory, GtkListItem *item)
   g_autofree char *detail = describe_entry (entry);
 
   gtk_image_set_from_icon_name (GTK_IMAGE (icon), entry->is_folder ? "folder-symbolic"
-                                                  : entry->is_link
-                                                      ? "emblem-symbolic-link-symbolic"
-                                                      : "text-x-generic-symbolic");
+                                                  : entry->is_link ? "emblem-symbolic-link-symbolic"
+                                                                   : "text-x-generic-symbolic");
   gtk_label_set_label (GTK_LABEL (name), entry->name);
   gtk_label_set_label (GTK_LABEL (gtk_widget_get_next_sibling (name)), detail);
 }

@@ -91,8 +91,7 @@ find_original (KpPlan *plan, const char *path)
       gsize length = strlen (source->as);
       if (length == 0)
         return g_build_filename (source->path, path, NULL);
-      if (strncmp (path, source->as, length) == 0
-          && (path[length] == '\0' || path[length] == '/'))
+      if (strncmp (path, source->as, length) == 0 && (path[length] == '\0' || path[length] == '/'))
         return g_build_filename (source->path, path + length, NULL);
     }
   return NULL;
@@ -254,14 +253,13 @@ show_report (KpRestorePage *self, const char *state, GVariant *result)
                                         (gulong) failed),
                               failed);
     }
-  adw_status_page_set_icon_name (self->report_page, is_good ? "emblem-ok-symbolic"
-                                                            : "dialog-warning-symbolic");
-  adw_status_page_set_title (self->report_page, is_good ? _ ("Restored")
-                                                : g_str_equal (state, "cancelled")
-                                                    ? _ ("Restore Cancelled")
-                                                : g_str_equal (state, "failed")
-                                                    ? _ ("The Restore Failed")
-                                                    : _ ("Not Everything Was Restored"));
+  adw_status_page_set_icon_name (self->report_page,
+                                 is_good ? "emblem-ok-symbolic" : "dialog-warning-symbolic");
+  adw_status_page_set_title (self->report_page,
+                             is_good                            ? _ ("Restored")
+                             : g_str_equal (state, "cancelled") ? _ ("Restore Cancelled")
+                             : g_str_equal (state, "failed")    ? _ ("The Restore Failed")
+                                                             : _ ("Not Everything Was Restored"));
   adw_status_page_set_description (self->report_page, text->str);
   g_free (self->details);
   self->details = g_strdup (message);
