@@ -100,10 +100,38 @@ name_changed_cb (KpAgentClient *self)
   g_list_store_sort (self->plans, compare_plans, NULL);
 }
 
+/* A job can come and go between two looks at its plan's Job. Its object stays a while. */
+static void
+job_result_cb (KpDBusJob *job, GParamSpec *pspec, KpAgentClient *self)
+{
+  const char *path = kp_dbus_job_get_plan (job);
+  guint n = g_list_model_get_n_items (G_LIST_MODEL (self->plans));
+
+  for (guint i = 0; i < n; i++)
+    {
+      g_autoptr (KpPlanProxy) plan = g_list_model_get_item (G_LIST_MODEL (self->plans), i);
+      if (g_strcmp0 (path,
+                     g_dbus_proxy_get_object_path (G_DBUS_PROXY (kp_plan_proxy_get_dbus (plan))))
+          == 0)
+        kp_plan_proxy_note_job (plan);
+    }
+}
+
+static void
+add_job (KpAgentClient *self, KpDBusJob *job)
+{
+  g_signal_connect_object (job, "notify::result", G_CALLBACK (job_result_cb), self, 0);
+  job_result_cb (job, NULL, self);
+}
+
 static void
 add_object (KpAgentClient *self, GDBusObject *object)
 {
   KpDBusPlan *dbus = kp_dbus_object_peek_plan (KP_DBUS_OBJECT (object));
+  KpDBusJob *job = kp_dbus_object_peek_job (KP_DBUS_OBJECT (object));
+
+  if (job != NULL)
+    add_job (self, job);
 
   if (dbus != NULL && kp_dbus_plan_get_id (dbus) != NULL)
     {

@@ -53,7 +53,7 @@ typedef struct
 static void
 when_ready_free (WhenReady *when)
 {
-  g_clear_signal_handler (&when->handler, when->application->client);
+  g_signal_handler_disconnect (when->application->client, when->handler);
   g_clear_handle_id (&when->patience, g_source_remove);
   g_application_release (G_APPLICATION (when->application));
   g_object_unref (when->application);

@@ -14,6 +14,9 @@
 /* "12 minutes ago" grows old. */
 #define REFRESH_SECONDS 30
 
+/* The plan's page shows more. */
+#define MAX_SHOWN_TEXT 300
+
 struct _KpPlanCard
 {
   GtkListBoxRow parent_instance;
@@ -65,7 +68,8 @@ update (KpPlanCard *self)
   self->help = standing->help;
   gtk_label_set_label (self->name_label, name);
   gtk_label_set_label (self->state_label, standing->title);
-  gtk_label_set_label (self->detail_label, standing->detail);
+  g_autofree char *detail = kp_words_shorten (standing->detail, MAX_SHOWN_TEXT);
+  gtk_label_set_label (self->detail_label, detail);
   gtk_widget_set_visible (GTK_WIDGET (self->detail_label), *standing->detail != '\0');
   gtk_image_set_from_icon_name (self->icon, kp_words_mood_icon (standing->mood));
   if (self->mood_class != NULL)
@@ -79,7 +83,7 @@ update (KpPlanCard *self)
   /* Translators: the name of a plan and how it stands; for screen readers */
   g_autofree char *label = g_strdup_printf (_ ("%s: %s"), name, standing->title);
   gtk_accessible_update_property (GTK_ACCESSIBLE (self), GTK_ACCESSIBLE_PROPERTY_LABEL, label,
-                                  GTK_ACCESSIBLE_PROPERTY_DESCRIPTION, standing->detail, -1);
+                                  GTK_ACCESSIBLE_PROPERTY_DESCRIPTION, detail, -1);
 }
 
 static gboolean

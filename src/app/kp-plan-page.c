@@ -21,7 +21,6 @@
 #define SHOWN_PROBLEMS 50
 #define REFRESH_SECONDS 30
 
-/* A label lays all of its text out, also what it does not show. */
 #define MAX_SHOWN_TEXT 600
 
 struct _KpPlanPage
@@ -67,17 +66,6 @@ get_dbus (KpPlanPage *self)
   return kp_plan_proxy_get_dbus (self->plan);
 }
 
-static char *
-shorten (const char *text)
-{
-  g_autofree char *start = NULL;
-
-  if (g_utf8_strlen (text, -1) <= MAX_SHOWN_TEXT)
-    return g_strdup (text);
-  start = g_utf8_substring (text, 0, MAX_SHOWN_TEXT);
-  return g_strconcat (start, "…", NULL);
-}
-
 /* --- history and problems ------------------------------------------------------------------- */
 
 static void
@@ -93,7 +81,7 @@ static GtkWidget *
 make_row (const char *title, const char *subtitle)
 {
   GtkWidget *row = adw_action_row_new ();
-  g_autofree char *shown = shorten (subtitle);
+  g_autofree char *shown = kp_words_shorten (subtitle, MAX_SHOWN_TEXT);
 
   g_object_set (row, "use-markup", FALSE, NULL);
   adw_preferences_row_set_title (ADW_PREFERENCES_ROW (row), title);
@@ -264,11 +252,11 @@ refresh_history (KpPlanPage *self)
 {
   KpDBusPlan *dbus = get_dbus (self);
   GVariantDict options;
-  g_autofree char *now
-      = g_strdup_printf ("%" G_GINT64_FORMAT " %" G_GINT64_FORMAT " %" G_GINT64_FORMAT " %s %d",
-                         kp_dbus_plan_get_last_start (dbus), kp_dbus_plan_get_last_success (dbus),
-                         kp_dbus_plan_get_last_verified (dbus), kp_dbus_plan_get_last_result (dbus),
-                         kp_plan_proxy_get_job (self->plan) != NULL);
+  g_autofree char *now = g_strdup_printf (
+      "%" G_GINT64_FORMAT " %" G_GINT64_FORMAT " %" G_GINT64_FORMAT " %s %d %u",
+      kp_dbus_plan_get_last_start (dbus), kp_dbus_plan_get_last_success (dbus),
+      kp_dbus_plan_get_last_verified (dbus), kp_dbus_plan_get_last_result (dbus),
+      kp_plan_proxy_get_job (self->plan) != NULL, kp_plan_proxy_get_jobs_seen (self->plan));
 
   if (g_strcmp0 (now, self->shown_result) == 0)
     return;
@@ -309,7 +297,7 @@ show_standing (KpPlanPage *self)
   gtk_widget_add_css_class (GTK_WIDGET (self->icon), mood_class);
   gtk_label_set_label (self->state_label, standing->title);
 
-  g_autofree char *detail = shorten (standing->detail);
+  g_autofree char *detail = kp_words_shorten (standing->detail, MAX_SHOWN_TEXT);
   gtk_label_set_label (self->detail_label, detail);
   gtk_widget_set_visible (GTK_WIDGET (self->detail_label), *detail != '\0');
   gboolean is_bad = standing->mood == KP_MOOD_ERROR || standing->mood == KP_MOOD_WARNING;

@@ -16,6 +16,7 @@ struct _KpPlanProxy
   KpPlan *plan;   /* (nullable): what Plan says, if we understand it */
   char *id;
   gint64 paused_until;
+  guint jobs_seen;
   guint idle;
 };
 
@@ -164,6 +165,21 @@ kp_plan_proxy_set_job (KpPlanProxy *self, KpDBusJob *job)
   if (job != NULL)
     g_signal_connect (job, "notify", G_CALLBACK (notify_cb), self);
   changed (self);
+}
+
+/* A job of this plan has come or ended, perhaps both since anybody looked. */
+void
+kp_plan_proxy_note_job (KpPlanProxy *self)
+{
+  self->jobs_seen++;
+  changed (self);
+}
+
+/* Another number means another history. */
+guint
+kp_plan_proxy_get_jobs_seen (KpPlanProxy *self)
+{
+  return self->jobs_seen;
 }
 
 void

@@ -22,6 +22,8 @@ KpDBusPlan *kp_plan_proxy_get_dbus (KpPlanProxy *self);
 KpPlan *kp_plan_proxy_get_plan (KpPlanProxy *self);
 KpDBusJob *kp_plan_proxy_get_job (KpPlanProxy *self);
 void kp_plan_proxy_set_job (KpPlanProxy *self, KpDBusJob *job);
+void kp_plan_proxy_note_job (KpPlanProxy *self);
+guint kp_plan_proxy_get_jobs_seen (KpPlanProxy *self);
 void kp_plan_proxy_set_paused_until (KpPlanProxy *self, gint64 paused_until);
 KpStanding *kp_plan_proxy_describe (KpPlanProxy *self);
 

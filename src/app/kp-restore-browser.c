@@ -545,6 +545,10 @@ bind_row_cb (GtkSignalListItemFactory *factory, GtkListItem *item)
                                                                    : "text-x-generic-symbolic");
   gtk_label_set_label (GTK_LABEL (name), entry->name);
   gtk_label_set_label (GTK_LABEL (gtk_widget_get_next_sibling (name)), detail);
+  /* GTK 4.8 has no better way to name the row itself, which is what gets the focus. */
+  gtk_accessible_update_property (
+      GTK_ACCESSIBLE (gtk_widget_get_parent (gtk_list_item_get_child (item))),
+      GTK_ACCESSIBLE_PROPERTY_LABEL, entry->name, GTK_ACCESSIBLE_PROPERTY_DESCRIPTION, detail, -1);
 }
 
 /* --- life ----------------------------------------------------------------------------------- */

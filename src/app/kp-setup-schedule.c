@@ -131,6 +131,12 @@ cron_cb (KpSetupSchedule *self)
     gtk_widget_remove_css_class (GTK_WIDGET (self->cron_row), "error");
 }
 
+static double
+number_of (const char *text)
+{
+  return (double) g_ascii_strtoull (text, NULL, 10);
+}
+
 static void
 load_words (KpSetupSchedule *self, const char *text)
 {
@@ -141,11 +147,11 @@ load_words (KpSetupSchedule *self, const char *text)
       const char *colon = strchr (*word, ':');
       if (colon != NULL)
         {
-          gtk_spin_button_set_value (self->hour_spin, atoi (*word));
-          gtk_spin_button_set_value (self->minute_spin, atoi (colon + 1));
+          gtk_spin_button_set_value (self->hour_spin, number_of (*word));
+          gtk_spin_button_set_value (self->minute_spin, number_of (colon + 1));
         }
       else if (g_ascii_isdigit (**word))
-        gtk_spin_button_set_value (self->day_spin, atoi (*word));
+        gtk_spin_button_set_value (self->day_spin, number_of (*word));
       else
         for (guint i = 0; i < G_N_ELEMENTS (weekdays); i++)
           if (g_ascii_strncasecmp (*word, weekdays[i], 3) == 0)

@@ -431,7 +431,7 @@ explain (KpSetupStorage *self, const char *what, const char *reason, const char 
     show_error (self->keys_error, _ ("The keyring is locked, and was not unlocked. Try again."));
   else
     {
-      g_autofree char *start = g_utf8_substring (detail, 0, MIN (g_utf8_strlen (detail, -1), 300));
+      g_autofree char *start = kp_words_shorten (detail, 300);
       show_error (self->place_error, *start != '\0' ? start : describe_check (what, FALSE));
     }
 }

@@ -131,8 +131,7 @@ fail (KpSetup *self, const GError *cause)
   g_dbus_error_strip_remote_error (error);
   self->is_saving = FALSE;
   set_busy (self, FALSE);
-  g_autofree char *start
-      = g_utf8_substring (error->message, 0, MIN (g_utf8_strlen (error->message, -1), 400));
+  g_autofree char *start = kp_words_shorten (error->message, 400);
   kp_setup_review_show_error (self->review, start);
 }
 

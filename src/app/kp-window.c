@@ -360,6 +360,7 @@ kp_window_help (KpWindow *self, KpPlanProxy *plan, KpHelp help)
     {
     case KP_HELP_RUN:
     case KP_HELP_RUN_ANYWAY:
+    case KP_HELP_TRY:
       call (self, kp_plan_proxy_get_dbus (plan), "Run", g_variant_new ("(a{sv})", NULL));
       break;
     case KP_HELP_RESUME:

@@ -49,6 +49,19 @@ describe_next_run (const KpPlanFacts *facts, gint64 now)
   return g_strdup_printf (_ ("The next one is due %s."), time);
 }
 
+/* Since when nothing was backed up matters more than what is in the way now. */
+static char *
+make_overdue_title (const KpPlanFacts *facts, gint64 now)
+{
+  gint64 since = facts->due_since != 0 ? facts->due_since : facts->last_success;
+
+  if (since == 0)
+    return g_strdup (_ ("Overdue"));
+  g_autofree char *time = kp_words_past (since, now);
+  /* Translators: %s is a time, as in "3 hours ago" or "on Tuesday at 15:30" */
+  return g_strdup_printf (_ ("Overdue: was due %s"), time);
+}
+
 static KpStanding *
 describe_job (const KpPlanFacts *facts)
 {
@@ -76,7 +89,7 @@ describe_held (const KpPlanFacts *facts, gint64 now)
     KpMood mood;
     KpHelp help;
   } reasons[] = {
-    { "offline", N_ ("Waiting: there is no network connection"), KP_MOOD_WAITING, KP_HELP_NONE },
+    { "offline", N_ ("Waiting: there is no network connection"), KP_MOOD_WAITING, KP_HELP_TRY },
     { "metered", N_ ("Waiting: on a metered network"), KP_MOOD_WAITING, KP_HELP_RUN_ANYWAY },
     { "battery", N_ ("Waiting: running on battery"), KP_MOOD_WAITING, KP_HELP_RUN_ANYWAY },
     { "power-saver", N_ ("Waiting: power saving is on"), KP_MOOD_WAITING, KP_HELP_RUN_ANYWAY },
@@ -84,27 +97,32 @@ describe_held (const KpPlanFacts *facts, gint64 now)
     { "keyring-missing", N_ ("The keys for the storage are missing"), KP_MOOD_ERROR,
       KP_HELP_ENTER_KEYS },
     { "keyring-unavailable", N_ ("There is no keyring in this session"), KP_MOOD_ERROR,
-      KP_HELP_RUN },
+      KP_HELP_TRY },
     { "paused", N_ ("Backups are paused"), KP_MOOD_WAITING, KP_HELP_RESUME },
     { "another-job", N_ ("Waiting for another job to end"), KP_MOOD_WAITING, KP_HELP_NONE },
     { "source-missing", N_ ("A folder is not there"), KP_MOOD_ERROR, KP_HELP_EDIT },
-    { "back-off", N_ ("The last try failed"), KP_MOOD_ERROR, KP_HELP_RUN },
+    { "back-off", N_ ("The last try failed"), KP_MOOD_ERROR, KP_HELP_TRY },
   };
-  g_autofree char *last = describe_last_success (facts, now);
+  const char *title = _ ("Waiting");
+  KpMood mood = KP_MOOD_WAITING;
+  KpHelp help = KP_HELP_TRY;
+  gboolean is_told = FALSE; /* by the title alone */
 
   for (gsize i = 0; i < G_N_ELEMENTS (reasons); i++)
     if (g_str_equal (reasons[i].held_by, facts->held_by))
       {
-        gboolean is_told
-            = reasons[i].mood == KP_MOOD_WAITING && !g_str_equal (facts->held_by, "paused");
-        if (is_told || *facts->held_message == '\0')
-          return make_standing (facts->overdue ? KP_MOOD_WARNING : reasons[i].mood, reasons[i].help,
-                                g_strdup (_ (reasons[i].title)), g_steal_pointer (&last));
-        return make_standing (reasons[i].mood, reasons[i].help, g_strdup (_ (reasons[i].title)),
-                              g_strdup (facts->held_message));
+        title = _ (reasons[i].title);
+        mood = reasons[i].mood;
+        help = reasons[i].help;
+        is_told = mood == KP_MOOD_WAITING && !g_str_equal (facts->held_by, "paused");
       }
-  return make_standing (KP_MOOD_WAITING, KP_HELP_RUN, g_strdup (_ ("Waiting")),
-                        g_strdup (facts->held_message));
+  if (facts->overdue)
+    return make_standing (KP_MOOD_WARNING, help, make_overdue_title (facts, now),
+                          is_told || *facts->held_message == '\0' ? g_strdup (title)
+                                                                  : g_strdup (facts->held_message));
+  if (is_told || *facts->held_message == '\0')
+    return make_standing (mood, help, g_strdup (title), describe_last_success (facts, now));
+  return make_standing (mood, help, g_strdup (title), g_strdup (facts->held_message));
 }
 
 static gboolean
@@ -159,14 +177,7 @@ describe_guard (const KpPlanFacts *facts)
 static KpStanding *
 describe_overdue (const KpPlanFacts *facts, gint64 now)
 {
-  if (facts->last_success == 0)
-    return make_standing (KP_MOOD_WARNING, KP_HELP_RUN, g_strdup (_ ("Overdue")),
-                          g_strdup (_ ("There is no backup yet.")));
-  gint64 since = facts->due_since != 0 ? facts->due_since : facts->last_success;
-  g_autofree char *time = kp_words_past (since, now);
-  /* Translators: %s is a time, as in "3 hours ago" or "on Tuesday at 15:30" */
-  return make_standing (KP_MOOD_WARNING, KP_HELP_RUN,
-                        g_strdup_printf (_ ("Overdue: was due %s"), time),
+  return make_standing (KP_MOOD_WARNING, KP_HELP_RUN, make_overdue_title (facts, now),
                         describe_last_success (facts, now));
 }
 
@@ -274,6 +285,8 @@ kp_words_help_label (KpHelp help)
       return _ ("_Back Up Now");
     case KP_HELP_RUN_ANYWAY:
       return _ ("_Back Up Anyway");
+    case KP_HELP_TRY:
+      return _ ("_Try Again");
     case KP_HELP_RESUME:
       return _ ("_Resume Backups");
     case KP_HELP_UNLOCK:
@@ -531,4 +544,22 @@ kp_words_problem_advice (const char *reason)
     if (g_str_equal (all[i].reason, reason))
       return g_strdup (_ (all[i].advice));
   return g_strdup ("");
+}
+
+/**
+ * kp_words_shorten:
+ * @limit: characters
+ *
+ * Returns: (transfer full): @text, or its beginning and an ellipsis. A label lays all of its text
+ *   out, also what it does not show.
+ */
+char *
+kp_words_shorten (const char *text, glong limit)
+{
+  g_autofree char *start = NULL;
+
+  if (g_utf8_strlen (text, -1) <= limit)
+    return g_strdup (text);
+  start = g_utf8_substring (text, 0, limit);
+  return g_strconcat (start, "…", NULL);
 }

@@ -16,6 +16,7 @@ typedef enum
   KP_HELP_NONE,
   KP_HELP_RUN,        /* back up now */
   KP_HELP_RUN_ANYWAY, /* … although something speaks against it */
+  KP_HELP_TRY,        /* … once more, as things may be better now */
   KP_HELP_RESUME,     /* end the pause of everything */
   KP_HELP_UNLOCK,     /* the keyring */
   KP_HELP_ENTER_KEYS,
@@ -114,6 +115,7 @@ typedef struct
 char *kp_words_history_title (const KpHistoryFacts *facts);
 char *kp_words_history_detail (const KpHistoryFacts *facts, gint64 now);
 
+char *kp_words_shorten (const char *text, glong limit);
 char *kp_words_problem_advice (const char *reason);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (KpStanding, kp_standing_free)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from gi.repository import GLib
 
 from fixtures import wait_until
 from fixtures.agent import ROOT, Agent, Plan
@@ -49,9 +50,9 @@ def test_backup(app: Application, app_agent: Agent, slow_folder: Path, bucket: s
     app.look("no-backup-yet")
     app.press("Back Up Now")
     app.wait_for_text("Backing up…")
-    app.wait_for_text("left")
+    app.wait_for_text(" left")
     app.look("running")
-    app.activate("show-plan", __import__("gi").repository.GLib.Variant("s", plan.id))
+    app.activate("show-plan", GLib.Variant("s", plan.id))
     app.wait_for("Pause")
     app.look("plan-running")
     plan.job.wait()

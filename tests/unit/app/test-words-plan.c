@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ * SPDX-FileCopyrightText: The Keepsake authors */
+
+#include "kp-words.h"
+
+#include <locale.h>
+
+/* Wednesday, 4 March 2026, 15:00 UTC */
+#define NOW G_GINT64_CONSTANT (1772636400)
+#define HOUR 3600
+#define DAY (24 * HOUR)
+
+#define KIB G_GUINT64_CONSTANT (1024)
+
+/* A plan that is well; tests change what they are about. */
+static KpPlanFacts
+make_facts (void)
+{
+  return (KpPlanFacts){
+    .state = "idle",
+    .held_by = "",
+    .held_message = "",
+    .next_run = NOW + DAY,
+    .last_success = NOW - 2 * HOUR,
+    .last_complete = NOW - 2 * HOUR,
+    .last_result = "finished",
+    .last_reason = "",
+    .last_message = "",
+    .job_kind = "",
+    .job_state = "",
+  };
+}
+
+static void
+assert_standing (const KpPlanFacts *facts,
+                 const char *title,
+                 const char *detail,
+                 KpMood mood,
+                 KpHelp help)
+{
+  g_autoptr (KpStanding) standing = kp_words_describe_plan (facts, NOW);
+
+  g_assert_cmpstr (standing->title, ==, title);
+  g_assert_cmpstr (standing->detail, ==, detail);
+  g_assert_cmpint (standing->mood, ==, mood);
+  g_assert_cmpint (standing->help, ==, help);
+}
+
+static void
+test_fine (void)
+{
+  KpPlanFacts facts = make_facts ();
+
+  assert_standing (&facts, "Backed up 2 hours ago", "The next one is due tomorrow at 15:00.",
+                   KP_MOOD_FINE, KP_HELP_NONE);
+  facts.next_run = 0;
+  assert_standing (&facts, "Backed up 2 hours ago", "", KP_MOOD_FINE, KP_HELP_NONE);
+  facts.last_complete = NOW - DAY;
+  facts.last_message = "3 files could not be read.";
+  assert_standing (&facts, "Backed up 2 hours ago, but not all files", "3 files could not be read.",
+                   KP_MOOD_WARNING, KP_HELP_SHOW_PROBLEMS);
+}
+
+static void
+test_new (void)
+{
+  KpPlanFacts facts = make_facts ();
+
+  facts.last_success = facts.last_complete = 0;
+  facts.last_result = "";
+  assert_standing (&facts, "No backup yet", "The next one is due tomorrow at 15:00.",
+                   KP_MOOD_WAITING, KP_HELP_RUN);
+  facts.last_result = "cancelled";
+  g_autoptr (KpStanding) cancelled = kp_words_describe_plan (&facts, NOW);
+  g_assert_cmpstr (cancelled->title, ==, "The backup was cancelled");
+  g_assert_cmpint (cancelled->help, ==, KP_HELP_RUN);
+}
+
+/* What runs comes before all that is wrong otherwise. */
+static void
+test_job (void)
+{
+  KpPlanFacts facts = make_facts ();
+
+  facts.last_result = "failed";
+  facts.overdue = TRUE;
+  facts.job_kind = "backup";
+  facts.job_state = "transferring";
+  assert_standing (&facts, "Backing up…", "", KP_MOOD_BUSY, KP_HELP_NONE);
+  facts.job_kind = "restore";
+  assert_standing (&facts, "Restoring…", "", KP_MOOD_BUSY, KP_HELP_NONE);
+  facts.job_kind = "verify";
+  assert_standing (&facts, "Verifying…", "", KP_MOOD_BUSY, KP_HELP_NONE);
+  facts.job_state = "queued";
+  assert_standing (&facts, "Waiting for another job to end", "", KP_MOOD_WAITING, KP_HELP_NONE);
+  facts.job_state = "paused";
+  assert_standing (&facts, "Paused", "", KP_MOOD_WAITING, KP_HELP_NONE);
+  facts.paused_until = -1;
+  assert_standing (&facts, "Paused", "", KP_MOOD_WAITING, KP_HELP_RESUME);
+}
+
+/* Each reason has its title and its one button; what the title says in full is not said again. */
+static void
+test_held (void)
+{
+  static const struct
+  {
+    const char *held_by;
+    const char *title;
+    KpMood mood;
+    KpHelp help;
+    gboolean tells_message;
+  } all[] = {
+    { "offline", "Waiting: there is no network connection", KP_MOOD_WAITING, KP_HELP_TRY, FALSE },
+    { "metered", "Waiting: on a metered network", KP_MOOD_WAITING, KP_HELP_RUN_ANYWAY, FALSE },
+    { "battery", "Waiting: running on battery", KP_MOOD_WAITING, KP_HELP_RUN_ANYWAY, FALSE },
+    { "power-saver", "Waiting: power saving is on", KP_MOOD_WAITING, KP_HELP_RUN_ANYWAY, FALSE },
+    { "keyring-locked", "The keyring is locked", KP_MOOD_ERROR, KP_HELP_UNLOCK, TRUE },
+    { "keyring-missing", "The keys for the storage are missing", KP_MOOD_ERROR, KP_HELP_ENTER_KEYS,
+      TRUE },
+    { "keyring-unavailable", "There is no keyring in this session", KP_MOOD_ERROR, KP_HELP_TRY,
+      TRUE },
+    { "paused", "Backups are paused", KP_MOOD_WAITING, KP_HELP_RESUME, TRUE },
+    { "another-job", "Waiting for another job to end", KP_MOOD_WAITING, KP_HELP_NONE, FALSE },
+    { "source-missing", "A folder is not there", KP_MOOD_ERROR, KP_HELP_EDIT, TRUE },
+    { "back-off", "The last try failed", KP_MOOD_ERROR, KP_HELP_TRY, TRUE },
+    { "a-reason-of-the-future", "Waiting", KP_MOOD_WAITING, KP_HELP_TRY, TRUE },
+  };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (all); i++)
+    {
+      KpPlanFacts facts = make_facts ();
+      facts.state = "held";
+      facts.held_by = all[i].held_by;
+      facts.held_message = "The agent's sentence.";
+      const char *detail
+          = all[i].tells_message ? "The agent's sentence." : "The last backup was 2 hours ago.";
+      assert_standing (&facts, all[i].title, detail, all[i].mood, all[i].help);
+      facts.held_message = "";
+      assert_standing (&facts, all[i].title, "The last backup was 2 hours ago.", all[i].mood,
+                       all[i].help);
+    }
+}
+
+/* Since when there is no backup comes first, then what is in the way, with its button. */
+static void
+test_overdue (void)
+{
+  KpPlanFacts facts = make_facts ();
+
+  facts.overdue = TRUE;
+  facts.last_success = facts.last_complete = NOW - 5 * DAY;
+  facts.due_since = NOW - 4 * DAY;
+  assert_standing (&facts, "Overdue: was due on Saturday at 15:00",
+                   "The last backup was on Friday at 15:00.", KP_MOOD_WARNING, KP_HELP_RUN);
+  facts.state = "held";
+  facts.held_by = "keyring-locked";
+  facts.held_message = "The keyring is locked, says the agent.";
+  assert_standing (&facts, "Overdue: was due on Saturday at 15:00",
+                   "The keyring is locked, says the agent.", KP_MOOD_WARNING, KP_HELP_UNLOCK);
+  facts.held_by = "offline";
+  assert_standing (&facts, "Overdue: was due on Saturday at 15:00",
+                   "Waiting: there is no network connection", KP_MOOD_WARNING, KP_HELP_TRY);
+  facts.held_by = "";
+  facts.due_since = facts.last_success = facts.last_complete = 0;
+  assert_standing (&facts, "Overdue", "There is no backup yet.", KP_MOOD_WARNING, KP_HELP_RUN);
+}
+
+static void
+test_paused_and_off (void)
+{
+  KpPlanFacts facts = make_facts ();
+
+  facts.paused_until = NOW + HOUR;
+  assert_standing (&facts, "Backups are paused", "The last backup was 2 hours ago.",
+                   KP_MOOD_WAITING, KP_HELP_RESUME);
+  facts.state = "disabled";
+  assert_standing (&facts, "Switched off", "The last backup was 2 hours ago.", KP_MOOD_WAITING,
+                   KP_HELP_EDIT);
+}
+
+static void
+test_guard (void)
+{
+  KpPlanFacts facts = make_facts ();
+  g_autoptr (KpStanding) standing = NULL;
+
+  facts.deletions_held = 1234;
+  standing = kp_words_describe_plan (&facts, NOW);
+  g_assert_cmpstr (standing->title, ==, "1234 deletions need your consent");
+  g_assert_cmpint (standing->mood, ==, KP_MOOD_WARNING);
+  g_assert_cmpint (standing->help, ==, KP_HELP_CONSENT);
+}
+
+static void
+test_failed (void)
+{
+  static const struct
+  {
+    const char *reason;
+    const char *title;
+    KpHelp help;
+  } all[] = {
+    { "offline", "The storage could not be reached", KP_HELP_RUN },
+    { "bad-credentials", "The storage refused the keys", KP_HELP_ENTER_KEYS },
+    { "access-denied", "The storage refused the keys", KP_HELP_ENTER_KEYS },
+    { "source-missing", "A folder is not there", KP_HELP_EDIT },
+    { "no-such-bucket", "The bucket is not there", KP_HELP_EDIT },
+    { "quota", "The storage is full", KP_HELP_RUN },
+    { "server", "The last backup failed", KP_HELP_RUN },
+  };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (all); i++)
+    {
+      KpPlanFacts facts = make_facts ();
+      facts.last_result = "failed";
+      facts.last_reason = all[i].reason;
+      assert_standing (&facts, all[i].title, "The last backup was 2 hours ago.", KP_MOOD_ERROR,
+                       all[i].help);
+      facts.last_message = "The cause.";
+      assert_standing (&facts, all[i].title, "The cause.", KP_MOOD_ERROR, all[i].help);
+    }
+}
+
+/* Whatever somebody is to do has a button that says it; every mood an icon and a class. */
+static void
+test_labels (void)
+{
+  g_assert_null (kp_words_help_label (KP_HELP_NONE));
+  for (int help = KP_HELP_NONE + 1; help <= KP_HELP_SHOW_PROBLEMS; help++)
+    {
+      const char *label = kp_words_help_label ((KpHelp) help);
+      g_assert_nonnull (label);
+      g_assert_nonnull (g_strstr_len (label, -1, "_"));
+    }
+  for (int mood = KP_MOOD_FINE; mood <= KP_MOOD_ERROR; mood++)
+    {
+      g_assert_true (g_str_has_suffix (kp_words_mood_icon ((KpMood) mood), "-symbolic"));
+      g_assert_cmpint (kp_words_mood_class ((KpMood) mood)[0], !=, '\0');
+    }
+}
+
+/* Takes @text. */
+static void
+assert_words (char *text, const char *expected)
+{
+  g_assert_cmpstr (text, ==, expected);
+  g_free (text);
+}
+
+static void
+test_phase (void)
+{
+  assert_words (kp_words_phase ("backup", "scanning"), "Looking for changes");
+  assert_words (kp_words_phase ("restore", "scanning"), "Listing the backup");
+  assert_words (kp_words_phase ("backup", "comparing"), "Comparing with the backup");
+  assert_words (kp_words_phase ("backup", "transferring"), "Sending changes");
+  assert_words (kp_words_phase ("restore", "transferring"), "Restoring files");
+  assert_words (kp_words_phase ("verify", "transferring"), "Reading the backup again");
+  assert_words (kp_words_phase ("backup", "waiting"), "Waiting");
+  assert_words (kp_words_phase ("backup", "paused"), "Paused");
+  assert_words (kp_words_phase ("backup", "finished"), "Done");
+}
+
+static void
+test_progress (void)
+{
+  KpJobFacts facts = { .left = -1 };
+
+  g_assert_cmpfloat (kp_words_fraction (&facts), <, 0);
+  assert_words (kp_words_progress ("scanning", &facts), "");
+  facts.files_scanned = 1234;
+  assert_words (kp_words_progress ("scanning", &facts), "1234 files looked at");
+  facts.files_total = 60;
+  facts.files_done = 15;
+  g_assert_cmpfloat (kp_words_fraction (&facts), ==, 0.25);
+  assert_words (kp_words_progress ("transferring", &facts), "15 of 60 files");
+  facts.bytes_total = 2048 * KIB;
+  facts.bytes_done = 1024 * KIB;
+  facts.rate = 256 * KIB;
+  facts.left = 300;
+  g_assert_cmpfloat (kp_words_fraction (&facts), ==, 0.5);
+  assert_words (kp_words_progress ("transferring", &facts),
+                "15 of 60 files · 1.0 MiB of 2.0 MiB · 256 KiB/s · 5 min left");
+  /* Nothing moves: no rate and no time that would be a lie. */
+  assert_words (kp_words_progress ("waiting", &facts), "15 of 60 files · 1.0 MiB of 2.0 MiB");
+  facts.bytes_done = facts.bytes_total;
+  assert_words (kp_words_progress ("transferring", &facts),
+                "15 of 60 files · 2.0 MiB of 2.0 MiB · 256 KiB/s");
+}
+
+static void
+test_history (void)
+{
+  KpHistoryFacts facts = { .kind = "backup", .trigger = "", .state = "finished" };
+
+  facts.started = NOW - HOUR;
+  assert_words (kp_words_history_title (&facts), "Nothing had changed");
+  facts.changed = 3;
+  facts.bytes_sent = 1536;
+  facts.bytes_saved = 5 * 1024 * KIB;
+  facts.deleted = 2;
+  facts.failed = 1;
+  assert_words (kp_words_history_title (&facts), "Backed up 3 files");
+  assert_words (kp_words_history_detail (&facts, NOW),
+                "Today 14:00 · 1.5 KiB sent · 5.0 MiB saved · 2 deleted · 1 problem");
+  facts.kind = "restore";
+  assert_words (kp_words_history_title (&facts), "Restored 3 files");
+  facts.kind = "verify";
+  facts.unchanged = 60;
+  assert_words (kp_words_history_title (&facts), "Verified 60 files");
+  facts.state = "failed";
+  assert_words (kp_words_history_title (&facts), "Verification failed");
+  facts.kind = "backup";
+  assert_words (kp_words_history_title (&facts), "Backup failed");
+  facts.state = "interrupted";
+  assert_words (kp_words_history_title (&facts), "Interrupted: the computer or the program ended");
+  facts.started = NOW - DAY;
+  facts.bytes_sent = facts.bytes_saved = facts.deleted = facts.failed = 0;
+  assert_words (kp_words_history_detail (&facts, NOW), "3 March, 15:00");
+}
+
+static void
+test_advice (void)
+{
+  assert_words (kp_words_problem_advice ("source-unreadable"),
+                "You may not read it. Change its permissions, or exclude it.");
+  assert_words (kp_words_problem_advice ("nobody-knows"), "");
+}
+
+int
+main (int argc, char **argv)
+{
+  g_setenv ("TZ", "UTC", TRUE);
+  setlocale (LC_ALL, "C.UTF-8");
+  g_test_init (&argc, &argv, NULL);
+  g_test_add_func ("/app/words-plan/fine", test_fine);
+  g_test_add_func ("/app/words-plan/new", test_new);
+  g_test_add_func ("/app/words-plan/job", test_job);
+  g_test_add_func ("/app/words-plan/held", test_held);
+  g_test_add_func ("/app/words-plan/overdue", test_overdue);
+  g_test_add_func ("/app/words-plan/paused-and-off", test_paused_and_off);
+  g_test_add_func ("/app/words-plan/guard", test_guard);
+  g_test_add_func ("/app/words-plan/failed", test_failed);
+  g_test_add_func ("/app/words-plan/labels", test_labels);
+  g_test_add_func ("/app/words-plan/phase", test_phase);
+  g_test_add_func ("/app/words-plan/progress", test_progress);
+  g_test_add_func ("/app/words-plan/history", test_history);
+  g_test_add_func ("/app/words-plan/advice", test_advice);
+  return g_test_run ();
+}
