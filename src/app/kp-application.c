@@ -8,6 +8,7 @@
 #include "kp-application.h"
 
 #include "kp-preferences.h"
+#include "kp-test-keys.h"
 #include "kp-window.h"
 
 #include <glib/gi18n.h>
@@ -273,6 +274,13 @@ kp_application_activate (GApplication *application)
 }
 
 static void
+kp_application_shutdown (GApplication *application)
+{
+  G_APPLICATION_CLASS (kp_application_parent_class)->shutdown (application);
+  kp_test_keys_wait ();
+}
+
+static void
 kp_application_dispose (GObject *object)
 {
   KpApplication *self = KP_APPLICATION (object);
@@ -288,6 +296,7 @@ kp_application_class_init (KpApplicationClass *klass)
   G_OBJECT_CLASS (klass)->dispose = kp_application_dispose;
   G_APPLICATION_CLASS (klass)->startup = kp_application_startup;
   G_APPLICATION_CLASS (klass)->activate = kp_application_activate;
+  G_APPLICATION_CLASS (klass)->shutdown = kp_application_shutdown;
 }
 
 static void

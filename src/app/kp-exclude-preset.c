@@ -9,6 +9,7 @@
 
 #include <gio/gio.h>
 #include <glib/gi18n.h>
+#include <string.h>
 
 #define RESOURCE "/io/github/keepsake_backup/Keepsake/exclude-presets.desktop"
 
@@ -63,4 +64,53 @@ kp_exclude_preset_is_in (const KpExcludePreset *preset, const char *const *patte
     if (!g_strv_contains (patterns, *pattern))
       return FALSE;
   return TRUE;
+}
+
+/**
+ * kp_exclude_split:
+ * @text: patterns, with spaces between them; one that has spaces itself stands in double quotes
+ *
+ * Returns: (transfer full)
+ */
+GStrv
+kp_exclude_split (const char *text)
+{
+  g_autoptr (GStrvBuilder) patterns = g_strv_builder_new ();
+  g_autoptr (GString) word = g_string_new (NULL);
+  gboolean is_quoted = FALSE;
+
+  for (const char *c = text;; c++)
+    {
+      if (*c == '"')
+        is_quoted = !is_quoted;
+      else if (*c != '\0' && (is_quoted || *c != ' '))
+        g_string_append_c (word, *c);
+      else if (word->len > 0)
+        {
+          g_strv_builder_add (patterns, word->str);
+          g_string_truncate (word, 0);
+        }
+      if (*c == '\0')
+        return g_strv_builder_end (patterns);
+    }
+}
+
+/**
+ * kp_exclude_join:
+ *
+ * Returns: (transfer full): what kp_exclude_split() makes @patterns of, for people: a double quote
+ *   in a pattern is lost, and so are bytes that are not UTF-8
+ */
+char *
+kp_exclude_join (const char *const *patterns)
+{
+  g_autoptr (GString) text = g_string_new (NULL);
+
+  for (gsize i = 0; patterns[i] != NULL; i++)
+    {
+      const char *quote = strchr (patterns[i], ' ') != NULL ? "\"" : "";
+      g_string_append_printf (text, "%s%s%s%s", text->len > 0 ? " " : "", quote, patterns[i],
+                              quote);
+    }
+  return g_utf8_make_valid (text->str, (gssize) text->len);
 }

@@ -18,5 +18,7 @@ typedef struct
 
 GPtrArray *kp_exclude_preset_list (void);
 gboolean kp_exclude_preset_is_in (const KpExcludePreset *preset, const char *const *patterns);
+GStrv kp_exclude_split (const char *text);
+char *kp_exclude_join (const char *const *patterns);
 
 G_END_DECLS

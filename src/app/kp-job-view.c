@@ -12,6 +12,8 @@
 
 #include <glib/gi18n.h>
 
+#define MAX_SHOWN_TEXT 600
+
 struct _KpJobView
 {
   AdwBin parent_instance;
@@ -81,7 +83,8 @@ update (KpJobView *self)
   show_text (self->file_label, text_or_empty (kp_dbus_job_get_current_file (self->job)));
   notices = kp_dbus_job_get_notices (self->job);
   g_autofree char *joined = notices != NULL ? g_strjoinv ("\n", (char **) notices) : g_strdup ("");
-  show_text (self->notice_label, joined);
+  g_autofree char *shown = kp_words_shorten (joined, MAX_SHOWN_TEXT);
+  show_text (self->notice_label, shown);
   if (fraction >= 0)
     gtk_progress_bar_set_fraction (self->bar, fraction);
   else if (!is_paused (self))

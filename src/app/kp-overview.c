@@ -12,6 +12,7 @@
 #include "kp-stack.h"
 #include "kp-window.h"
 
+#include <gio/gdesktopappinfo.h>
 #include <glib/gi18n.h>
 
 struct _KpOverview
@@ -35,6 +36,8 @@ G_DEFINE_FINAL_TYPE (KpOverview, kp_overview, ADW_TYPE_BIN)
 static void
 show_banner (KpOverview *self, const char *text, const char *button)
 {
+  /* What is not revealed would yet be there for a screen reader. */
+  gtk_widget_set_visible (GTK_WIDGET (self->banner), text != NULL);
   gtk_revealer_set_reveal_child (self->banner, text != NULL);
   if (text == NULL)
     return;
@@ -42,6 +45,24 @@ show_banner (KpOverview *self, const char *text, const char *button)
   gtk_widget_set_visible (GTK_WIDGET (self->banner_button), button != NULL);
   if (button != NULL)
     gtk_button_set_label (self->banner_button, button);
+}
+
+/* (nullable) (transfer full): what the desktop has for that */
+static GAppInfo *
+find_network_settings (void)
+{
+  static const char *const ids[]
+      = { "gnome-network-panel.desktop", "gnome-wifi-panel.desktop",
+          "kcm_networkmanagement.desktop", "cinnamon-settings-network.desktop",
+          "nm-connection-editor.desktop" };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (ids); i++)
+    {
+      GDesktopAppInfo *info = g_desktop_app_info_new (ids[i]);
+      if (info != NULL)
+        return G_APP_INFO (info);
+    }
+  return NULL;
 }
 
 static void
@@ -65,7 +86,11 @@ update_banner (KpOverview *self)
       show_banner (self, text, _ ("_Resume Backups"));
     }
   else if (manager != NULL && kp_agent_client_is_offline (self->client))
-    show_banner (self, _ ("You are offline. Backups go on when there is a network again."), NULL);
+    {
+      g_autoptr (GAppInfo) settings = find_network_settings ();
+      show_banner (self, _ ("You are offline. Backups go on when there is a network again."),
+                   settings != NULL ? _ ("_Network Settings") : NULL);
+    }
   else
     show_banner (self, NULL, NULL);
 }
@@ -102,9 +127,28 @@ update (KpOverview *self)
 }
 
 static void
+open_network_settings (KpOverview *self)
+{
+  g_autoptr (GAppInfo) settings = find_network_settings ();
+  g_autoptr (GdkAppLaunchContext) context
+      = gdk_display_get_app_launch_context (gtk_widget_get_display (GTK_WIDGET (self)));
+  g_autoptr (GError) error = NULL;
+
+  if (settings == NULL
+      || g_app_info_launch (settings, NULL, G_APP_LAUNCH_CONTEXT (context), &error))
+    return;
+  kp_window_show_error (kp_window_of (GTK_WIDGET (self)), _ ("That did not work"), error);
+}
+
+static void
 banner_clicked_cb (KpOverview *self)
 {
-  gtk_widget_activate_action (GTK_WIDGET (self), "app.resume", NULL);
+  KpDBusManager *manager = kp_agent_client_get_manager (self->client);
+
+  if (manager != NULL && kp_dbus_manager_get_paused_until (manager) != 0)
+    gtk_widget_activate_action (GTK_WIDGET (self), "app.resume", NULL);
+  else
+    open_network_settings (self);
 }
 
 static void

@@ -371,10 +371,10 @@ update (KpPlanPage *self)
   kp_job_view_set_job (self->job_view, job);
   show_limit (self);
   g_autofree char *when = verified != 0 ? kp_words_past (verified, kp_app_now ()) : NULL;
-  adw_action_row_set_subtitle (self->verify_row,
-                               when != NULL ? when
-                                            : _ ("Never: nothing was read back from the storage "
-                                                 "yet"));
+  adw_action_row_set_subtitle (
+      self->verify_row, when != NULL ? when
+                                     : _ ("Never: nothing has been read back from the storage "
+                                          "yet"));
   gtk_widget_set_sensitive (self->verify_button, job == NULL);
   gtk_widget_action_set_enabled (GTK_WIDGET (self), "plan.run", job == NULL);
   gtk_widget_action_set_enabled (GTK_WIDGET (self), "plan.verify", job == NULL);

@@ -32,6 +32,8 @@ struct _KpSetupFolders
   GPtrArray *switches; /* of GtkSwitch, as many */
   GCancellable *measuring;
   guint measure_source;
+  char *own_text; /* (nullable): of own_patterns, as long as nobody changes it */
+  GStrv own_patterns;
   gboolean is_loading;
   gboolean is_measured;
   guint64 files;
@@ -133,7 +135,7 @@ measured_cb (GObject *source, GAsyncResult *result, void *data)
   g_autofree char *text = excluded_files > 0
                               /* Translators: %s is a size */
                               ? g_strdup_printf (_ ("Saves %s"), size)
-                              : g_strdup (_ ("Nothing of that here"));
+                              : g_strdup (_ ("Nothing of this kind found"));
   adw_action_row_set_subtitle (get_preset_row (self, (guint) question->preset), text);
 }
 
@@ -166,8 +168,10 @@ static GStrv
 collect_patterns (KpSetupFolders *self)
 {
   g_autoptr (GStrvBuilder) builder = g_strv_builder_new ();
-  g_auto (GStrv) own
-      = g_strsplit (gtk_editable_get_text (GTK_EDITABLE (self->patterns_row)), " ", -1);
+  const char *text = gtk_editable_get_text (GTK_EDITABLE (self->patterns_row));
+  /* What nobody touched stays as it was, also where a line of text cannot show it. */
+  g_auto (GStrv) own = g_strcmp0 (text, self->own_text) == 0 ? g_strdupv (self->own_patterns)
+                                                             : kp_exclude_split (text);
 
   for (guint i = 0; i < self->presets->len; i++)
     {
@@ -176,8 +180,7 @@ collect_patterns (KpSetupFolders *self)
         g_strv_builder_addv (builder, (const char **) preset->patterns);
     }
   for (char **pattern = own; *pattern != NULL; pattern++)
-    if (**pattern != '\0')
-      g_strv_builder_add (builder, *pattern);
+    g_strv_builder_add (builder, *pattern);
   return g_strv_builder_end (builder);
 }
 
@@ -446,6 +449,8 @@ kp_setup_folders_dispose (GObject *object)
   g_clear_pointer (&self->folders, g_ptr_array_unref);
   g_clear_pointer (&self->presets, g_ptr_array_unref);
   g_clear_pointer (&self->switches, g_ptr_array_unref);
+  g_clear_pointer (&self->own_text, g_free);
+  g_clear_pointer (&self->own_patterns, g_strfreev);
   G_OBJECT_CLASS (kp_setup_folders_parent_class)->dispose (object);
 }
 
@@ -489,7 +494,6 @@ kp_setup_folders_load (KpSetupFolders *self, KpPlan *plan)
   GPtrArray *sources = kp_plan_get_sources (plan);
   const char *const *patterns = kp_plan_get_exclude (plan);
   g_autoptr (GHashTable) known = g_hash_table_new (g_str_hash, g_str_equal);
-  g_autoptr (GString) own = g_string_new (NULL);
 
   self->is_loading = TRUE;
   for (guint i = 0; i < sources->len; i++)
@@ -505,11 +509,15 @@ kp_setup_folders_load (KpSetupFolders *self, KpPlan *plan)
       for (char **pattern = preset->patterns; is_in && *pattern != NULL; pattern++)
         g_hash_table_add (known, *pattern);
     }
+  g_autoptr (GStrvBuilder) own = g_strv_builder_new ();
   for (gsize i = 0; patterns[i] != NULL; i++)
     if (!g_hash_table_contains (known, patterns[i]))
-      g_string_append_printf (own, "%s%s", own->len > 0 ? " " : "", patterns[i]);
-  g_autofree char *shown = g_utf8_make_valid (own->str, -1);
-  gtk_editable_set_text (GTK_EDITABLE (self->patterns_row), shown);
+      g_strv_builder_add (own, patterns[i]);
+  g_strfreev (self->own_patterns);
+  self->own_patterns = g_strv_builder_end (own);
+  g_free (self->own_text);
+  self->own_text = kp_exclude_join ((const char *const *) self->own_patterns);
+  gtk_editable_set_text (GTK_EDITABLE (self->patterns_row), self->own_text);
   self->is_loading = FALSE;
   measure_soon (self);
 }

@@ -10,6 +10,7 @@
 #include "kp-details.h"
 #include "kp-keyring.h"
 #include "kp-s3-provider.h"
+#include "kp-test-keys.h"
 #include "kp-window.h"
 
 #include <glib/gi18n.h>
@@ -19,10 +20,9 @@ struct _KpSetupStorage
 {
   AdwBin parent_instance;
 
-  char *test_id;      /* what the keys are stored under for the test */
-  gboolean is_stored; /* … and whether they are */
-  gboolean has_keys;  /* the plan has some already, in the keyring */
-  char *plan_id;      /* of the plan that is being changed, or of the new one */
+  char *test_id;     /* (nullable): what the keys are stored under during a test */
+  gboolean has_keys; /* the plan has some already, in the keyring */
+  char *plan_id;     /* of the plan that is being changed, or of the new one */
   gboolean is_loading;
   gboolean endpoint_is_ours; /* it was filled in from the provider's template */
   gboolean is_testing;
@@ -38,6 +38,7 @@ struct _KpSetupStorage
   GtkSwitch *http_switch;
   GtkEditable *bucket_row;
   GtkEditable *prefix_row;
+  GtkWidget *place_notes;
   GtkLabel *place_error;
   GtkLabel *note_label;
   GtkEditable *access_row;
@@ -61,6 +62,15 @@ enum
 static guint signals[N_SIGNALS];
 
 G_DEFINE_FINAL_TYPE (KpSetupStorage, kp_setup_storage, ADW_TYPE_BIN)
+
+/* Every test that stored keys forgets them, however it ends. */
+static void
+forget_test_keys (KpSetupStorage *self)
+{
+  if (self->test_id != NULL)
+    kp_test_keys_forget (self->test_id);
+  g_clear_pointer (&self->test_id, g_free);
+}
 
 /* --- fields --------------------------------------------------------------------------------- */
 
@@ -104,6 +114,22 @@ show_error (GtkLabel *label, const char *text)
   gtk_widget_set_visible (GTK_WIDGET (label), text != NULL);
 }
 
+/* An empty group would leave a gap. */
+static void
+show_notes (KpSetupStorage *self)
+{
+  gtk_widget_set_visible (self->place_notes,
+                          gtk_widget_get_visible (GTK_WIDGET (self->place_error))
+                              || gtk_widget_get_visible (GTK_WIDGET (self->note_label)));
+}
+
+static void
+show_place_error (KpSetupStorage *self, const char *text)
+{
+  show_error (self->place_error, text);
+  show_notes (self);
+}
+
 static void
 clear_errors (KpSetupStorage *self)
 {
@@ -112,7 +138,7 @@ clear_errors (KpSetupStorage *self)
 
   for (gsize i = 0; i < G_N_ELEMENTS (rows); i++)
     set_row_error (rows[i], FALSE);
-  show_error (self->place_error, NULL);
+  show_place_error (self, NULL);
   show_error (self->keys_error, NULL);
   gtk_label_set_label (self->test_label, "");
   gtk_widget_set_visible (self->details_button, FALSE);
@@ -129,6 +155,7 @@ forget_test (KpSetupStorage *self)
       g_clear_object (&self->cancellable);
       self->cancellable = g_cancellable_new ();
       self->is_testing = FALSE;
+      forget_test_keys (self);
       gtk_spinner_stop (self->spinner);
       gtk_widget_set_sensitive (self->test_button, TRUE);
     }
@@ -211,6 +238,7 @@ show_provider (KpSetupStorage *self)
                           strstr (provider->endpoint, "{account}") != NULL);
   gtk_label_set_label (self->note_label, provider->note);
   gtk_widget_set_visible (GTK_WIDGET (self->note_label), *provider->note != '\0');
+  show_notes (self);
 }
 
 static void
@@ -292,8 +320,8 @@ run_keys_job (KpSetupStorage *self,
   g_thread_unref (g_thread_new ("keepsake-keyring", keys_main, task));
 }
 
-static gboolean
-has_entered_keys (KpSetupStorage *self)
+gboolean
+kp_setup_storage_has_entered_keys (KpSetupStorage *self)
 {
   return *gtk_editable_get_text (self->access_row) != '\0'
          || *gtk_editable_get_text (self->secret_row) != '\0';
@@ -364,7 +392,8 @@ static void
 fail_place (KpSetupStorage *self, GtkEditable *row, const char *text)
 {
   set_row_error (row, TRUE);
-  show_error (self->place_error, text);
+  show_place_error (self, text);
+  gtk_widget_grab_focus (GTK_WIDGET (row));
 }
 
 static void
@@ -373,6 +402,7 @@ fail_keys (KpSetupStorage *self, const char *text)
   set_row_error (self->access_row, TRUE);
   set_row_error (self->secret_row, TRUE);
   show_error (self->keys_error, text);
+  gtk_widget_grab_focus (GTK_WIDGET (self->access_row));
 }
 
 /* Puts what is wrong beside the field that can change it. */
@@ -432,13 +462,14 @@ explain (KpSetupStorage *self, const char *what, const char *reason, const char 
   else
     {
       g_autofree char *start = kp_words_shorten (detail, 300);
-      show_error (self->place_error, *start != '\0' ? start : describe_check (what, FALSE));
+      show_place_error (self, *start != '\0' ? start : describe_check (what, FALSE));
     }
 }
 
 static void
 end_test (KpSetupStorage *self, gboolean works)
 {
+  forget_test_keys (self);
   self->is_testing = FALSE;
   self->is_tested = works;
   gtk_spinner_stop (self->spinner);
@@ -536,7 +567,6 @@ stored_for_test_cb (GObject *source, GAsyncResult *result, void *data)
   KpSetupStorage *self = KP_SETUP_STORAGE (source);
   g_autoptr (GError) error = NULL;
 
-  self->is_stored = TRUE; /* in part, perhaps */
   if (g_task_propagate_boolean (G_TASK (result), &error))
     probe (self, self->test_id);
   else if (!g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED) && self->is_testing)
@@ -583,7 +613,8 @@ check_fields (KpSetupStorage *self)
       fail_place (self, self->endpoint_row, error->message);
       return FALSE;
     }
-  if ((*access_key == '\0' || *secret_key == '\0') && (has_entered_keys (self) || !self->has_keys))
+  if ((*access_key == '\0' || *secret_key == '\0')
+      && (kp_setup_storage_has_entered_keys (self) || !self->has_keys))
     {
       fail_keys (self, _ ("Enter both keys. Your provider shows the secret key only once, when it "
                           "is made."));
@@ -612,9 +643,15 @@ kp_setup_storage_test (KpSetupStorage *self)
   gtk_spinner_start (self->spinner);
   gtk_label_set_label (self->test_label, _ ("Testing…"));
   gtk_widget_set_sensitive (self->test_button, FALSE);
-  if (has_entered_keys (self))
-    run_keys_job (self, self->test_id, _ ("Test"), TRUE, self->cancellable, stored_for_test_cb,
-                  NULL);
+  if (kp_setup_storage_has_entered_keys (self))
+    {
+      /* Each test has an id of its own, so that the end of one takes nothing from the next. */
+      g_autofree char *id = g_uuid_string_random ();
+      forget_test_keys (self);
+      self->test_id = g_steal_pointer (&id);
+      run_keys_job (self, self->test_id, _ ("Test"), TRUE, self->cancellable, stored_for_test_cb,
+                    NULL);
+    }
   else
     probe (self, self->plan_id);
 }
@@ -634,17 +671,6 @@ details_cb (KpSetupStorage *self)
 
 /* --- life ----------------------------------------------------------------------------------- */
 
-static void *
-forget_main (void *data)
-{
-  g_autofree char *id = data;
-  g_autoptr (GError) error = NULL;
-
-  if (!kp_keyring_clear (id, NULL, &error))
-    g_message ("The keys of a test: %s", error->message);
-  return NULL;
-}
-
 static void
 kp_setup_storage_dispose (GObject *object)
 {
@@ -652,13 +678,7 @@ kp_setup_storage_dispose (GObject *object)
 
   g_cancellable_cancel (self->cancellable);
   g_clear_object (&self->cancellable);
-  if (self->is_stored)
-    {
-      GThread *thread
-          = g_thread_new ("keepsake-keyring", forget_main, g_steal_pointer (&self->test_id));
-      g_thread_unref (thread);
-    }
-  self->is_stored = FALSE;
+  forget_test_keys (self);
   g_clear_pointer (&self->test_id, g_free);
   g_clear_pointer (&self->plan_id, g_free);
   g_clear_pointer (&self->details, g_free);
@@ -684,6 +704,7 @@ kp_setup_storage_class_init (KpSetupStorageClass *klass)
   gtk_widget_class_bind_template_child (widget_class, KpSetupStorage, http_switch);
   gtk_widget_class_bind_template_child (widget_class, KpSetupStorage, bucket_row);
   gtk_widget_class_bind_template_child (widget_class, KpSetupStorage, prefix_row);
+  gtk_widget_class_bind_template_child (widget_class, KpSetupStorage, place_notes);
   gtk_widget_class_bind_template_child (widget_class, KpSetupStorage, place_error);
   gtk_widget_class_bind_template_child (widget_class, KpSetupStorage, note_label);
   gtk_widget_class_bind_template_child (widget_class, KpSetupStorage, access_row);
@@ -710,9 +731,7 @@ kp_setup_storage_init (KpSetupStorage *self)
 {
   const KpS3Provider *const *providers = kp_s3_provider_list ();
   g_autoptr (GtkStringList) names = gtk_string_list_new (NULL);
-  g_autoptr (KpPlan) scratch = kp_plan_new ();
 
-  self->test_id = g_strdup (kp_plan_get_id (scratch));
   self->cancellable = g_cancellable_new ();
   self->is_loading = TRUE;
   gtk_widget_init_template (GTK_WIDGET (self));
@@ -734,6 +753,8 @@ kp_setup_storage_load (KpSetupStorage *self, KpPlan *plan, gboolean has_keys)
 
   self->is_loading = TRUE;
   self->has_keys = has_keys;
+  /* Who changes a schedule need not be online: what was not touched needs no test. */
+  self->is_tested = has_keys;
   g_free (self->plan_id);
   self->plan_id = g_strdup (kp_plan_get_id (plan));
   gtk_widget_set_visible (self->keys_note, has_keys);
@@ -794,7 +815,7 @@ kp_setup_storage_store_async (KpSetupStorage *self,
                               GAsyncReadyCallback callback,
                               void *user_data)
 {
-  if (has_entered_keys (self))
+  if (kp_setup_storage_has_entered_keys (self))
     {
       run_keys_job (self, kp_plan_get_id (plan), kp_plan_get_name (plan), TRUE, NULL, callback,
                     user_data);

@@ -18,6 +18,7 @@ G_DECLARE_FINAL_TYPE (KpSetupStorage, kp_setup_storage, KP, SETUP_STORAGE, AdwBi
 
 void kp_setup_storage_load (KpSetupStorage *self, KpPlan *plan, gboolean has_keys);
 void kp_setup_storage_apply (KpSetupStorage *self, KpPlan *plan);
+gboolean kp_setup_storage_has_entered_keys (KpSetupStorage *self);
 gboolean kp_setup_storage_is_tested (KpSetupStorage *self);
 void kp_setup_storage_test (KpSetupStorage *self);
 void kp_setup_storage_focus_keys (KpSetupStorage *self);

@@ -7,13 +7,13 @@
 
 #include "kp-setup.h"
 
-#include "kp-keyring.h"
 #include "kp-setup-folders.h"
 #include "kp-setup-review.h"
 #include "kp-setup-schedule.h"
 #include "kp-setup-storage.h"
 #include "kp-size.h"
 #include "kp-stack.h"
+#include "kp-test-keys.h"
 #include "kp-window.h"
 
 #include <glib/gi18n.h>
@@ -147,15 +147,24 @@ begun_cb (GObject *source, GAsyncResult *result, void *data)
     g_message ("The first backup: %s", error->message);
 }
 
-static void *
-forget_keys_main (void *data)
+/* A new plan begins at once, and so does one whose keys were not right before. */
+static void
+run (KpSetup *self, GVariant *answer)
 {
-  g_autofree char *id = data;
-  g_autoptr (GError) error = NULL;
+  KpAgentClient *client = kp_application_get_client (kp_application_get ());
+  KpDBusManager *manager = kp_agent_client_get_manager (client);
+  const char *path;
 
-  if (!kp_keyring_clear (id, NULL, &error))
-    g_message ("The keys of a plan that was not created: %s", error->message);
-  return NULL;
+  if (manager == NULL)
+    return;
+  if (self->proxy == NULL)
+    g_variant_get (answer, "(&o)", &path);
+  else
+    path = g_dbus_proxy_get_object_path (G_DBUS_PROXY (kp_plan_proxy_get_dbus (self->proxy)));
+  g_dbus_connection_call (g_dbus_proxy_get_connection (G_DBUS_PROXY (manager)), KP_AGENT_BUS_NAME,
+                          path, "io.github.keepsake_backup.Keepsake.Plan", "Run",
+                          g_variant_new ("(a{sv})", NULL), NULL, G_DBUS_CALL_FLAGS_NONE, -1, NULL,
+                          begun_cb, NULL);
 }
 
 static void
@@ -169,24 +178,18 @@ saved_cb (GObject *source, GAsyncResult *result, void *data)
   if (answer == NULL)
     {
       if (self->proxy == NULL)
-        g_thread_unref (g_thread_new ("keepsake-keyring", forget_keys_main,
-                                      g_strdup (kp_plan_get_id (self->plan))));
+        kp_test_keys_forget (kp_plan_get_id (self->plan));
       fail (self, error);
       return;
     }
-  if (self->proxy == NULL)
-    {
-      const char *path;
-      g_variant_get (answer, "(&o)", &path);
-      g_dbus_connection_call (g_dbus_proxy_get_connection (G_DBUS_PROXY (source)),
-                              KP_AGENT_BUS_NAME, path, "io.github.keepsake_backup.Keepsake.Plan",
-                              "Run", g_variant_new ("(a{sv})", NULL), NULL, G_DBUS_CALL_FLAGS_NONE,
-                              -1, NULL, begun_cb, NULL);
-    }
+  gboolean runs = self->proxy == NULL || kp_setup_storage_has_entered_keys (self->storage);
+  if (runs)
+    run (self, answer);
   if (window == NULL)
     return;
-  kp_window_toast (window, self->proxy != NULL ? _ ("Saved; it holds from the next backup on")
-                                               : _ ("Plan created; the first backup begins"));
+  kp_window_toast (window, self->proxy == NULL ? _ ("Plan created; the first backup begins")
+                           : runs              ? _ ("Saved; a backup begins")
+                                               : _ ("Saved; it holds from the next backup on"));
   kp_window_go_back (window);
 }
 
@@ -209,8 +212,7 @@ stored_cb (GObject *source, GAsyncResult *result, void *data)
       g_autoptr (GError) gone = g_error_new_literal (
           KP_ERROR, KP_ERROR_FAILED, _ ("The background part of Keepsake is not running."));
       if (self->proxy == NULL)
-        g_thread_unref (g_thread_new ("keepsake-keyring", forget_keys_main,
-                                      g_strdup (kp_plan_get_id (self->plan))));
+        kp_test_keys_forget (kp_plan_get_id (self->plan));
       fail (self, gone);
       return;
     }

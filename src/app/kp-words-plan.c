@@ -53,13 +53,11 @@ describe_next_run (const KpPlanFacts *facts, gint64 now)
 static char *
 make_overdue_title (const KpPlanFacts *facts, gint64 now)
 {
-  gint64 since = facts->due_since != 0 ? facts->due_since : facts->last_success;
-
-  if (since == 0)
-    return g_strdup (_ ("Overdue"));
-  g_autofree char *time = kp_words_past (since, now);
-  /* Translators: %s is a time, as in "3 hours ago" or "on Tuesday at 15:30" */
-  return g_strdup_printf (_ ("Overdue: was due %s"), time);
+  if (facts->last_success == 0)
+    return g_strdup (_ ("Overdue: there is no backup yet"));
+  g_autofree char *time = kp_words_past (facts->last_success, now);
+  /* Translators: %s is a time, as in "on Tuesday at 15:30" */
+  return g_strdup_printf (_ ("Overdue: the last backup was %s"), time);
 }
 
 static KpStanding *
@@ -89,7 +87,7 @@ describe_held (const KpPlanFacts *facts, gint64 now)
     KpMood mood;
     KpHelp help;
   } reasons[] = {
-    { "offline", N_ ("Waiting: there is no network connection"), KP_MOOD_WAITING, KP_HELP_TRY },
+    { "offline", N_ ("Waiting: there is no network connection"), KP_MOOD_WAITING, KP_HELP_NONE },
     { "metered", N_ ("Waiting: on a metered network"), KP_MOOD_WAITING, KP_HELP_RUN_ANYWAY },
     { "battery", N_ ("Waiting: running on battery"), KP_MOOD_WAITING, KP_HELP_RUN_ANYWAY },
     { "power-saver", N_ ("Waiting: power saving is on"), KP_MOOD_WAITING, KP_HELP_RUN_ANYWAY },
@@ -177,8 +175,12 @@ describe_guard (const KpPlanFacts *facts)
 static KpStanding *
 describe_overdue (const KpPlanFacts *facts, gint64 now)
 {
+  if (facts->due_since == 0)
+    return make_standing (KP_MOOD_WARNING, KP_HELP_RUN, make_overdue_title (facts, now), NULL);
+  g_autofree char *time = kp_words_past (facts->due_since, now);
   return make_standing (KP_MOOD_WARNING, KP_HELP_RUN, make_overdue_title (facts, now),
-                        describe_last_success (facts, now));
+                        /* Translators: %s is a time, as in "3 hours ago" */
+                        g_strdup_printf (_ ("The next one was due %s."), time));
 }
 
 static KpStanding *

@@ -12,6 +12,19 @@
 #include <glib/gi18n.h>
 #include <locale.h>
 
+/* Tests look at translations before anything is installed. */
+static const char *
+find_locale_dir (void)
+{
+#ifdef KP_FAULT_INJECTION
+  const char *of_test = g_getenv ("KEEPSAKE_TEST_LOCALE_DIR");
+
+  if (of_test != NULL)
+    return of_test;
+#endif
+  return KP_LOCALE_DIR;
+}
+
 int
 main (int argc, char **argv)
 {
@@ -20,7 +33,7 @@ main (int argc, char **argv)
   kp_process_prepare ();
   if (setlocale (LC_ALL, "") == NULL)
     g_debug ("The locale is not installed");
-  bindtextdomain (GETTEXT_PACKAGE, KP_LOCALE_DIR);
+  bindtextdomain (GETTEXT_PACKAGE, find_locale_dir ());
   bind_textdomain_codeset (GETTEXT_PACKAGE, "UTF-8");
   textdomain (GETTEXT_PACKAGE);
   g_set_application_name ("Keepsake");

@@ -1,20 +1,20 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: The Keepsake authors
-"""The window shows how things are, and what can be done about it."""
+"""A plan from its card to its page: backed up, limited, changed, deleted and brought back."""
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
 
 import pytest
-from gi.repository import GLib
 
 from fixtures import wait_until
-from fixtures.agent import ROOT, Agent, Plan
-from fixtures.app import Application
-from fixtures.checks import write_files
+from fixtures.agent import Agent
+from fixtures.app import Application, add_plan
+from fixtures.checks import keys, write_files
 
 pytest_plugins = ["fixtures.app_fixtures"]
 
@@ -29,12 +29,6 @@ def slow_folder(tmp_path: Path) -> Path:
     return write_files(tmp_path / "Slow", {f"{i}.jpg": os.urandom(40_000) for i in range(60)})
 
 
-def add(agent: Agent, *args: Any, **members: Any) -> Plan:
-    plan = agent.add_plan(*args, **members)
-    wait_until(lambda: f"{ROOT}/{plan.path}" in agent.objects(), 10, "the plan on the bus")
-    return plan
-
-
 def test_empty(app: Application, app_agent: Agent) -> None:
     app_agent.start()
     app.start()
@@ -44,7 +38,7 @@ def test_empty(app: Application, app_agent: Agent) -> None:
 
 def test_backup(app: Application, app_agent: Agent, slow_folder: Path, bucket: str) -> None:
     app_agent.start()
-    plan = add(app_agent, "Photos", slow_folder, bucket, **{"upload-limit": "300K"})
+    plan = add_plan(app_agent, "Photos", slow_folder, bucket, **{"upload-limit": "200K"})
     app.start()
     app.wait_for("Photos")
     app.look("no-backup-yet")
@@ -52,9 +46,86 @@ def test_backup(app: Application, app_agent: Agent, slow_folder: Path, bucket: s
     app.wait_for_text("Backing up…")
     app.wait_for_text(" left")
     app.look("running")
-    app.activate("show-plan", GLib.Variant("s", plan.id))
-    app.wait_for("Pause")
+    app.show_plan(plan)
+    app.wait_for_text("Slow/")  # the file that is sent
+    app.press("Pause")
+    assert plan.job is not None
+    plan.job.wait_for_state("paused")
+    app.wait_for("Paused")
+    app.look("plan-paused")
+    app.press("Resume")
+    assert plan.job.wait_for_state("transferring")
     app.look("plan-running")
-    plan.job.wait()
+    app.press("Limit the upload", role="switch")  # off
+    wait_until(lambda: app_agent.get("UploadLimit") == 0, 10, "no limit")
     app.wait_for_text("Backed up")
+    app.wait_for_text("Backed up 61 files")
     app.look("plan-done")
+
+
+def test_verify(app: Application, app_agent: Agent, folder: Path, bucket: str) -> None:
+    app_agent.start()
+    plan = add_plan(app_agent, "Photos", folder, bucket)
+    plan.run().wait()
+    app.start()
+    app.show_plan(plan)
+    app.wait_for_text("Never: nothing has been read back")
+    app.press("Verify Now")
+    app.wait_for_none(part="Never: nothing has been read back")
+    app.wait_for_text("Verified 2 files")
+
+
+def test_edit(app: Application, app_agent: Agent, folder: Path, bucket: str) -> None:
+    """What is not touched stays, and a change of the schedule needs no test of the storage."""
+    app_agent.start()
+    exclude = ["*.tmp", "VirtualBox VMs/"]
+    plan = add_plan(app_agent, "Photos", folder, bucket, exclude=exclude, schedule="@weekly Fri 08:00")
+    app.start()
+    app.show_plan(plan)
+    app.wait_for_text("Every Friday at 08:00")
+    app.press("Edit…")
+    app.wait_for("Step 1 of 4")
+    app.key("Alt+n")
+    app.wait_for("Step 2 of 4")
+    app.look("edit-storage")
+    app.key("Alt+n")
+    app.wait_for("Step 3 of 4")
+    app.press("Delete what I deleted", role="switch")
+    app.key("Alt+n")
+    app.wait_for_text("Are deleted from the backup too")
+    app.set_text("Name of the plan", "Pictures")
+    app.key("Alt+s")
+    app.wait_for_text("Saved; it holds from the next backup on")
+    app.wait_for("Pictures", role="label")
+    changed = plan.members | {"name": "Pictures", "delete": "mirror"}
+    saved = json.loads(plan.file.read_text())
+    assert {name: saved[name] for name in changed if name != "destination"} == {
+        name: value for name, value in changed.items() if name != "destination"
+    }
+    assert saved["destination"] | plan.members["destination"] == saved["destination"]
+
+
+def test_delete_and_undo(
+    app: Application, app_agent: Agent, folder: Path, s3: Any, bucket: str
+) -> None:
+    app_agent.start()
+    plan = add_plan(app_agent, "Photos", folder, bucket)
+    plan.run().wait()
+    stored = keys(s3, bucket)
+    app.start()
+    for undo in (True, False):
+        app.show_plan(plan)
+        app.press("Plan Menu", role="button")
+        app.wait_for("Delete Plan")
+        app.press("Delete Plan")
+        app.wait_for_text("“Photos” deleted. Its files stay in the storage.")
+        app.wait_for("Keep Your Folders Safe")
+        assert plan.file.exists()
+        if undo:
+            app.look("undo")
+            app.press("Undo")
+            app.wait_for_text("Photos: ")
+    app.key("Control+w")  # nobody can undo it now
+    app.wait_for_no_window()
+    wait_until(lambda: not plan.file.exists(), 10, "the plan to go")
+    assert keys(s3, bucket) == stored

@@ -9,12 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gi.repository import GLib
 
 from conftest import Ctl
-from fixtures import wait_until
-from fixtures.agent import ROOT, Agent, Plan
-from fixtures.app import Application
+from fixtures.agent import Agent, Plan
+from fixtures.app import Application, add_plan
 from fixtures.checks import rsync_changes, write_files
 from fixtures.pictures import run_magick
 
@@ -35,22 +33,14 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def plan(app_agent: Agent, folder: Path, bucket: str) -> Plan:
     app_agent.start()
-    plan = add(app_agent, "Photos", folder, bucket)
+    plan = add_plan(app_agent, "Photos", folder, bucket)
     assert plan.run().wait()["failed"] == 0
-    return plan
-
-
-def add(agent: Agent, name: str, folder: Path, bucket: str) -> Plan:
-    plan = agent.add_plan(name, folder, bucket)
-    wait_until(lambda: f"{ROOT}/{plan.path}" in agent.objects(), 10, "the plan on the bus")
     return plan
 
 
 def open_restore(app: Application, plan: Plan) -> None:
     app.start()
-    app.wait_for("Photos")
-    app.activate("show-plan", GLib.Variant("s", plan.id))
-    app.wait_for("Back Up Now")
+    app.show_plan(plan)
     app.activate_widget_action("Restore Files…")
     app.wait_for("All Folders")
 
@@ -105,7 +95,7 @@ def test_ten_thousand_files(app: Application, app_agent: Agent, ctl: Ctl, s3: An
     folder = write_files(ctl.home / "Many", names)
     ctl("mirror", f"{folder}/", f"s3://{bucket}/photos", "--jobs", "32", check=0, timeout=240)
     app_agent.start()
-    plan = add(app_agent, "Photos", folder / "Pictures", bucket)
+    plan = add_plan(app_agent, "Photos", folder / "Pictures", bucket)
     open_restore(app, plan)
     open_entry(app, "Pictures")
     app.wait_for("many")

@@ -111,7 +111,7 @@ test_held (void)
     KpHelp help;
     gboolean tells_message;
   } all[] = {
-    { "offline", "Waiting: there is no network connection", KP_MOOD_WAITING, KP_HELP_TRY, FALSE },
+    { "offline", "Waiting: there is no network connection", KP_MOOD_WAITING, KP_HELP_NONE, FALSE },
     { "metered", "Waiting: on a metered network", KP_MOOD_WAITING, KP_HELP_RUN_ANYWAY, FALSE },
     { "battery", "Waiting: running on battery", KP_MOOD_WAITING, KP_HELP_RUN_ANYWAY, FALSE },
     { "power-saver", "Waiting: power saving is on", KP_MOOD_WAITING, KP_HELP_RUN_ANYWAY, FALSE },
@@ -151,19 +151,19 @@ test_overdue (void)
   facts.overdue = TRUE;
   facts.last_success = facts.last_complete = NOW - 5 * DAY;
   facts.due_since = NOW - 4 * DAY;
-  assert_standing (&facts, "Overdue: was due on Saturday at 15:00",
-                   "The last backup was on Friday at 15:00.", KP_MOOD_WARNING, KP_HELP_RUN);
+  assert_standing (&facts, "Overdue: the last backup was on Friday at 15:00",
+                   "The next one was due on Saturday at 15:00.", KP_MOOD_WARNING, KP_HELP_RUN);
   facts.state = "held";
   facts.held_by = "keyring-locked";
   facts.held_message = "The keyring is locked, says the agent.";
-  assert_standing (&facts, "Overdue: was due on Saturday at 15:00",
+  assert_standing (&facts, "Overdue: the last backup was on Friday at 15:00",
                    "The keyring is locked, says the agent.", KP_MOOD_WARNING, KP_HELP_UNLOCK);
   facts.held_by = "offline";
-  assert_standing (&facts, "Overdue: was due on Saturday at 15:00",
-                   "Waiting: there is no network connection", KP_MOOD_WARNING, KP_HELP_TRY);
+  assert_standing (&facts, "Overdue: the last backup was on Friday at 15:00",
+                   "Waiting: there is no network connection", KP_MOOD_WARNING, KP_HELP_NONE);
   facts.held_by = "";
   facts.due_since = facts.last_success = facts.last_complete = 0;
-  assert_standing (&facts, "Overdue", "There is no backup yet.", KP_MOOD_WARNING, KP_HELP_RUN);
+  assert_standing (&facts, "Overdue: there is no backup yet", "", KP_MOOD_WARNING, KP_HELP_RUN);
 }
 
 static void

@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: The Keepsake authors
+"""The window comes and goes, the agent stalls and dies, texts are as long as they like: what is seen
+is true, and never frozen."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sqlite3
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fixtures import wait_until
+from fixtures.agent import Agent
+from fixtures.app import Application, add_plan
+from fixtures.checks import write_files
+
+pytest_plugins = ["fixtures.app_fixtures"]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return write_files(tmp_path / "Pictures", {"one": "1", "two": "2"})
+
+
+@pytest.fixture
+def slow_folder(tmp_path: Path) -> Path:
+    return write_files(tmp_path / "Slow", {f"{i}.jpg": os.urandom(40_000) for i in range(100)})
+
+
+def test_closing_leaves_the_job(
+    app: Application, app_agent: Agent, slow_folder: Path, bucket: str
+) -> None:
+    """Opened again, the window shows its true progress at once; and it says once that backups go on."""
+    app_agent.start()
+    plan = add_plan(app_agent, "Photos", slow_folder, bucket, **{"upload-limit": "300K"})
+    app.start()
+    app.press("Back Up Now")
+    app.wait_for_text(" left")
+    job = plan.wait_for_job()
+    wait_until(lambda: job.get("Progress")["files-done"] > 10, 20, "some files")
+    app.key("Control+w")
+    app.wait_for_no_window()
+    app.desktop.notifications.wait_for(summary="Backups go on without this window")
+    done = job.get("Progress")["files-done"]
+    assert job.state == "transferring"
+
+    app.start()
+    text = app.wait_for(part=" of 101 files").name
+    assert int(text.split()[0]) >= done
+    assert app.wait_for("Progress", role="progress bar").value > 0
+    assert app_agent.get("State") == "running"
+    told = len(app.desktop.notifications.all)
+    app.key("Control+q")
+    app.wait_for_no_window()
+    assert app_agent.is_running() and job.state == "transferring"
+    new = app.desktop.notifications.all[told:]
+    assert [n for n in new if n.summary == "Backups go on without this window"] == []
+    app_agent.manager("SetUploadLimit", "(xa{sv})", 0, {})
+    assert job.wait()["failed"] == 0
+
+
+def test_agent_killed_during_a_job(
+    app: Application, app_agent: Agent, slow_folder: Path, bucket: str
+) -> None:
+    app_agent.start()
+    plan = add_plan(app_agent, "Photos", slow_folder, bucket, **{"upload-limit": "300K"})
+    app.start()
+    app.show_plan(plan)
+    plan.run()
+    app.wait_for_text(" left")
+    app_agent.kill()
+    app.wait_for("Backups Are Not Running")
+    app.press("Start Backups")
+    app.show_plan(plan)
+    app.wait_for("Interrupted: the computer or the program ended")
+    app_agent.manager("SetUploadLimit", "(xa{sv})", 0, {})
+    if plan.job is None:
+        app.press("Back Up Now")
+    app.wait_for_text("Backed up just now", timeout=30)
+
+
+@contextlib.contextmanager
+def stalled(agent: Agent) -> Iterator[None]:
+    pid = agent.pid
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def is_alive(app: Application) -> None:
+    begun = time.monotonic()
+    app.key("Control+comma")
+    app.wait_for("In the Background", timeout=5)
+    app.key("Escape")
+    app.wait_for_none("In the Background", timeout=5)
+    assert time.monotonic() - begun < 10
+
+
+def test_agent_stalled(app: Application, app_agent: Agent, folder: Path, bucket: str) -> None:
+    """A window that is open stays alive, and says that what it shows may be old; one that is opened
+    is there, and says that it waits."""
+    app_agent.start()
+    add_plan(app_agent, "Photos", folder, bucket)
+    app.start()
+    app.wait_for_text("Photos")
+    with stalled(app_agent):
+        app.press("Back Up Now")  # is not answered
+        is_alive(app)
+        app.wait_for_text("does not answer", timeout=20)
+        app.look("state-agent-stalled")
+        is_alive(app)
+    app.wait_for_none(part="does not answer")
+    app.wait_for_text("Backed up just now")
+    app.key("Control+w")
+    app.wait_for_no_window()
+    with stalled(app_agent):
+        app.start()
+        is_alive(app)
+        app.wait_for_text("does not answer", timeout=20)
+    app.wait_for_text("Photos")
+
+
+def test_windows_of_its_own(app: Application, app_agent: Agent) -> None:
+    """Preferences, keyboard shortcuts, about; each by its key or menu, each closed by Escape."""
+    app_agent.start()
+    app.start()
+    app.wait_for("Keep Your Folders Safe")
+    app.key("Control+comma")
+    app.wait_for("What New Plans Begin With")
+    app.look("preferences")
+    before = app_agent.get("Autostart")
+    app.press("Start at login", role="switch")
+    wait_until(lambda: app_agent.get("Autostart") != before, 10, "autostart")
+    app.press("Start at login", role="switch")
+    wait_until(lambda: app_agent.get("Autostart") == before, 10, "autostart as before")
+    app.key("Escape")
+    app.wait_for_none("What New Plans Begin With")
+    app.key("F1")
+    app.wait_for("Set up a new plan")
+    app.look("shortcuts")
+    app.key("Escape")
+    app.wait_for_none("Set up a new plan")
+    app.key("F10")
+    app.press("About Keepsake")
+    app.wait_for("About", role="window")
+    app.look("about")
+
+
+def test_without_a_window(app: Application, app_agent: Agent, folder: Path, bucket: str) -> None:
+    """The launcher's "Back Up Now" and "Pause Backups" do that, and open no window."""
+    app_agent.start()
+    plan = add_plan(app_agent, "Photos", folder, bucket)
+    app.install()
+    app.activate("back-up-now")
+    wait_until(lambda: plan.get("LastResult") == "finished", 20, "the backup")
+    app.activate("pause")
+    wait_until(lambda: app_agent.get("PausedUntil") == -1, 10, "the pause")
+    app.activate("resume")
+    wait_until(lambda: app_agent.get("PausedUntil") == 0, 10, "no pause")
+    assert app._frames() == []
+
+
+LONG = "A plan whose name somebody did not want to end, and so it goes on " * 4
+HEBREW = "תמונות משפחה וחגים"
+
+
+def test_texts_of_any_length(
+    app: Application, app_agent: Agent, folder: Path, bucket: str
+) -> None:
+    """200 characters of a name, text that goes right to left, and an error message of 100 KB."""
+    app_agent.start()
+    long_plan = add_plan(app_agent, LONG[:200], folder, bucket)
+    add_plan(app_agent, HEBREW, folder, bucket)
+    long_plan.run().wait()
+    app_agent.stop()
+    message = "The server said: " + "all kinds of things that nobody reads, " * 2700
+    with sqlite3.connect(app_agent.state / "history.sqlite") as history:
+        history.execute(
+            "UPDATE job SET state = 'failed', reason = 'server', message = ? WHERE plan = ?",
+            (message, long_plan.id),
+        )
+    begun = time.monotonic()
+    app.start()
+    app.wait_for_text("The server said: ")
+    app.wait_for_text(HEBREW)
+    app.look("long-texts")
+    app.show_plan(long_plan)
+    app.look("long-texts-plan")
+    app.press("Show Details")
+    app.wait_for("Technical details")
+    app.picture("long-texts-details")
+    assert app.find_all("Technical details")[0].text.startswith("The server said: ")
+    app.key("Escape")
+    app.wait_for_none("Technical details")
+    is_alive(app)
+    assert time.monotonic() - begun < 40
+
+
+def test_right_to_left(app: Application, app_agent: Agent, folder: Path, bucket: str) -> None:
+    """The whole window, as for those who read so."""
+    app_agent.start()
+    plan = add_plan(app_agent, HEBREW, folder, bucket)
+    plan.run().wait()
+    app.environment["LANGUAGE"] = "he"
+    app.start()
+    app.wait_for_text(HEBREW)
+    app.look("right-to-left")
+    app.show_plan(plan)
+    app.look("right-to-left-plan")
