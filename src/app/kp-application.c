@@ -244,6 +244,17 @@ static const GActionEntry actions[] = {
 
 /* --- life ----------------------------------------------------------------------------------- */
 
+/* GTK takes the direction of text from the locale alone, and few machines have one that goes from
+ * right to left. */
+static void
+set_direction (void)
+{
+#ifdef KP_FAULT_INJECTION
+  if (g_getenv ("KEEPSAKE_TEST_RIGHT_TO_LEFT") != NULL)
+    gtk_widget_set_default_direction (GTK_TEXT_DIR_RTL);
+#endif
+}
+
 static void
 kp_application_startup (GApplication *application)
 {
@@ -251,6 +262,7 @@ kp_application_startup (GApplication *application)
   GtkApplication *gtk = GTK_APPLICATION (application);
 
   G_APPLICATION_CLASS (kp_application_parent_class)->startup (application);
+  set_direction ();
   gtk_window_set_default_icon_name (KP_APPLICATION_ID);
   self->settings = g_settings_new (KP_APPLICATION_ID);
   self->client = kp_agent_client_new ();

@@ -62,7 +62,8 @@ update (KpPlanCard *self)
 {
   g_autoptr (KpStanding) standing = kp_plan_proxy_describe (self->plan);
   const char *name = kp_plan_proxy_get_name (self->plan);
-  const char *help = kp_words_help_label (standing->help);
+  /* To resume is for all plans: the banner above has it. */
+  const char *help = standing->help != KP_HELP_RESUME ? kp_words_help_label (standing->help) : NULL;
   const char *mood_class = kp_words_mood_class (standing->mood);
 
   self->help = standing->help;

@@ -300,11 +300,14 @@ show_standing (KpPlanPage *self)
   g_autofree char *detail = kp_words_shorten (standing->detail, MAX_SHOWN_TEXT);
   gtk_label_set_label (self->detail_label, detail);
   gtk_widget_set_visible (GTK_WIDGET (self->detail_label), *detail != '\0');
-  gboolean is_bad = standing->mood == KP_MOOD_ERROR || standing->mood == KP_MOOD_WARNING;
+  /* What the label cuts off is a click away, and so is the technical cause. */
+  gboolean is_long = g_utf8_strlen (standing->detail, -1) > MAX_SHOWN_TEXT / 3;
+  const char *details = *standing->technical != '\0' ? standing->technical
+                        : is_long                    ? standing->detail
+                                                     : NULL;
   g_free (self->details);
-  self->details = g_strdup (standing->detail);
-  gtk_widget_set_visible (self->details_button,
-                          is_bad && g_utf8_strlen (standing->detail, -1) > MAX_SHOWN_TEXT / 3);
+  self->details = g_strdup (details);
+  gtk_widget_set_visible (self->details_button, details != NULL);
   gtk_widget_set_visible (GTK_WIDGET (self->help_button), help != KP_HELP_NONE);
   if (help != KP_HELP_NONE)
     gtk_button_set_label (self->help_button, kp_words_help_label (help));

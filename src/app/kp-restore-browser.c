@@ -320,7 +320,7 @@ show_entries (KpRestoreBrowser *self, GVariant *rows, gboolean complete)
                                    is_search ? _ ("No name in the backup has this text in it.")
                                              : _ ("The storage holds no files of this plan yet."));
   kp_stack_show (self->stack, entries->len > 0 ? "list" : "empty");
-  gtk_widget_set_sensitive (self->restore_button, entries->len > 0);
+  gtk_widget_set_visible (self->restore_button, entries->len > 0);
   show_choice (self);
 }
 
@@ -347,7 +347,7 @@ show_error (KpRestoreBrowser *self, const GError *cause)
   adw_status_page_set_description (self->error_page, sentence);
   gtk_button_set_label (self->retry_button,
                         self->needs_unlocking ? _ ("_Unlock Keyring…") : _ ("_Try Again"));
-  gtk_widget_set_sensitive (self->restore_button, FALSE);
+  gtk_widget_set_visible (self->restore_button, FALSE);
   kp_stack_show (self->stack, "error");
 }
 

@@ -56,7 +56,7 @@ show_page (KpSetup *self, guint page)
 {
   static const char *const names[N_PAGES] = { "folders", "storage", "schedule", "review" };
   const char *const titles[N_PAGES]
-      = { _ ("Folders"), _ ("Storage"), _ ("Schedule and Limits"), _ ("Review") };
+      = { _ ("Folders"), _ ("Storage"), _ ("Schedule"), _ ("Review") };
   /* Translators: the number of a step and how many there are */
   g_autofree char *step = g_strdup_printf (_ ("Step %u of %u"), page + 1, (guint) N_PAGES);
 

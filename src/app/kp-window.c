@@ -221,14 +221,27 @@ kp_window_show_restore (KpWindow *self, KpPlanProxy *plan)
 
 /* --- messages ------------------------------------------------------------------------------- */
 
+/* A toast's own title is cut off in a narrow window, just where it says what matters. */
+static AdwToast *
+make_toast (const char *text)
+{
+  AdwToast *toast = adw_toast_new ("");
+  GtkWidget *label = gtk_label_new (text);
+
+  gtk_label_set_wrap (GTK_LABEL (label), TRUE);
+  gtk_label_set_wrap_mode (GTK_LABEL (label), PANGO_WRAP_WORD_CHAR);
+  gtk_label_set_ellipsize (GTK_LABEL (label), PANGO_ELLIPSIZE_END);
+  gtk_label_set_lines (GTK_LABEL (label), 3);
+  gtk_label_set_xalign (GTK_LABEL (label), 0);
+  gtk_widget_add_css_class (label, "heading");
+  adw_toast_set_custom_title (toast, label);
+  return toast;
+}
+
 void
 kp_window_toast (KpWindow *self, const char *text)
 {
-  AdwToast *toast = adw_toast_new ("");
-
-  g_autofree char *escaped = g_markup_escape_text (text, -1);
-  adw_toast_set_title (toast, escaped);
-  adw_toast_overlay_add_toast (self->toasts, toast);
+  adw_toast_overlay_add_toast (self->toasts, make_toast (text));
 }
 
 /* An error that has no place of its own: a toast, and the rest behind its button. */
@@ -266,8 +279,7 @@ kp_window_show_error (KpWindow *self, const char *title, const GError *error)
   if (g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
     return;
   g_dbus_error_strip_remote_error (copy);
-  g_autofree char *escaped = g_markup_escape_text (title, -1);
-  toast = adw_toast_new (escaped);
+  toast = make_toast (title);
   adw_toast_set_button_label (toast, _ ("_Details"));
   adw_toast_set_priority (toast, ADW_TOAST_PRIORITY_HIGH);
   adw_toast_set_timeout (toast, 10);
@@ -292,6 +304,11 @@ called_cb (GObject *source, GAsyncResult *result, void *data)
   if (answer != NULL || gtk_widget_in_destruction (GTK_WIDGET (self)))
     return;
   g_dbus_error_strip_remote_error (error);
+  if (kp_error_is (error, KP_ERROR_KEYRING_LOCKED))
+    {
+      kp_window_toast (self, _ ("The keyring is still locked"));
+      return;
+    }
   kp_window_show_error (
       self, g_utf8_strlen (error->message, -1) < 120 ? error->message : _ ("That did not work"),
       error);
@@ -434,8 +451,7 @@ kp_window_delete_plan (KpWindow *self, KpPlanProxy *plan)
   /* Translators: %s is the name of a plan */
   g_autofree char *title = g_strdup_printf (_ ("“%s” deleted. Its files stay in the storage."),
                                             kp_plan_proxy_get_name (plan));
-  g_autofree char *escaped = g_markup_escape_text (title, -1);
-  toast = adw_toast_new (escaped);
+  toast = make_toast (title);
   adw_toast_set_button_label (toast, _ ("_Undo"));
   adw_toast_set_timeout (toast, UNDO_SECONDS);
   adw_toast_set_priority (toast, ADW_TOAST_PRIORITY_HIGH);

@@ -16,6 +16,7 @@ make_standing (KpMood mood, KpHelp help, char *title, char *detail)
 
   standing->title = title;
   standing->detail = detail != NULL ? detail : g_strdup ("");
+  standing->technical = g_strdup ("");
   standing->mood = mood;
   standing->help = help;
   return standing;
@@ -26,6 +27,7 @@ kp_standing_free (KpStanding *standing)
 {
   g_free (standing->title);
   g_free (standing->detail);
+  g_free (standing->technical);
   g_free (standing);
 }
 
@@ -76,6 +78,18 @@ describe_job (const KpPlanFacts *facts)
   return make_standing (KP_MOOD_BUSY, KP_HELP_NONE, g_strdup (_ ("Backing up…")), NULL);
 }
 
+/* The cause as the engine puts it, for those who want to know it; not where it is said already. */
+static KpStanding *
+add_technical (KpStanding *standing, const char *message)
+{
+  if (*message != '\0' && !g_str_equal (message, standing->detail))
+    {
+      g_free (standing->technical);
+      standing->technical = g_strdup (message);
+    }
+  return standing;
+}
+
 /* What holds the plan back, and what can be done about it. */
 static KpStanding *
 describe_held (const KpPlanFacts *facts, gint64 now)
@@ -84,79 +98,89 @@ describe_held (const KpPlanFacts *facts, gint64 now)
   {
     const char *held_by;
     const char *title;
+    const char
+        *detail; /* NULL where the agent's sentence knows more, "" where nothing is missing */
     KpMood mood;
     KpHelp help;
   } reasons[] = {
-    { "offline", N_ ("Waiting: there is no network connection"), KP_MOOD_WAITING, KP_HELP_NONE },
-    { "metered", N_ ("Waiting: on a metered network"), KP_MOOD_WAITING, KP_HELP_RUN_ANYWAY },
-    { "battery", N_ ("Waiting: running on battery"), KP_MOOD_WAITING, KP_HELP_RUN_ANYWAY },
-    { "power-saver", N_ ("Waiting: power saving is on"), KP_MOOD_WAITING, KP_HELP_RUN_ANYWAY },
-    { "keyring-locked", N_ ("The keyring is locked"), KP_MOOD_ERROR, KP_HELP_UNLOCK },
-    { "keyring-missing", N_ ("The keys for the storage are missing"), KP_MOOD_ERROR,
+    { "offline", N_ ("Waiting: there is no network connection"), "", KP_MOOD_WAITING,
+      KP_HELP_NONE },
+    { "metered", N_ ("Waiting: on a metered network"), "", KP_MOOD_WAITING, KP_HELP_RUN_ANYWAY },
+    { "battery", N_ ("Waiting: running on battery"), "", KP_MOOD_WAITING, KP_HELP_RUN_ANYWAY },
+    { "power-saver", N_ ("Waiting: power saving is on"), "", KP_MOOD_WAITING, KP_HELP_RUN_ANYWAY },
+    { "keyring-locked", N_ ("The keyring is locked"),
+      N_ ("The keys for the storage are in it. Backups wait until you unlock it."), KP_MOOD_ERROR,
+      KP_HELP_UNLOCK },
+    { "keyring-missing", N_ ("The keys for the storage are missing"),
+      N_ ("Enter them once more. They are kept in the keyring."), KP_MOOD_ERROR,
       KP_HELP_ENTER_KEYS },
-    { "keyring-unavailable", N_ ("There is no keyring in this session"), KP_MOOD_ERROR,
+    { "keyring-unavailable", N_ ("There is no keyring in this session"), NULL, KP_MOOD_ERROR,
       KP_HELP_TRY },
-    { "paused", N_ ("Backups are paused"), KP_MOOD_WAITING, KP_HELP_RESUME },
-    { "another-job", N_ ("Waiting for another job to end"), KP_MOOD_WAITING, KP_HELP_NONE },
-    { "source-missing", N_ ("A folder is not there"), KP_MOOD_ERROR, KP_HELP_EDIT },
-    { "back-off", N_ ("The last try failed"), KP_MOOD_ERROR, KP_HELP_TRY },
+    { "paused", N_ ("Backups are paused"), NULL, KP_MOOD_WAITING, KP_HELP_RESUME },
+    { "another-job", N_ ("Waiting for another job to end"), "", KP_MOOD_WAITING, KP_HELP_NONE },
+    { "source-missing", N_ ("A folder is not there"), NULL, KP_MOOD_ERROR, KP_HELP_EDIT },
+    { "back-off", N_ ("The last try failed"), NULL, KP_MOOD_ERROR, KP_HELP_TRY },
+    { NULL, N_ ("Waiting"), NULL, KP_MOOD_WAITING, KP_HELP_TRY },
   };
-  const char *title = _ ("Waiting");
-  KpMood mood = KP_MOOD_WAITING;
-  KpHelp help = KP_HELP_TRY;
-  gboolean is_told = FALSE; /* by the title alone */
+  gsize i = 0;
 
-  for (gsize i = 0; i < G_N_ELEMENTS (reasons); i++)
-    if (g_str_equal (reasons[i].held_by, facts->held_by))
-      {
-        title = _ (reasons[i].title);
-        mood = reasons[i].mood;
-        help = reasons[i].help;
-        is_told = mood == KP_MOOD_WAITING && !g_str_equal (facts->held_by, "paused");
-      }
+  while (reasons[i].held_by != NULL && !g_str_equal (reasons[i].held_by, facts->held_by))
+    i++;
+  const char *title = _ (reasons[i].title);
+  gboolean tells = reasons[i].detail == NULL && *facts->held_message != '\0';
+  gboolean has_own = reasons[i].detail != NULL && *reasons[i].detail != '\0';
+  KpStanding *standing;
   if (facts->overdue)
-    return make_standing (KP_MOOD_WARNING, help, make_overdue_title (facts, now),
-                          is_told || *facts->held_message == '\0' ? g_strdup (title)
-                                                                  : g_strdup (facts->held_message));
-  if (is_told || *facts->held_message == '\0')
-    return make_standing (mood, help, g_strdup (title), describe_last_success (facts, now));
-  return make_standing (mood, help, g_strdup (title), g_strdup (facts->held_message));
-}
-
-static gboolean
-may_be_the_keys (const char *reason)
-{
-  return g_str_equal (reason, "bad-credentials") || g_str_equal (reason, "access-denied");
+    standing = make_standing (KP_MOOD_WARNING, reasons[i].help, make_overdue_title (facts, now),
+                              g_strdup (tells ? facts->held_message : title));
+  else
+    standing = make_standing (reasons[i].mood, reasons[i].help, g_strdup (title),
+                              tells     ? g_strdup (facts->held_message)
+                              : has_own ? g_strdup (_ (reasons[i].detail))
+                                        : describe_last_success (facts, now));
+  return g_str_equal (facts->held_by, "back-off") ? add_technical (standing, facts->last_message)
+                                                  : standing;
 }
 
 static KpStanding *
 describe_failure (const KpPlanFacts *facts, gint64 now)
 {
-  KpHelp help = KP_HELP_RUN;
-  const char *title = _ ("The last backup failed");
+  static const struct
+  {
+    const char *reason;
+    const char *title;
+    const char *detail; /* NULL where the engine's sentence knows more */
+    KpHelp help;
+  } reasons[] = {
+    { "offline", N_ ("The storage could not be reached"),
+      N_ ("Check your network, and the address of the storage."), KP_HELP_TRY },
+    { "bad-credentials", N_ ("The storage refused the keys"),
+      N_ ("Enter them again, or make new ones at your provider."), KP_HELP_ENTER_KEYS },
+    { "access-denied", N_ ("The keys may not do what a backup needs"),
+      N_ ("Let them list, read, write and delete in the bucket, or enter others."),
+      KP_HELP_ENTER_KEYS },
+    { "tls", N_ ("The server is not trusted"),
+      N_ ("Its certificate is not valid for this address, so nothing was sent to it."),
+      KP_HELP_EDIT },
+    { "no-such-bucket", N_ ("The bucket is not there"),
+      N_ ("Create it again at your provider, or choose another one."), KP_HELP_EDIT },
+    { "clock-skew", N_ ("The clock of this computer is wrong"),
+      N_ ("The storage refuses to talk to it. Set the clock first."), KP_HELP_TRY },
+    { "quota", N_ ("The storage is full"), N_ ("Make room at your provider, then try again."),
+      KP_HELP_TRY },
+    { "source-missing", N_ ("A folder is not there"), NULL, KP_HELP_EDIT },
+    { NULL, N_ ("The last backup failed"), NULL, KP_HELP_TRY },
+  };
+  gsize i = 0;
 
-  if (g_str_equal (facts->last_reason, "offline"))
-    title = _ ("The storage could not be reached");
-  else if (may_be_the_keys (facts->last_reason))
-    {
-      title = _ ("The storage refused the keys");
-      help = KP_HELP_ENTER_KEYS;
-    }
-  else if (g_str_equal (facts->last_reason, "source-missing"))
-    {
-      title = _ ("A folder is not there");
-      help = KP_HELP_EDIT;
-    }
-  else if (g_str_equal (facts->last_reason, "no-such-bucket"))
-    {
-      title = _ ("The bucket is not there");
-      help = KP_HELP_EDIT;
-    }
-  else if (g_str_equal (facts->last_reason, "quota"))
-    title = _ ("The storage is full");
-  return make_standing (KP_MOOD_ERROR, help, g_strdup (title),
-                        *facts->last_message != '\0' ? g_strdup (facts->last_message)
-                                                     : describe_last_success (facts, now));
+  while (reasons[i].reason != NULL && !g_str_equal (reasons[i].reason, facts->last_reason))
+    i++;
+  char *detail = reasons[i].detail != NULL      ? g_strdup (_ (reasons[i].detail))
+                 : *facts->last_message != '\0' ? g_strdup (facts->last_message)
+                                                : describe_last_success (facts, now);
+  return add_technical (
+      make_standing (KP_MOOD_ERROR, reasons[i].help, g_strdup (_ (reasons[i].title)), detail),
+      facts->last_message);
 }
 
 static KpStanding *
@@ -193,7 +217,8 @@ describe_success (const KpPlanFacts *facts, gint64 now)
     return make_standing (KP_MOOD_WARNING, KP_HELP_SHOW_PROBLEMS,
                           /* Translators: %s is a time, as in "12 minutes ago" */
                           g_strdup_printf (_ ("Backed up %s, but not all files"), time),
-                          g_strdup (facts->last_message));
+                          g_strdup (_ ("The others are safe. These are tried again with the next "
+                                       "backup.")));
   return make_standing (KP_MOOD_FINE, KP_HELP_NONE,
                         /* Translators: %s is a time, as in "12 minutes ago" */
                         g_strdup_printf (_ ("Backed up %s"), time), describe_next_run (facts, now));

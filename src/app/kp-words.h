@@ -58,7 +58,8 @@ typedef struct
 typedef struct
 {
   char *title;
-  char *detail; /* "" when there is nothing to add */
+  char *detail;    /* "" when there is nothing to add */
+  char *technical; /* the cause for those who want to know it, or "" */
   KpMood mood;
   KpHelp help;
 } KpStanding;

@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from fixtures import wait_until
+from fixtures import free_port, wait_until
 from fixtures.agent import Agent
 from fixtures.app import Application
 from fixtures.ceph_rgw import CephRgw
-from fixtures.checks import keys, write_files
+from fixtures.checks import keys, rsync_changes, write_files
+from fixtures.status_notifier import Tray
+
+ID = "io.github.keepsake_backup.Keepsake"
 
 pytest_plugins = ["fixtures.app_fixtures"]
 
@@ -72,9 +75,10 @@ def key_items(agent: Agent) -> list[Any]:
     return [row for row in agent.keyring.items() if "plan" in row[1]]
 
 
-def test_first_backup_by_keyboard(
-    app: Application, app_agent: Agent, folder: Path, s3: Any, bucket: str, rgw: CephRgw
+def test_whole_journey_by_keyboard(
+    app: Application, app_agent: Agent, folder: Path, tmp_path: Path, s3: Any, bucket: str, rgw: CephRgw
 ) -> None:
+    """… then a change is backed up from the tray, and all comes back into another folder."""
     before = len(key_items(app_agent))
     begin(app, app_agent)
     choose_folder(app, folder)
@@ -119,3 +123,95 @@ def test_first_backup_by_keyboard(
     assert plan["name"] == "Photos" and plan["upload-limit"] == "256K"
     # The keys for the test are forgotten, those of the plan are there.
     wait_until(lambda: len(key_items(app_agent)) == before + 2, 10, "the keys of the test to go")
+
+    # A change, and the tray.
+    (folder / "one.jpg").write_bytes(os.urandom(60_000))
+    (folder / "three.jpg").write_bytes(os.urandom(70_000))
+    Tray(app.bus).wait_for_item(ID).menu_entry("Back Up Photos Now").click()
+    wait_until(lambda: "laptop/Pictures/three.jpg" in keys(s3, bucket), 20, "the backup of the tray")
+    app.wait_for_text("Backed up just now")
+
+    # Back, into another folder.
+    tab_to(app, "Photos: ")
+    app.key("Return")
+    app.wait_for("Plan Menu")
+    tab_to(app, "Restore Files…")
+    app.key("Return")
+    app.wait_for("All Folders")
+    app.wait_for("Pictures")
+    app.key("Alt+r")
+    app.wait_for("Where to?")
+    fill(app, "Folder", str(tmp_path / "back"))
+    app.key("Alt+r")
+    app.wait_for("Restored", timeout=30)
+    times = folder.stat()
+    shutil.rmtree(folder / ".cache")  # which was left out
+    os.utime(folder, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert rsync_changes(folder, tmp_path / "back/Pictures") == []
+    app.key("Alt+d")
+    app.wait_for_text("Restored 4 files")
+
+
+def test_wrong_entries(
+    app: Application, app_agent: Agent, folder: Path, s3: Any, bucket: str, rgw: CephRgw
+) -> None:
+    """A folder that is not there, a server that does not answer, wrong keys, a bucket that is not
+    there or may only be read: explained beside the field, and nothing of it stays anywhere."""
+    before = len(key_items(app_agent))
+    begin(app, app_agent)
+    app.key("Alt+n")
+    app.wait_for("Add at least one folder.")
+    app.set_text("Add a folder by its path", str(folder / "gone"))
+    app.key("Alt+n")
+    app.wait_for_text("There is no folder “")
+    app.look("setup-missing-folder")
+    app.set_text("Add a folder by its path", str(folder))
+    app.key("Alt+n")
+    app.wait_for(folder.name)
+    app.key("Alt+n")
+    app.wait_for("Where to?")
+    tab_to(app, "Provider")
+    app.key("Space")
+    app.choose("Ceph Object Gateway")
+
+    def test(error: str, **fields: str) -> None:
+        for name, text in fields.items():
+            app.set_text(name.replace("_", " "), text)
+        app.key("Alt+t")
+        app.wait_for_text(error, timeout=40)
+        app.wait_for_text("This does not work yet.")
+        assert app.find_all("Step 2 of 4")
+
+    secret = {"Access_key": rgw.access_key, "Secret_key": rgw.secret_key}
+    app.key("Alt+t")
+    app.wait_for("Enter the address of the server.")
+    app.set_text("Server address", rgw.endpoint)
+    app.key("Alt+t")
+    app.wait_for("Enter the name of a bucket.")
+    app.set_text("Bucket", bucket)
+    app.key("Alt+t")
+    app.wait_for_text("Enter both keys.")
+    app.look("setup-no-keys")
+    test("The server cannot be reached.", Server_address=f"http://127.0.0.1:{free_port()}", **secret)
+    app.look("setup-unreachable")
+    test("The storage does not accept these keys.", Server_address=rgw.endpoint, Secret_key="wrong")
+    app.look("setup-wrong-keys")
+    test("There is no bucket “", Bucket="keepsake-no-such-bucket", **secret)
+    app.look("setup-no-bucket")
+    deny = {"Effect": "Deny", "Principal": "*", "Action": ["s3:PutObject", "s3:DeleteObject"],
+            "Resource": [f"arn:aws:s3:::{bucket}/*"]}  # fmt: skip
+    policy = {"Version": "2012-10-17", "Statement": [deny]}
+    s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps(policy))
+    test("These keys may only read the bucket", Bucket=bucket)
+    app.look("setup-read-only")
+    s3.delete_bucket_policy(Bucket=bucket)
+    app.press("Details")
+    app.wait_for("Technical details")
+    app.picture("setup-details")
+    app.key("Escape")
+    app.wait_for_none("Technical details")
+    app.press("Back")
+    app.press("Cancel")
+    app.wait_for("Keep Your Folders Safe")
+    assert list(app_agent.plans_folder.iterdir()) == [] and keys(s3, bucket) == []
+    wait_until(lambda: len(key_items(app_agent)) == before, 10, "the keys of the tests to go")

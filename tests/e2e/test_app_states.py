@@ -35,7 +35,7 @@ def test_keyring_locked(app: Application, app_agent: Agent, folder: Path, bucket
     app.look("state-keyring-locked")
     app_agent.keyring.answer("dismiss")
     app.press("Unlock Keyring…")
-    app.wait_for("Details")  # of the toast
+    app.wait_for("The keyring is still locked")
     app.look("state-keyring-dismissed")
     app_agent.keyring.answer("ok")
     app.press("Unlock Keyring…")

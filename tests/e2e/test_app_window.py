@@ -209,7 +209,7 @@ def test_right_to_left(app: Application, app_agent: Agent, folder: Path, bucket:
     app_agent.start()
     plan = add_plan(app_agent, HEBREW, folder, bucket)
     plan.run().wait()
-    app.environment["LANGUAGE"] = "he"
+    app.environment["KEEPSAKE_TEST_RIGHT_TO_LEFT"] = "1"
     app.start()
     app.wait_for_text(HEBREW)
     app.look("right-to-left")
