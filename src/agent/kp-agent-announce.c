@@ -14,6 +14,7 @@
 #include "kp-size.h"
 
 #include <glib/gi18n.h>
+#include <inttypes.h>
 #include <string.h>
 
 #define SECONDS_PER_DAY 86400
@@ -490,15 +491,15 @@ describe_success (KpJob *job)
       = result->counts.put + result->counts.delta + result->counts.copied + result->counts.metadata;
 
   if (kp_job_get_kind (job) == KP_HISTORY_VERIFY)
-    return g_strdup_printf (g_dngettext (GETTEXT_PACKAGE, "%" G_GUINT64_FORMAT " file is equal",
-                                         "%" G_GUINT64_FORMAT " files are equal",
+    return g_strdup_printf (g_dngettext (GETTEXT_PACKAGE, "%" PRIu64 " file is equal",
+                                         "%" PRIu64 " files are equal",
                                          (gulong) result->counts.unchanged),
                             result->counts.unchanged);
   if (files == 0)
     return g_strdup (_ ("Nothing had changed"));
   /* Translators: %s is a size, as in "1.5 MiB" */
-  return g_strdup_printf (g_dngettext (GETTEXT_PACKAGE, "%" G_GUINT64_FORMAT " file, %s",
-                                       "%" G_GUINT64_FORMAT " files, %s", (gulong) files),
+  return g_strdup_printf (g_dngettext (GETTEXT_PACKAGE, "%" PRIu64 " file, %s",
+                                       "%" PRIu64 " files, %s", (gulong) files),
                           files, sent);
 }
 
