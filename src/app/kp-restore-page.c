@@ -14,6 +14,7 @@
 #include "kp-window.h"
 
 #include <glib/gi18n.h>
+#include <inttypes.h>
 #include <string.h>
 
 struct _KpRestorePage
@@ -230,27 +231,25 @@ show_report (KpRestorePage *self, const char *state, GVariant *result)
 
   g_variant_lookup (result, "message", "&s", &message);
   g_string_append_printf (text,
-                          ngettext ("%'" G_GUINT64_FORMAT " file or folder was restored.",
-                                    "%'" G_GUINT64_FORMAT " files and folders were restored.",
+                          ngettext ("%'" PRIu64 " file or folder was restored.",
+                                    "%'" PRIu64 " files and folders were restored.",
                                     (gulong) restored),
                           restored);
   if (kept > 0)
     {
       g_string_append_c (text, '\n');
-      g_string_append_printf (
-          text,
-          ngettext ("%'" G_GUINT64_FORMAT " was there already and stayed as it was.",
-                    "%'" G_GUINT64_FORMAT " were there already and stayed as they were.",
-                    (gulong) kept),
-          kept);
+      g_string_append_printf (text,
+                              ngettext ("%'" PRIu64 " was there already and stayed as it was.",
+                                        "%'" PRIu64 " were there already and stayed as they were.",
+                                        (gulong) kept),
+                              kept);
     }
   if (failed > 0)
     {
       g_string_append_c (text, '\n');
       g_string_append_printf (text,
-                              ngettext ("%'" G_GUINT64_FORMAT " could not be restored.",
-                                        "%'" G_GUINT64_FORMAT " could not be restored.",
-                                        (gulong) failed),
+                              ngettext ("%'" PRIu64 " could not be restored.",
+                                        "%'" PRIu64 " could not be restored.", (gulong) failed),
                               failed);
     }
   adw_status_page_set_icon_name (self->report_page,

@@ -14,6 +14,7 @@
 #include "kp-setup.h"
 
 #include <glib/gi18n.h>
+#include <inttypes.h>
 
 #define UNDO_SECONDS 6
 
@@ -342,11 +343,11 @@ ask_consent (KpWindow *self, KpPlanProxy *plan)
   guint64 n = kp_dbus_plan_get_deletions_held (kp_plan_proxy_get_dbus (plan));
   GtkWidget *dialog = adw_message_dialog_new (GTK_WINDOW (self), NULL, NULL);
 
-  adw_message_dialog_format_heading (
-      ADW_MESSAGE_DIALOG (dialog),
-      ngettext ("Delete %" G_GUINT64_FORMAT " File from the Backup?",
-                "Delete %" G_GUINT64_FORMAT " Files from the Backup?", (gulong) n),
-      n);
+  adw_message_dialog_format_heading (ADW_MESSAGE_DIALOG (dialog),
+                                     ngettext ("Delete %" PRIu64 " File from the Backup?",
+                                               "Delete %" PRIu64 " Files from the Backup?",
+                                               (gulong) n),
+                                     n);
   adw_message_dialog_format_body (
       ADW_MESSAGE_DIALOG (dialog),
       /* Translators: %s is the name of a plan */

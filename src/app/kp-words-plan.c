@@ -6,6 +6,7 @@
 #include "kp-words.h"
 
 #include <glib/gi18n.h>
+#include <inttypes.h>
 
 /* --- how a plan stands ---------------------------------------------------------------------- */
 
@@ -188,8 +189,8 @@ describe_guard (const KpPlanFacts *facts)
 {
   return make_standing (
       KP_MOOD_WARNING, KP_HELP_CONSENT,
-      g_strdup_printf (ngettext ("%" G_GUINT64_FORMAT " deletion needs your consent",
-                                 "%" G_GUINT64_FORMAT " deletions need your consent",
+      g_strdup_printf (ngettext ("%" PRIu64 " deletion needs your consent",
+                                 "%" PRIu64 " deletions need your consent",
                                  (gulong) facts->deletions_held),
                        facts->deletions_held),
       g_strdup (_ ("Many files are gone from your folders. They stay in the backup until you say "
@@ -411,11 +412,10 @@ kp_words_progress (const char *state, const KpJobFacts *facts)
         }
       return g_string_free (g_steal_pointer (&text), FALSE);
     }
-  g_autofree char *files
-      = g_strdup_printf (ngettext ("%'" G_GUINT64_FORMAT " of %'" G_GUINT64_FORMAT " file",
-                                   "%'" G_GUINT64_FORMAT " of %'" G_GUINT64_FORMAT " files",
-                                   (gulong) facts->files_total),
-                         facts->files_done, facts->files_total);
+  g_autofree char *files = g_strdup_printf (ngettext ("%'" PRIu64 " of %'" PRIu64 " file",
+                                                      "%'" PRIu64 " of %'" PRIu64 " files",
+                                                      (gulong) facts->files_total),
+                                            facts->files_done, facts->files_total);
   add_part (text, files);
   if (facts->bytes_total > 0)
     {
@@ -446,19 +446,16 @@ static char *
 describe_finished (const KpHistoryFacts *facts)
 {
   if (g_str_equal (facts->kind, "restore"))
-    return g_strdup_printf (ngettext ("Restored %'" G_GUINT64_FORMAT " file",
-                                      "Restored %'" G_GUINT64_FORMAT " files",
+    return g_strdup_printf (ngettext ("Restored %'" PRIu64 " file", "Restored %'" PRIu64 " files",
                                       (gulong) facts->changed),
                             facts->changed);
   if (g_str_equal (facts->kind, "verify"))
-    return g_strdup_printf (ngettext ("Verified %'" G_GUINT64_FORMAT " file",
-                                      "Verified %'" G_GUINT64_FORMAT " files",
+    return g_strdup_printf (ngettext ("Verified %'" PRIu64 " file", "Verified %'" PRIu64 " files",
                                       (gulong) facts->unchanged),
                             facts->unchanged);
   if (facts->changed == 0 && facts->deleted == 0 && facts->failed == 0)
     return g_strdup (_ ("Nothing had changed"));
-  return g_strdup_printf (ngettext ("Backed up %'" G_GUINT64_FORMAT " file",
-                                    "Backed up %'" G_GUINT64_FORMAT " files",
+  return g_strdup_printf (ngettext ("Backed up %'" PRIu64 " file", "Backed up %'" PRIu64 " files",
                                     (gulong) facts->changed),
                           facts->changed);
 }
@@ -525,18 +522,16 @@ kp_words_history_detail (const KpHistoryFacts *facts, gint64 now)
     }
   if (facts->deleted > 0)
     {
-      g_autofree char *deleted
-          = g_strdup_printf (ngettext ("%" G_GUINT64_FORMAT " deleted",
-                                       "%" G_GUINT64_FORMAT " deleted", (gulong) facts->deleted),
-                             facts->deleted);
+      g_autofree char *deleted = g_strdup_printf (
+          ngettext ("%" PRIu64 " deleted", "%" PRIu64 " deleted", (gulong) facts->deleted),
+          facts->deleted);
       add_part (text, deleted);
     }
   if (facts->failed > 0)
     {
-      g_autofree char *failed
-          = g_strdup_printf (ngettext ("%" G_GUINT64_FORMAT " problem",
-                                       "%" G_GUINT64_FORMAT " problems", (gulong) facts->failed),
-                             facts->failed);
+      g_autofree char *failed = g_strdup_printf (
+          ngettext ("%" PRIu64 " problem", "%" PRIu64 " problems", (gulong) facts->failed),
+          facts->failed);
       add_part (text, failed);
     }
   return g_string_free (g_steal_pointer (&text), FALSE);

@@ -8,6 +8,7 @@
 #include "kp-schedule.h"
 
 #include <glib/gi18n.h>
+#include <inttypes.h>
 #include <string.h>
 
 #define MINUTE 60
@@ -185,8 +186,7 @@ kp_words_duration (guint64 seconds)
   if (hours < 7 * 24 && hours % 24 != 0)
     /* Translators: days and hours */
     return g_strdup_printf (_ ("%u d %u h"), (unsigned) (hours / 24), (unsigned) (hours % 24));
-  return g_strdup_printf (
-      ngettext ("%" G_GUINT64_FORMAT " day", "%" G_GUINT64_FORMAT " days", (gulong) days), days);
+  return g_strdup_printf (ngettext ("%" PRIu64 " day", "%" PRIu64 " days", (gulong) days), days);
 }
 
 /**
@@ -217,8 +217,7 @@ kp_words_estimate (guint64 bytes, guint64 bytes_per_second)
 char *
 kp_words_files (guint64 n)
 {
-  return g_strdup_printf (
-      ngettext ("%'" G_GUINT64_FORMAT " file", "%'" G_GUINT64_FORMAT " files", (gulong) n), n);
+  return g_strdup_printf (ngettext ("%'" PRIu64 " file", "%'" PRIu64 " files", (gulong) n), n);
 }
 
 /* --- schedules ------------------------------------------------------------------------------ */

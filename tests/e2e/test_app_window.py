@@ -17,7 +17,7 @@ import pytest
 
 from fixtures import wait_until
 from fixtures.agent import Agent
-from fixtures.app import Application, add_plan
+from fixtures.app import BUILD, Application, add_plan
 from fixtures.checks import write_files
 
 pytest_plugins = ["fixtures.app_fixtures"]
@@ -215,3 +215,28 @@ def test_right_to_left(app: Application, app_agent: Agent, folder: Path, bucket:
     app.look("right-to-left")
     app.show_plan(plan)
     app.look("right-to-left-plan")
+
+
+@pytest.mark.parametrize(
+    "language, overview, schedule",
+    [
+        ("de", "Gesichert gerade eben", "Die nächste ist "),
+        ("fr", "Sauvegardé à l’instant", "Prochaine sauvegarde : "),
+        ("zh_CN", "刚刚已备份", "下次备份："),
+    ],
+)
+def test_languages(
+    app: Application, app_agent: Agent, folder: Path, bucket: str,
+    language: str, overview: str, schedule: str,
+) -> None:  # fmt: skip
+    app_agent.start()
+    plan = add_plan(app_agent, "Photos", folder, bucket, schedule="@daily 12:30")
+    wait_until(lambda: plan.get("LastResult") == "finished", 20, "the backup")
+    app.environment |= {"LANGUAGE": language, "KEEPSAKE_TEST_LOCALE_DIR": str(BUILD / "po")}
+    app.start()
+    app.wait_for_text(overview)
+    app.wait_for_text(schedule)
+    app.look(f"language-{language}")
+    app.activate("new-plan")
+    app.wait_for("Keepsake", role="window")
+    app.look(f"language-{language}-setup")
