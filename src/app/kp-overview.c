@@ -15,6 +15,8 @@
 #include <gio/gdesktopappinfo.h>
 #include <glib/gi18n.h>
 
+#define SPINNER_DELAY_MS 500
+
 struct _KpOverview
 {
   AdwBin parent_instance;
@@ -27,6 +29,7 @@ struct _KpOverview
   GtkButton *banner_button;
   GtkStack *stack;
   GtkSpinner *spinner;
+  guint patience;
   GtkWidget *stopped_details;
   GtkListBox *list;
 };
@@ -113,6 +116,30 @@ find_page (KpOverview *self)
     }
 }
 
+static gboolean
+patience_cb (void *data)
+{
+  KpOverview *self = data;
+
+  self->patience = 0;
+  gtk_spinner_start (self->spinner);
+  return G_SOURCE_REMOVE;
+}
+
+/* An answer usually comes at once: a spinner before it would only flicker, and every turn of it
+ * costs time that the start needs. */
+static void
+show_spinner (KpOverview *self, gboolean is_shown)
+{
+  if (!is_shown)
+    {
+      g_clear_handle_id (&self->patience, g_source_remove);
+      gtk_spinner_stop (self->spinner);
+    }
+  else if (self->patience == 0 && !gtk_spinner_get_spinning (self->spinner))
+    self->patience = g_timeout_add (SPINNER_DELAY_MS, patience_cb, self);
+}
+
 static void
 update (KpOverview *self)
 {
@@ -120,7 +147,7 @@ update (KpOverview *self)
   gboolean is_running = kp_agent_client_get_manager (self->client) != NULL;
 
   kp_stack_show (self->stack, page);
-  gtk_spinner_set_spinning (self->spinner, g_str_equal (page, "starting"));
+  show_spinner (self, g_str_equal (page, "starting"));
   gtk_widget_set_visible (self->stopped_details, kp_agent_client_get_error (self->client) != NULL);
   gtk_widget_set_visible (self->new_button, is_running);
   update_banner (self);
@@ -193,6 +220,7 @@ kp_overview_dispose (GObject *object)
 {
   KpOverview *self = KP_OVERVIEW (object);
 
+  g_clear_handle_id (&self->patience, g_source_remove);
   if (self->client != NULL)
     g_signal_handlers_disconnect_by_data (self->client, self);
   g_clear_object (&self->client);
