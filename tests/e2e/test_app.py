@@ -87,7 +87,7 @@ def test_edit(app: Application, app_agent: Agent, folder: Path, bucket: str) -> 
     app.wait_for("Step 1 of 4")
     app.key("Alt+n")
     app.wait_for("Step 2 of 4")
-    app.look("edit-storage")
+    app.picture("edit-storage")
     app.key("Alt+n")
     app.wait_for("Step 3 of 4")
     app.press("Delete what I deleted", role="switch")

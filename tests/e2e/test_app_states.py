@@ -36,7 +36,7 @@ def test_keyring_locked(app: Application, app_agent: Agent, folder: Path, bucket
     app_agent.keyring.answer("dismiss")
     app.press("Unlock Keyring…")
     app.wait_for("The keyring is still locked")
-    app.look("state-keyring-dismissed")
+    app.picture("state-keyring-dismissed")
     app_agent.keyring.answer("ok")
     app.press("Unlock Keyring…")
     app.wait_for_text("Backed up just now", timeout=30)
@@ -105,7 +105,7 @@ def test_overdue(app: Application, app_agent: Agent, folder: Path, bucket: str) 
     app.wait_for("Step 1 of 4")
     app.press("Cancel")
     app.show_plan(plan)
-    app.look("state-overdue-plan")
+    app.picture("state-overdue-plan")
 
 
 def test_delete_guard(

@@ -19,6 +19,7 @@ from fixtures import wait_until
 from fixtures.agent import Agent
 from fixtures.app import BUILD, Application, add_plan
 from fixtures.checks import write_files
+from fixtures.notifications import Notifications
 
 pytest_plugins = ["fixtures.app_fixtures"]
 
@@ -37,6 +38,7 @@ def test_closing_leaves_the_job(
     app: Application, app_agent: Agent, slow_folder: Path, bucket: str
 ) -> None:
     """Opened again, the window shows its true progress at once; and it says once that backups go on."""
+    notifications = Notifications(app.bus)  # the desktop's has all that the tests before did
     app_agent.start()
     plan = add_plan(app_agent, "Photos", slow_folder, bucket, **{"upload-limit": "300K"})
     app.start()
@@ -46,7 +48,7 @@ def test_closing_leaves_the_job(
     wait_until(lambda: job.get("Progress")["files-done"] > 10, 20, "some files")
     app.key("Control+w")
     app.wait_for_no_window()
-    app.desktop.notifications.wait_for(summary="Backups go on without this window")
+    notifications.wait_for(summary="Backups go on without this window")
     done = job.get("Progress")["files-done"]
     assert job.state == "transferring"
 
@@ -55,14 +57,15 @@ def test_closing_leaves_the_job(
     assert int(text.split()[0]) >= done
     assert app.wait_for("Progress", role="progress bar").value > 0
     assert app_agent.get("State") == "running"
-    told = len(app.desktop.notifications.all)
+    told = len(notifications.all)
     app.key("Control+q")
     app.wait_for_no_window()
     assert app_agent.is_running() and job.state == "transferring"
-    new = app.desktop.notifications.all[told:]
+    new = notifications.all[told:]
     assert [n for n in new if n.summary == "Backups go on without this window"] == []
     app_agent.manager("SetUploadLimit", "(xa{sv})", 0, {})
     assert job.wait()["failed"] == 0
+    notifications.recorder.stop()
 
 
 def test_agent_killed_during_a_job(
@@ -236,7 +239,7 @@ def test_languages(
     app.start()
     app.wait_for_text(overview)
     app.wait_for_text(schedule)
-    app.look(f"language-{language}")
+    app.picture(f"language-{language}")
     app.activate("new-plan")
     app.wait_for("Keepsake", role="window")
     app.look(f"language-{language}-setup")
