@@ -231,10 +231,11 @@ make_toast (const char *text)
 
   gtk_label_set_wrap (GTK_LABEL (label), TRUE);
   gtk_label_set_wrap_mode (GTK_LABEL (label), PANGO_WRAP_WORD_CHAR);
+  gtk_label_set_natural_wrap_mode (GTK_LABEL (label), GTK_NATURAL_WRAP_NONE);
   gtk_label_set_ellipsize (GTK_LABEL (label), PANGO_ELLIPSIZE_END);
-  gtk_label_set_lines (GTK_LABEL (label), 3);
+  gtk_label_set_lines (GTK_LABEL (label), 2);
   gtk_label_set_xalign (GTK_LABEL (label), 0);
-  gtk_widget_add_css_class (label, "heading");
+  gtk_widget_add_css_class (label, "caption-heading");
   adw_toast_set_custom_title (toast, label);
   return toast;
 }
@@ -449,9 +450,10 @@ kp_window_delete_plan (KpWindow *self, KpPlanProxy *plan)
   Deletion *deletion = g_new0 (Deletion, 1);
   AdwToast *toast;
 
+  g_autofree char *name = kp_words_shorten (kp_plan_proxy_get_name (plan), 30);
   /* Translators: %s is the name of a plan */
-  g_autofree char *title = g_strdup_printf (_ ("“%s” deleted. Its files stay in the storage."),
-                                            kp_plan_proxy_get_name (plan));
+  g_autofree char *title
+      = g_strdup_printf (_ ("“%s” deleted. Its files stay in the storage."), name);
   toast = make_toast (title);
   adw_toast_set_button_label (toast, _ ("_Undo"));
   adw_toast_set_timeout (toast, UNDO_SECONDS);
