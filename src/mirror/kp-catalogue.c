@@ -17,7 +17,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-#define SCHEMA_VERSION 1
+#define SCHEMA_VERSION 2
 
 /* The parts of docs/formats.md, "The catalogue". Keys and paths are BLOBs: they compare byte by
  * byte, which is the order of S3 listings.
@@ -36,7 +36,7 @@ static const char schema[]
       "  key BLOB PRIMARY KEY, etag TEXT NOT NULL, size INTEGER NOT NULL, mode INTEGER NOT NULL,"
       "  uid INTEGER NOT NULL, gid INTEGER NOT NULL, mtime INTEGER NOT NULL,"
       "  ctime INTEGER NOT NULL, ino INTEGER NOT NULL, rdev INTEGER NOT NULL,"
-      "  sha256 BLOB, xattrs BLOB) WITHOUT ROWID;"
+      "  sha256 BLOB, xattrs BLOB, xattrs_left_out INTEGER NOT NULL) WITHOUT ROWID;"
       "CREATE INDEX IF NOT EXISTS object_by_content ON object (size, sha256)"
       "  WHERE sha256 IS NOT NULL;"
       "CREATE TABLE IF NOT EXISTS chunked ("
@@ -84,7 +84,7 @@ static const char *const statement_texts[N_STATEMENTS] = {
   [STATEMENT_ADD_LISTED] = "INSERT OR REPLACE INTO listing VALUES (?, ?, ?, ?)",
   [STATEMENT_ADD_CHANGE] = "INSERT INTO change (action, key, bytes, from_key) VALUES (?, ?, ?, ?)",
   [STATEMENT_PUT_KNOWN]
-  = "INSERT OR REPLACE INTO object VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+  = "INSERT OR REPLACE INTO object VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
   [STATEMENT_REMOVE_KNOWN] = "DELETE FROM object WHERE key = ?",
   [STATEMENT_FIND_LINK] = "SELECT key FROM link WHERE dev = ? AND ino = ?",
   [STATEMENT_COUNT] = "SELECT (SELECT count(*) FROM scan), (SELECT count(*) FROM listing)",
@@ -236,9 +236,7 @@ take_lock (KpCatalogue *catalogue, GError **error)
 static char *
 catalogue_path (const char *state_dir, KpS3Location *location)
 {
-  g_autofree char *identity = g_strjoin (
-      "\n", kp_s3_location_get_host (location), kp_s3_location_get_endpoint (location),
-      kp_s3_location_get_bucket (location), kp_s3_location_get_prefix (location), NULL);
+  g_autofree char *identity = kp_s3_location_get_identity (location);
   g_autofree char *hash = kp_s3_sha256_hex (identity, strlen (identity));
 
   return g_strdup_printf ("%s/catalogue/%.32s.db", state_dir, hash);
@@ -523,6 +521,7 @@ kp_catalogue_put_known (KpCatalogue *catalogue,
   kp_sql_bind_number (statement, 10, info->rdev);
   kp_sql_bind_gbytes (statement, 11, known->sha256);
   kp_sql_bind_gbytes (statement, 12, known->xattrs);
+  kp_sql_bind_number (statement, 13, known->xattrs_left_out);
   gboolean ok = kp_catalogue_run (catalogue, statement, error);
   g_rec_mutex_unlock (&catalogue->lock);
   return ok;
@@ -608,6 +607,7 @@ kp_known_copy (KpKnown *to, const KpKnown *from)
   to->etag = g_strdup (from->etag);
   to->info = from->info;
   to->sha256 = from->sha256 != NULL ? g_bytes_ref (from->sha256) : NULL;
+  to->xattrs_left_out = from->xattrs_left_out;
   to->xattrs = from->xattrs != NULL ? g_bytes_ref (from->xattrs) : NULL;
 }
 

@@ -36,6 +36,7 @@ typedef struct
   KpFileInfo info; /* of the file that it was made from; ctime 0 forces a look at the bytes */
   GBytes *sha256;  /* 32 bytes; NULL for what is not a regular file, or was never hashed */
   GBytes *xattrs;  /* digest; NULL for none */
+  gboolean xattrs_left_out; /* they did not fit: each job has to say so again */
 } KpKnown;
 
 /* Scan, listing and catalogue side by side for one key of the scan. */

@@ -155,7 +155,8 @@ look_at_file (Look *look, int fd)
   look->known = (KpKnown){ .etag = g_strdup (look->row.listed_etag),
                            .info = *info,
                            .sha256 = hashes.sha256 != NULL ? g_bytes_ref (hashes.sha256) : NULL,
-                           .xattrs = kp_xattrs_digest (xattrs) };
+                           .xattrs = kp_xattrs_digest (xattrs),
+                           .xattrs_left_out = known->xattrs_left_out };
   look->same_metadata = look->same_content && kp_compare_same_metadata (info, &known->info)
                         && same_xattrs (look->known.xattrs, known->xattrs);
 }
@@ -371,6 +372,14 @@ add_large (ChangeSet *set, const Look *look, GError **error)
                         source->key, error);
 }
 
+static void
+count_unchanged (ChangeSet *set, const KpScanned *local, const KpKnown *known)
+{
+  set->mirror->result.unchanged++;
+  if (known->xattrs_left_out)
+    kp_mirror_fail_xattrs (set->mirror, local);
+}
+
 static gboolean
 take_answer (ChangeSet *set, Look *look, GError **error)
 {
@@ -402,7 +411,7 @@ take_answer (ChangeSet *set, Look *look, GError **error)
     return (look->as_stored.etag == NULL
             || kp_catalogue_put_known (catalogue, key, &look->as_stored, error))
            && add_change (set, KP_ACTION_METADATA, key, 0, NULL, error);
-  set->mirror->result.unchanged++;
+  count_unchanged (set, &look->row.local, &look->known);
   return kp_catalogue_put_known (catalogue, key, &look->known, error)
          && (!look->is_doubted || kp_catalogue_remove_doubt (catalogue, key, error));
 }
@@ -466,7 +475,7 @@ take_row (ChangeSet *set, KpComparison *row, GError **error)
 
   if (decision == KP_DECISION_UNCHANGED)
     {
-      set->mirror->result.unchanged++;
+      count_unchanged (set, &row->local, &row->known);
       return TRUE;
     }
   if (decision == KP_DECISION_PUT)

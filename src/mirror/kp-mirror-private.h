@@ -37,6 +37,7 @@ void kp_mirror_fail_file (KpMirror *mirror,
                           const KpScanned *local,
                           gboolean has_object,
                           const GError *error);
+void kp_mirror_fail_xattrs (KpMirror *mirror, const KpScanned *local);
 
 gboolean kp_change_set_make (KpMirror *mirror, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 gboolean kp_change_set_print (KpMirror *mirror, GError **error) G_GNUC_WARN_UNUSED_RESULT;

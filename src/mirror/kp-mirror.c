@@ -106,6 +106,19 @@ kp_mirror_fail_file (KpMirror *self,
   kp_report_failed (self->report, path, error);
 }
 
+/* Said by every job, as long as it is so: the object is not all that the file is. */
+void
+kp_mirror_fail_xattrs (KpMirror *self, const KpScanned *local)
+{
+  g_autoptr (GError) error
+      = g_error_new (KP_ERROR, KP_ERROR_METADATA_TOO_LARGE,
+                     "The contents are safe, but the extended attributes do not fit into the %d "
+                     "bytes that S3 has for them",
+                     KP_METADATA_MAX);
+
+  kp_mirror_fail_file (self, local, TRUE, error);
+}
+
 /* Two names in the bucket for different folders would overwrite each other at each run. */
 static gboolean
 check_sources (KpMirror *self, GError **error)

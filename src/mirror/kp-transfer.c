@@ -213,6 +213,7 @@ kp_task_set_known (KpTask *task, const KpFileInfo *info, char *etag, GBytes *sha
   task->known.etag = etag;
   task->known.info = *info;
   task->known.sha256 = sha256;
+  task->known.xattrs_left_out = task->xattrs_left_out;
   if (S_ISREG (info->mode)
       && (!kp_content_is_settled (info, task->opened_at)
           || (task->carried_out == KP_ACTION_LINK && task->change.known.info.ctime == 0)))
@@ -336,7 +337,7 @@ can_fall_back (const GError *error)
 {
   return kp_error_is (error, KP_ERROR_UNSUPPORTED_BY_PROVIDER)
          || kp_error_is (error, KP_ERROR_CONFLICT) || kp_error_is (error, KP_ERROR_NOT_FOUND)
-         || kp_error_is (error, KP_ERROR_SERVER);
+         || kp_error_is (error, KP_ERROR_ARCHIVED) || kp_error_is (error, KP_ERROR_SERVER);
 }
 
 static gboolean
@@ -556,15 +557,8 @@ take_action (KpTransfer *transfer, KpTask *task, GError **error)
         return FALSE;
       count_result (mirror, task);
       kp_report_done (mirror->report, kp_action_name (task->carried_out), local->key, task->bytes);
-      if (task->xattrs_left_out)
-        {
-          g_autoptr (GError) left_out = g_error_new (KP_ERROR, KP_ERROR_METADATA_TOO_LARGE,
-                                                     "The contents are safe, but the extended "
-                                                     "attributes do not fit into the %d bytes that "
-                                                     "S3 has for them",
-                                                     KP_METADATA_MAX);
-          kp_mirror_fail_file (mirror, local, TRUE, left_out);
-        }
+      if (task->known.xattrs_left_out)
+        kp_mirror_fail_xattrs (mirror, local);
       return TRUE;
     }
 

@@ -151,7 +151,8 @@ static gboolean
 cannot_copy (const GError *error)
 {
   return kp_error_is (error, KP_ERROR_UNSUPPORTED_BY_PROVIDER)
-         || kp_error_is (error, KP_ERROR_CONFLICT) || kp_error_is (error, KP_ERROR_SERVER);
+         || kp_error_is (error, KP_ERROR_CONFLICT) || kp_error_is (error, KP_ERROR_ARCHIVED)
+         || kp_error_is (error, KP_ERROR_SERVER);
 }
 
 /* Whether the object is still the one that the plan was made for. */
@@ -210,6 +211,9 @@ give_up_copying (KpUpload *upload)
                           "The server does not copy parts of objects; changed large files are sent "
                           "as a whole");
     }
+  else if (kp_error_is (upload->error, KP_ERROR_ARCHIVED))
+    kp_report_notice (transfer->mirror->report,
+                      "“%s” is sent as a whole: what was to be copied is in an archive", name);
   else
     kp_report_notice (transfer->mirror->report,
                       "“%s” is sent as a whole: what was to be copied changed in the bucket", name);

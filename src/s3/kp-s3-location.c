@@ -338,12 +338,6 @@ kp_s3_location_get_endpoint (KpS3Location *location)
   return location->endpoint;
 }
 
-const char *
-kp_s3_location_get_host (KpS3Location *location)
-{
-  return location->host;
-}
-
 const KpS3Provider *
 kp_s3_location_get_provider (KpS3Location *location)
 {
@@ -375,6 +369,21 @@ kp_s3_location_to_string (KpS3Location *location)
 {
   return g_strconcat ("s3://", location->bucket, *location->prefix != '\0' ? "/" : "",
                       location->prefix, NULL);
+}
+
+/**
+ * kp_s3_location_get_identity:
+ *
+ * Returns: (transfer full): a text that is the same for every spelling of one destination: host in
+ *   small letters, port, path of the endpoint, bucket and prefix, each on a line
+ */
+char *
+kp_s3_location_get_identity (KpS3Location *location)
+{
+  g_autofree char *host = g_ascii_strdown (location->host, -1);
+
+  return g_strdup_printf ("%s\n%d\n%s\n%s\n%s", host, location->port, location->base_path,
+                          location->bucket, location->prefix);
 }
 
 /**

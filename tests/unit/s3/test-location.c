@@ -165,10 +165,51 @@ test_endpoints (void)
       g_autoptr (KpS3Location) location = locate ("s3://bucket", cases[i].endpoint, NULL, NULL);
       g_autofree char *uri = build (location, "k", NULL);
 
-      g_assert_cmpstr (kp_s3_location_get_host (location), ==, cases[i].host);
+      g_autofree char *identity = kp_s3_location_get_identity (location);
+      g_autofree char *first_line = g_strconcat (cases[i].host, "\n", NULL);
+      g_assert_true (g_str_has_prefix (identity, first_line));
       g_assert_cmpstr (kp_s3_location_get_provider (location)->id, ==, cases[i].provider);
       g_assert_cmpstr (kp_s3_location_get_region (location), ==, cases[i].region);
       g_assert_cmpstr (uri, ==, cases[i].uri);
+    }
+}
+
+/* Two jobs must not work on one destination because they write it differently. */
+static void
+test_identity (void)
+{
+  static const struct
+  {
+    const char *address;
+    const char *endpoint;
+  } same[] = {
+    { "s3://bucket/a/b", "https://s3.example.org" },
+    { "s3://bucket/a/b/", "s3.example.org" },
+    { "s3://bucket/a/b", "HTTPS://S3.Example.ORG/" },
+    { "s3://bucket/a/b//", "https://s3.example.org:443///" },
+  }, others[] = {
+    { "s3://bucket/a", "https://s3.example.org" },
+    { "s3://bucket/a/B", "https://s3.example.org" },
+    { "s3://Bucket/a/b", "https://s3.example.org" },
+    { "s3://bucket/a/b", "https://s3.example.org:8443" },
+    { "s3://bucket/a/b", "https://s3.example.org/s3" },
+    { "s3://bucket/a/b", "https://s3.example.net" },
+  };
+  g_autoptr (KpS3Location) first = locate (same[0].address, same[0].endpoint, NULL, NULL);
+  g_autofree char *expected = kp_s3_location_get_identity (first);
+
+  for (gsize i = 1; i < G_N_ELEMENTS (same); i++)
+    {
+      g_autoptr (KpS3Location) location = locate (same[i].address, same[i].endpoint, NULL, NULL);
+      g_autofree char *identity = kp_s3_location_get_identity (location);
+      g_assert_cmpstr (identity, ==, expected);
+    }
+  for (gsize i = 0; i < G_N_ELEMENTS (others); i++)
+    {
+      g_autoptr (KpS3Location) location
+          = locate (others[i].address, others[i].endpoint, NULL, NULL);
+      g_autofree char *identity = kp_s3_location_get_identity (location);
+      g_assert_cmpstr (identity, !=, expected);
     }
 }
 
@@ -452,6 +493,7 @@ main (int argc, char **argv)
   g_test_add_func ("/s3/location/key", test_key);
   g_test_add_func ("/s3/location/endpoints", test_endpoints);
   g_test_add_func ("/s3/location/bad-endpoints", test_bad_endpoints);
+  g_test_add_func ("/s3/location/identity", test_identity);
   g_test_add_func ("/s3/location/bad-regions", test_bad_regions);
   g_test_add_func ("/s3/location/plain-http", test_plain_http);
   g_test_add_func ("/s3/location/providers", test_providers);
