@@ -26,8 +26,9 @@ struct _KpS3Client
   KpS3Service *service;
   SoupSession *session;
   unsigned max_attempts;
-  char key_day[9];  /* for which the signing key is; "" for none yet… */
-  char *key_region; /* …and in which region */
+  unsigned attempts; /* of the last request that began an upload */
+  char key_day[9];   /* for which the signing key is; "" for none yet… */
+  char *key_region;  /* …and in which region */
   guint8 signing_key[KP_S3_SIGNING_KEY_SIZE];
   gsize head_size; /* bytes of the last request's head; 0: none yet */
 };
@@ -462,6 +463,18 @@ kp_s3_client_delete_many (KpS3Client *client,
 }
 
 /**
+ * kp_s3_client_get_attempts:
+ *
+ * Returns: how often the request of the last kp_s3_client_create_upload() that succeeded was sent.
+ *   More than once means that the server may have begun uploads of which nobody heard
+ */
+unsigned
+kp_s3_client_get_attempts (KpS3Client *client)
+{
+  return client->attempts;
+}
+
+/**
  * kp_s3_client_create_upload:
  * @headers: (nullable): all of the object's headers: they cannot be given later
  *
@@ -484,6 +497,7 @@ kp_s3_client_create_upload (KpS3Client *client,
   g_autoptr (KpS3Reply) reply = kp_s3_request_send (request, client, cancellable, error);
   if (reply == NULL)
     return NULL;
+  client->attempts = kp_s3_reply_get_attempts (reply);
 
   g_autoptr (KpS3Xml) xml = kp_s3_xml_parse (kp_s3_reply_get_body (reply), error);
   if (xml == NULL)

@@ -78,6 +78,7 @@ load_provider (GKeyFile *file, const char *group)
   provider->url_encoding = get_support (file, group, "url-encoding") == KP_S3_SUPPORT_YES;
   provider->part_copy = get_support (file, group, "part-copy");
   provider->copy_if_match = get_support (file, group, "copy-if-match") == KP_S3_SUPPORT_YES;
+  provider->equal_parts = get_support (file, group, "equal-parts") == KP_S3_SUPPORT_YES;
   provider->max_parts = (unsigned) get_size (file, group, "max-parts");
   provider->min_part = get_size (file, group, "min-part");
   provider->max_copy = get_size (file, group, "max-copy");

@@ -29,6 +29,7 @@ typedef struct
   gboolean url_encoding;
   KpS3Support part_copy;
   gboolean copy_if_match;
+  gboolean equal_parts; /* all parts of an upload but the last are equally long */
   unsigned max_parts;
   guint64 min_part; /* bytes */
   guint64 max_copy; /* bytes */

@@ -634,6 +634,10 @@ describe_complaint (KpS3Request *request,
     case KP_ERROR_ARCHIVED:
       text = g_strdup_printf ("“%s” is archived; request its retrieval first", key);
       break;
+    case KP_ERROR_REFUSED:
+      text
+          = g_strdup_printf ("%s refuses to %s", endpoint, operation_in_words (request->operation));
+      break;
     default:
       text = g_strdup_printf ("%s cannot %s at the moment", endpoint,
                               operation_in_words (request->operation));

@@ -352,20 +352,6 @@ def test_dry_run_tells_the_bytes_and_sends_none(mirror: Mirror, s3: Any) -> None
     }  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def cold_class(rgw: CephRgw) -> str:
-    """A storage class that the server did not have before."""
-    placement = ["placement", "add", "--placement-id=default-placement"]
-    name = "STANDARD_IA"
-    rgw.admin("zonegroup", *placement, "--rgw-zonegroup=default", f"--storage-class={name}")
-    rgw.admin("zone", *placement, "--rgw-zone=default", f"--storage-class={name}",
-              "--data-pool=default.rgw.buckets.data")  # fmt: skip
-    rgw.stop_gateway()
-    rgw.start_gateway()
-    wait_until(lambda: rgw._answers("/"), 60, "the S3 gateway")
-    return name
-
-
 def test_storage_class_is_kept(mirror: Mirror, cold_class: str, s3: Any) -> None:
     """Of what was once stored in another class, whichever way it changes."""
     (mirror / "small").write_text("small")

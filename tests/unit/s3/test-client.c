@@ -726,8 +726,8 @@ test_complete_upload_refused (void)
   } cases[] = {
     { { .body = ERROR_XML ("InternalError") }, KP_ERROR_SERVER },
     { { .body = ERROR_XML ("InvalidPart") }, KP_ERROR_SERVER },
-    { { .status = 400, .body = ERROR_XML ("InvalidPart") }, KP_ERROR_SERVER },
-    { { .status = 400, .body = ERROR_XML ("EntityTooSmall") }, KP_ERROR_SERVER },
+    { { .status = 400, .body = ERROR_XML ("InvalidPart") }, KP_ERROR_REFUSED },
+    { { .status = 400, .body = ERROR_XML ("EntityTooSmall") }, KP_ERROR_REFUSED },
     { { .body = "" }, KP_ERROR_SERVER },
     { { .action = FAKE_SEND_CUT, .body = "<CompleteMultipartUploadResult>" }, KP_ERROR_SERVER },
   };
