@@ -482,6 +482,16 @@ def test_fifo_with_a_body_does_not_lose_it_in_silence(
     assert has_content or is_named, result
 
 
+def test_second_key_of_one_name(ctl: Any, tmp_path: Path, s3: Any, bucket: str) -> None:
+    """U+E0C3 U+E0A9 stand for the bytes of "é", which nobody has to write so."""
+    s3.put_object(Bucket=bucket, Key="p/é", Body=b"one")
+    s3.put_object(Bucket=bucket, Key="p/\ue0c3\ue0a9", Body=b"two")
+    result = ctl("restore", f"s3://{bucket}/p", tmp_path / "back", check=2)
+    assert "failed   p/\ue0c3\ue0a9: The key is not the one" in result.stderr
+    assert read_tree(tmp_path / "back").keys() == {"é".encode()}
+    assert (tmp_path / "back/é").read_bytes() == b"one"
+
+
 # -- keys that mean harm ------------------------------------------------------------------------
 
 HARMFUL = [
