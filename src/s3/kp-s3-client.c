@@ -617,6 +617,35 @@ expected_upload_etag (const char *const *part_etags, guint n_parts)
   return g_string_free (etag, FALSE);
 }
 
+/* The ETag of an object that was just put together. Some servers name another one in their answer
+ * than in listings (Riak CS, SeaweedFS): recorded, it would make the object look like somebody
+ * else's in the next job, and in all that follow. So where it is not the usual one, the object is
+ * asked, by the version that we made where there is one. That it cannot be asked is no failure of
+ * the upload.
+ *
+ * @said: (nullable): by the answer
+ * @expected: (nullable): of most servers */
+static char *
+find_upload_etag (KpS3Client *client,
+                  const char *key,
+                  const char *said,
+                  const char *expected,
+                  const char *version_id,
+                  GCancellable *cancellable)
+{
+  g_autofree char *etag = kp_s3_etag_normalise (said);
+
+  /* Ceph 16 says none, and lists the usual one. */
+  if (*etag == '\0' && expected != NULL)
+    return g_strdup (expected);
+  if (expected != NULL && g_ascii_strcasecmp (etag, expected) == 0)
+    return g_steal_pointer (&etag);
+
+  g_autoptr (KpS3Object) object = kp_s3_client_head (client, key, version_id, cancellable, NULL);
+  return object != NULL && *object->etag != '\0' ? g_strdup (object->etag)
+                                                 : g_steal_pointer (&etag);
+}
+
 /**
  * kp_s3_client_complete_upload:
  * @part_etags: the ETags of the parts 1 … @n_parts, in order
@@ -626,7 +655,8 @@ expected_upload_etag (const char *const *part_etags, guint n_parts)
  * CompleteMultipartUpload. When an answer was lost on the way, the second attempt finds no upload:
  * then the object itself tells whether the first was carried out.
  *
- * Returns: (transfer full): the ETag of the object
+ * Returns: (transfer full): the ETag of the object, as listings have it; where it is not that of
+ * its parts' MD5s, that is asked for with a HEAD
  */
 char *
 kp_s3_client_complete_upload (KpS3Client *client,
@@ -658,6 +688,7 @@ kp_s3_client_complete_upload (KpS3Client *client,
   kp_s3_request_set_hides_errors (request);
   g_autoptr (KpS3Reply) reply = kp_s3_request_send (request, client, cancellable, &local_error);
   g_autofree char *expected = expected_upload_etag (part_etags, n_parts);
+
   if (reply != NULL)
     {
       g_autoptr (KpS3Xml) xml = kp_s3_xml_parse (kp_s3_reply_get_body (reply), error);
@@ -671,11 +702,8 @@ kp_s3_client_complete_upload (KpS3Client *client,
                        "The server answered the end of an upload with a document “%s”", root);
           return NULL;
         }
-      const char *etag = kp_s3_xml_get (xml, "ETag");
-      if (etag != NULL && *etag != '\0')
-        return kp_s3_etag_normalise (etag);
-      /* Ceph 16 leaves it empty. A wrong guess costs a HEAD in the next job, no more. */
-      return expected != NULL ? g_steal_pointer (&expected) : g_strdup ("");
+      return find_upload_etag (client, key, kp_s3_xml_get (xml, "ETag"), expected,
+                               kp_s3_reply_get_header (reply, "x-amz-version-id"), cancellable);
     }
 
   if (kp_error_is (local_error, KP_ERROR_NOT_FOUND) && expected != NULL)
