@@ -372,74 +372,50 @@ xml_can_hold (const char *key)
   return TRUE;
 }
 
-/**
- * kp_s3_client_delete_many:
- * @keys: at most 1,000 keys
- * @func: (nullable): called for each key that could not be deleted
- * @error: the request as a whole failed
- *
- * DeleteObjects; keys that its document cannot hold are deleted by a request each.
- *
- * Returns: whether the requests were carried out; @func tells of single keys
- */
-gboolean
-kp_s3_client_delete_many (KpS3Client *client,
-                          const char *const *keys,
-                          guint n_keys,
-                          KpS3DeleteErrorFunc func,
-                          void *user_data,
-                          GCancellable *cancellable,
-                          GError **error)
+/* Deletes one of many keys; FALSE with an error that ends them all. */
+static gboolean
+delete_one_of_many (KpS3Client *client,
+                    const char *key,
+                    KpS3DeleteErrorFunc func,
+                    void *user_data,
+                    GCancellable *cancellable,
+                    GError **error)
 {
-  g_autoptr (KpS3Request) request = kp_s3_request_new (KP_S3_OPERATION_DELETE, "POST", NULL);
-  GString *document = g_string_new ("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
-                                    "<Delete xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">"
-                                    "<Quiet>true</Quiet>");
+  g_autoptr (GError) key_error = NULL;
 
-  guint n_in_document = 0;
-
-  g_return_val_if_fail (n_keys <= 1000, FALSE);
-
-  for (guint i = 0; i < n_keys; i++)
-    if (xml_can_hold (keys[i]))
-      {
-        g_autofree char *escaped = g_markup_escape_text (keys[i], -1);
-        g_string_append_printf (document, "<Object><Key>%s</Key></Object>", escaped);
-        n_in_document++;
-      }
-    else
-      {
-        g_autoptr (GError) key_error = NULL;
-        if (kp_s3_client_delete (client, keys[i], cancellable, &key_error))
-          continue;
-        if (kp_error_stops_job (key_error))
-          {
-            g_string_free (document, TRUE);
-            g_propagate_error (error, g_steal_pointer (&key_error));
-            return FALSE;
-          }
-        if (func != NULL)
-          func (keys[i], key_error, user_data);
-      }
-  if (n_in_document == 0)
+  if (kp_s3_client_delete (client, key, cancellable, &key_error))
+    return TRUE;
+  if (kp_error_stops_job (key_error))
     {
-      g_string_free (document, TRUE);
-      return TRUE;
+      g_propagate_error (error, g_steal_pointer (&key_error));
+      return FALSE;
     }
-  g_string_append (document, "</Delete>");
-  g_autoptr (GBytes) body = g_string_free_to_bytes (document);
-  g_autofree char *md5 = kp_s3_md5_base64 (g_bytes_get_data (body, NULL), g_bytes_get_size (body));
+  if (func != NULL)
+    func (key, key_error, user_data);
+  return TRUE;
+}
+
+static KpS3Request *
+delete_many_request (GBytes *document)
+{
+  KpS3Request *request = kp_s3_request_new (KP_S3_OPERATION_DELETE, "POST", NULL);
+  g_autofree char *md5
+      = kp_s3_md5_base64 (g_bytes_get_data (document, NULL), g_bytes_get_size (document));
 
   kp_s3_request_add_query (request, "delete", "");
   kp_s3_request_add_header (request, "content-md5", md5);
   kp_s3_request_add_header (request, "content-type", "application/xml");
-  kp_s3_request_set_body (request, body, NULL);
+  kp_s3_request_set_body (request, document, NULL);
   kp_s3_request_set_hides_errors (request);
-  g_autoptr (KpS3Reply) reply = kp_s3_request_send (request, client, cancellable, error);
-  if (reply == NULL)
-    return FALSE;
+  return request;
+}
 
+/* Passes on which keys the answer says were not deleted. */
+static gboolean
+read_delete_result (KpS3Reply *reply, KpS3DeleteErrorFunc func, void *user_data, GError **error)
+{
   g_autoptr (KpS3Xml) xml = kp_s3_xml_parse (kp_s3_reply_get_body (reply), error);
+
   if (xml == NULL)
     return FALSE;
   for (guint i = 0; i < kp_s3_xml_get_n_records (xml); i++)
@@ -460,6 +436,64 @@ kp_s3_client_delete_many (KpS3Client *client,
       func (key != NULL ? key : "", key_error, user_data);
     }
   return TRUE;
+}
+
+/**
+ * kp_s3_client_delete_many:
+ * @keys: at most 1,000 keys
+ * @func: (nullable): called for each key that could not be deleted
+ * @error: the request as a whole failed
+ *
+ * DeleteObjects; keys that its document cannot hold are deleted by a request each, and so are all
+ * where the server does not know DeleteObjects.
+ *
+ * Returns: whether the requests were carried out; @func tells of single keys
+ */
+gboolean
+kp_s3_client_delete_many (KpS3Client *client,
+                          const char *const *keys,
+                          guint n_keys,
+                          KpS3DeleteErrorFunc func,
+                          void *user_data,
+                          GCancellable *cancellable,
+                          GError **error)
+{
+  gboolean one_by_one = !kp_s3_service_has_multi_delete (client->service);
+  g_autofree const char **held = g_new (const char *, n_keys + 1);
+  guint n_held = 0;
+
+  g_return_val_if_fail (n_keys <= 1000, FALSE);
+
+  g_autoptr (GString) document
+      = g_string_new ("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
+                      "<Delete xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">"
+                      "<Quiet>true</Quiet>");
+  for (guint i = 0; i < n_keys; i++)
+    if (!one_by_one && xml_can_hold (keys[i]))
+      {
+        g_autofree char *escaped = g_markup_escape_text (keys[i], -1);
+        g_string_append_printf (document, "<Object><Key>%s</Key></Object>", escaped);
+        held[n_held++] = keys[i];
+      }
+    else if (!delete_one_of_many (client, keys[i], func, user_data, cancellable, error))
+      return FALSE;
+  if (n_held == 0)
+    return TRUE;
+  g_string_append (document, "</Delete>");
+
+  g_autoptr (GError) local_error = NULL;
+  g_autoptr (GBytes) body = g_bytes_new (document->str, document->len);
+  g_autoptr (KpS3Request) request = delete_many_request (body);
+  g_autoptr (KpS3Reply) reply = kp_s3_request_send (request, client, cancellable, &local_error);
+  if (reply != NULL)
+    return read_delete_result (reply, func, user_data, error);
+  if (!kp_error_is (local_error, KP_ERROR_UNSUPPORTED_BY_PROVIDER))
+    {
+      g_propagate_error (error, g_steal_pointer (&local_error));
+      return FALSE;
+    }
+  kp_s3_service_give_up_multi_delete (client->service);
+  return kp_s3_client_delete_many (client, held, n_held, func, user_data, cancellable, error);
 }
 
 /**

@@ -32,6 +32,7 @@ struct _KpS3Service
   KpS3Location *location;
   gint64 clock_offset; /* seconds to add to our clock */
   unsigned list_version;
+  gboolean no_multi_delete;
   gboolean held; /* no request may begin */
   GCond released;
 
@@ -363,6 +364,28 @@ kp_s3_service_fall_back_to_list_v1 (KpS3Service *self)
 {
   g_mutex_lock (&self->lock);
   self->list_version = 1;
+  g_mutex_unlock (&self->lock);
+}
+
+/**
+ * kp_s3_service_has_multi_delete:
+ *
+ * Returns: whether the server deletes many objects by one request; %TRUE until it has said no
+ */
+gboolean
+kp_s3_service_has_multi_delete (KpS3Service *self)
+{
+  g_mutex_lock (&self->lock);
+  gboolean has = !self->no_multi_delete;
+  g_mutex_unlock (&self->lock);
+  return has;
+}
+
+void
+kp_s3_service_give_up_multi_delete (KpS3Service *self)
+{
+  g_mutex_lock (&self->lock);
+  self->no_multi_delete = TRUE;
   g_mutex_unlock (&self->lock);
 }
 

@@ -508,6 +508,42 @@ test_delete_many_stops (void)
   g_assert_no_error (error);
 }
 
+/* A server that does not know the call is asked once. */
+static void
+test_delete_many_not_implemented (void)
+{
+  static const char *const keys[] = { "a", "b c", "d", NULL };
+  static const char *const more[] = { "e", NULL };
+  static const FakeReply refusals[] = { { .status = 501, .body = ERROR_XML ("NotImplemented") },
+                                        { .status = 405 },
+                                        { .body = ERROR_XML ("NotImplemented") } };
+  static const FakeReply replies[] = { { .status = 204 },
+                                       { .status = 409, .body = ERROR_XML ("Conflict") },
+                                       { .status = 204 },
+                                       { .status = 204 } };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (refusals); i++)
+    {
+      g_autoptr (Fixture) fixture = fixture_new (NULL, NULL);
+      g_autofree char *failed = NULL;
+      g_autofree char *none = NULL;
+      g_autoptr (GError) error = NULL;
+
+      fake_server_script (fixture->server, &refusals[i], 1);
+      fixture_script (fixture, replies);
+      g_assert_true (delete_many (fixture, keys, &failed, &error));
+      g_assert_true (delete_many (fixture, more, &none, &error));
+      g_assert_no_error (error);
+      g_assert_cmpstr (failed, ==, "b c conflict;");
+      g_assert_cmpstr (none, ==, "");
+      assert_sent (fixture, 0, "POST", "/bucket", "delete=");
+      assert_sent (fixture, 1, "DELETE", "/bucket/a", "");
+      assert_sent (fixture, 2, "DELETE", "/bucket/b%20c", "");
+      assert_sent (fixture, 3, "DELETE", "/bucket/d", "");
+      assert_sent (fixture, 4, "DELETE", "/bucket/e", "");
+    }
+}
+
 /* ---- Uploads in parts ---- */
 
 static void
@@ -978,6 +1014,7 @@ main (int argc, char **argv)
   g_test_add_func ("/s3/client/delete-many-one-by-one", test_delete_many_one_by_one);
   g_test_add_func ("/s3/client/delete-many-failures", test_delete_many_failures);
   g_test_add_func ("/s3/client/delete-many-stops", test_delete_many_stops);
+  g_test_add_func ("/s3/client/delete-many-not-implemented", test_delete_many_not_implemented);
   g_test_add_func ("/s3/client/create-upload", test_create_upload);
   g_test_add_func ("/s3/client/upload-part", test_upload_part);
   g_test_add_func ("/s3/client/copy-part", test_copy_part);
