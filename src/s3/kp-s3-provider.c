@@ -67,12 +67,14 @@ load_provider (GKeyFile *file, const char *group)
   KpS3Provider *provider = g_new0 (KpS3Provider, 1);
   g_autofree char *style = get_value (file, group, "style");
   g_autofree char *versioning = get_value (file, group, "versioning");
+  g_autofree char *names = get_value (file, group, "bucket-names");
 
   provider->id = g_strdup (group);
   provider->name = get_value (file, group, "name");
   provider->hosts = get_words (file, group, "hosts");
   provider->endpoint = get_value (file, group, "endpoint");
   provider->regions = get_words (file, group, "regions");
+  provider->global_names = g_str_equal (names, "global");
   provider->virtual_style = g_str_equal (style, "virtual");
   provider->list_version = (unsigned) get_size (file, group, "list");
   provider->url_encoding = get_support (file, group, "url-encoding") == KP_S3_SUPPORT_YES;
