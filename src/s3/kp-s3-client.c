@@ -155,7 +155,8 @@ reply_etag (KpS3Reply *reply)
  * @headers: (nullable): metadata, content type, storage class
  * @body: the whole object, at most 5 GiB
  * @sha256: (nullable): SHA-256 of @body in hexadecimal, where it is known
- * @error: any #KpError of kp_s3_request_send()
+ * @error: %KP_ERROR_CORRUPT when the server says that it has stored something else; any other
+ *   #KpError of kp_s3_request_send()
  *
  * Returns: (transfer full): the ETag of the object
  */
@@ -172,6 +173,7 @@ kp_s3_client_put (KpS3Client *client,
 
   kp_s3_request_add_headers (request, headers);
   kp_s3_request_set_body (request, body, sha256);
+  kp_s3_request_set_is_stored (request);
   g_autoptr (KpS3Reply) reply = kp_s3_request_send (request, client, cancellable, error);
   return reply != NULL ? reply_etag (reply) : NULL;
 }
@@ -562,7 +564,8 @@ part_request (KpS3Operation operation, const char *key, const char *upload_id, u
  * @number: 1 … 10,000
  * @body: 5 MiB to 5 GiB; the last part may be smaller
  * @sha256: (nullable): SHA-256 of @body in hexadecimal
- * @error: %KP_ERROR_NOT_FOUND when the upload is no more; others of kp_s3_request_send()
+ * @error: %KP_ERROR_NOT_FOUND when the upload is no more; %KP_ERROR_CORRUPT as for
+ *   kp_s3_client_put(); others of kp_s3_request_send()
  *
  * Returns: (transfer full): the ETag of the part
  */
@@ -579,6 +582,7 @@ kp_s3_client_upload_part (KpS3Client *client,
   g_autoptr (KpS3Request) request = part_request (KP_S3_OPERATION_PUT, key, upload_id, number);
 
   kp_s3_request_set_body (request, body, sha256);
+  kp_s3_request_set_is_stored (request);
   g_autoptr (KpS3Reply) reply = kp_s3_request_send (request, client, cancellable, error);
   return reply != NULL ? reply_etag (reply) : NULL;
 }

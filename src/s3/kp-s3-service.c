@@ -40,6 +40,7 @@ struct _KpS3Service
   guint64 requests[KP_S3_N_OPERATIONS];
   guint64 retries;
   guint64 slow_downs;
+  guint64 large_bodies;
 };
 
 G_DEFINE_FINAL_TYPE (KpS3Service, kp_s3_service, G_TYPE_OBJECT)
@@ -401,6 +402,17 @@ void
 kp_s3_service_count_slow_down (KpS3Service *self)
 {
   __atomic_add_fetch (&self->slow_downs, 1, __ATOMIC_RELAXED);
+}
+
+/**
+ * kp_s3_service_count_large_body:
+ *
+ * Returns: how many came before it: for looking closely at some of many
+ */
+guint64
+kp_s3_service_count_large_body (KpS3Service *self)
+{
+  return __atomic_fetch_add (&self->large_bodies, 1, __ATOMIC_RELAXED);
 }
 
 void

@@ -84,6 +84,7 @@ void kp_s3_service_give_up_multi_delete (KpS3Service *service);
 
 void kp_s3_service_count (KpS3Service *service, KpS3Operation operation, gboolean is_retry);
 void kp_s3_service_count_slow_down (KpS3Service *service);
+guint64 kp_s3_service_count_large_body (KpS3Service *service);
 void kp_s3_service_get_statistics (KpS3Service *service, KpS3Statistics *statistics);
 
 G_END_DECLS

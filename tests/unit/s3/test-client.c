@@ -121,6 +121,109 @@ test_put (void)
   g_assert_error (error, KP_ERROR, KP_ERROR_ACCESS_DENIED);
 }
 
+#define MD5_OF_HELLO "5d41402abc4b2a76b9719d911017c592"
+
+static char *
+put_or_send_part (Fixture *fixture, gboolean is_part, GBytes *body, GError **error)
+{
+  return is_part ? kp_s3_client_upload_part (fixture->client, "k", "id", 1, body, NULL, NULL, error)
+                 : kp_s3_client_put (fixture->client, "k", NULL, body, NULL, NULL, error);
+}
+
+/* A server that says the MD5s of what it stores is held to them. */
+static void
+test_stored_otherwise (void)
+{
+  static const struct
+  {
+    const char *provider;
+    const char *headers;
+    gboolean is_wrong;
+  } cases[] = {
+    { "minio", "ETag: \"" MD5_OF_HELLO "\"\r\n", FALSE },
+    { "minio", "ETag: \"5D41402ABC4B2A76B9719D911017C592\"\r\n", FALSE },
+    { "minio", "ETag: \"" MD5_A "\"\r\n", TRUE },
+    { "minio", "ETag: " MD5_A "\r\nx-amz-server-side-encryption: AES256\r\n", TRUE },
+    /* of what is no MD5, nothing can be said */
+    { "minio", "ETag: \"opaque\"\r\n", FALSE },
+    { "minio", NULL, FALSE },
+    { "minio", "ETag: " MD5_A "\r\nx-amz-server-side-encryption: aws:kms\r\n", FALSE },
+    { "minio", "ETag: " MD5_A "\r\nx-amz-server-side-encryption-customer-algorithm: AES256\r\n",
+      FALSE },
+    { "gcs", "ETag: " MD5_A "\r\nx-goog-encryption-kms-key-name: k\r\n", FALSE },
+    { "other", "ETag: \"" MD5_A "\"\r\n", FALSE },
+  };
+  g_autoptr (GBytes) body = g_bytes_new_static ("hello", 5);
+
+  for (gsize i = 0; i < 2 * G_N_ELEMENTS (cases); i++)
+    {
+      gsize j = i / 2;
+      const FakeReply reply = { .headers = cases[j].headers };
+      g_autoptr (Fixture) fixture = fixture_new (cases[j].provider, NULL);
+      g_autoptr (GError) error = NULL;
+
+      g_test_message ("%" G_GSIZE_FORMAT, j);
+      fake_server_script (fixture->server, &reply, 1);
+      if (cases[j].is_wrong)
+        fake_server_script (fixture->server, &reply, 1);
+      g_autofree char *etag = put_or_send_part (fixture, i % 2 == 1, body, &error);
+      if (cases[j].is_wrong)
+        {
+          g_assert_null (etag);
+          g_assert_error (error, KP_ERROR, KP_ERROR_CORRUPT);
+        }
+      else
+        {
+          g_assert_no_error (error);
+          g_assert_nonnull (etag);
+        }
+    }
+}
+
+/* What went wrong once is sent again, and is right then. */
+static void
+test_stored_otherwise_once (void)
+{
+  static const FakeReply replies[] = { { .headers = "ETag: \"" MD5_A "\"\r\n" },
+                                       { .headers = "ETag: \"" MD5_OF_HELLO "\"\r\n" } };
+  g_autoptr (Fixture) fixture = fixture_new ("ceph", NULL);
+  g_autoptr (GBytes) body = g_bytes_new_static ("hello", 5);
+  g_autoptr (GError) error = NULL;
+
+  fixture_script (fixture, replies);
+  g_autofree char *etag = kp_s3_client_put (fixture->client, "k", NULL, body, NULL, NULL, &error);
+  g_assert_no_error (error);
+  g_assert_cmpstr (etag, ==, MD5_OF_HELLO);
+  assert_sent_body (fixture, 1, "hello");
+}
+
+/* Of large bodies the first is looked at, and then one of eight. */
+static void
+test_stored_otherwise_large (void)
+{
+  static const FakeReply wrong = { .headers = "ETag: \"" MD5_A "\"\r\n" };
+  g_autoptr (Fixture) fixture = fixture_new ("minio", NULL);
+  g_autofree char *data = g_malloc0 (64 * 1024 + 1);
+  g_autoptr (GBytes) body = g_bytes_new_static (data, 64 * 1024 + 1);
+  g_autoptr (GBytes) smaller = g_bytes_new_static (data, 64 * 1024);
+
+  kp_s3_client_set_max_attempts (fixture->client, 1);
+  for (int i = 0; i < 18; i++)
+    {
+      g_autoptr (GError) error = NULL;
+      fake_server_script (fixture->server, &wrong, 1);
+      g_autofree char *etag = put_or_send_part (fixture, i % 2 == 0, body, &error);
+      g_assert_cmpint (etag == NULL, ==, i % 8 == 0);
+    }
+  for (int i = 0; i < 3; i++)
+    {
+      g_autoptr (GError) error = NULL;
+      fake_server_script (fixture->server, &wrong, 1);
+      g_assert_null (put_or_send_part (fixture, i == 0, smaller, &error));
+      g_assert_error (error, KP_ERROR, KP_ERROR_CORRUPT);
+    }
+}
+
 static void
 test_get (void)
 {
@@ -1002,6 +1105,9 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/s3/client/defaults", test_defaults);
   g_test_add_func ("/s3/client/put", test_put);
+  g_test_add_func ("/s3/client/stored-otherwise", test_stored_otherwise);
+  g_test_add_func ("/s3/client/stored-otherwise-once", test_stored_otherwise_once);
+  g_test_add_func ("/s3/client/stored-otherwise-large", test_stored_otherwise_large);
   g_test_add_func ("/s3/client/get", test_get);
   g_test_add_func ("/s3/client/get-refused", test_get_refused);
   g_test_add_func ("/s3/client/get-cut", test_get_cut);
