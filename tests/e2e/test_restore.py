@@ -209,6 +209,62 @@ def test_what_stands_in_the_way_is_named(
     assert not list(back.rglob(".keepsake-*"))
 
 
+# A file that was a folder before, or will be one: without --delete the bucket has both.
+BOTH = {"p/note": b"a file", "p/note.txt": b"other", "p/note/": b"", "p/note/x": b"inside",
+        "p/z/deep": b"a file", "p/z/deep/er/y": b"inside"}  # fmt: skip
+HIDDEN = ["p/note", "p/z/deep"]
+
+
+@pytest.fixture
+def both(s3: Any, bucket: str) -> str:
+    for key, content in BOTH.items():
+        s3.put_object(Bucket=bucket, Key=key, Body=content)
+    return bucket
+
+
+@pytest.mark.parametrize("jobs", ["--jobs=1", "--jobs=8"])
+@pytest.mark.parametrize("overwrite", ["never", "older", "always"])
+def test_file_and_folder_of_one_name(
+    ctl: Any, tmp_path: Path, both: str, overwrite: str, jobs: str
+) -> None:
+    """What the restore itself has just made is no newer file of the user's: nothing is "kept"."""
+    back = tmp_path / "back"
+    result = ctl(
+        "restore", "--json", jobs, "--overwrite", overwrite, f"s3://{both}/p", back, check=2
+    )
+    failed = [row for row in result.json if row["type"] == "failed"]
+    assert [(row["path"], row["error"]) for row in failed] == [(k, "conflict") for k in HIDDEN]
+    assert "a file and a folder of this name" in failed[0]["message"]
+    assert result.json[-1]["kept"] == 0
+    assert (back / "note/x").read_bytes() == b"inside"
+    assert (back / "note.txt").read_bytes() == b"other"
+    assert (back / "z/deep/er/y").read_bytes() == b"inside"
+
+
+@pytest.mark.parametrize("jobs", ["--jobs=1", "--jobs=8"])
+def test_file_and_empty_folder_of_one_name(
+    ctl: Any, tmp_path: Path, s3: Any, bucket: str, jobs: str
+) -> None:
+    """Whichever comes first, the other is named."""
+    s3.put_object(Bucket=bucket, Key="p/note", Body=b"a file")
+    s3.put_object(Bucket=bucket, Key="p/note/")
+    result = ctl("restore", "--json", jobs, f"s3://{bucket}/p", tmp_path / "back", check=2)
+    (failed,) = [row for row in result.json if row["type"] == "failed"]
+    assert failed["error"] == "conflict"
+    is_file = (tmp_path / "back/note").is_file()
+    assert failed["path"] == ("p/note/" if is_file else "p/note")
+
+
+@pytest.mark.parametrize("overwrite", ["never", "older", "always"])
+def test_folder_in_a_files_place_is_not_kept_in_silence(
+    ctl: Any, photos: Path, tmp_path: Path, bucket: str, overwrite: str
+) -> None:
+    back = write_files(tmp_path / "back", {"cat/inside": "a folder"})
+    result = ctl("restore", "--overwrite", overwrite, f"s3://{bucket}/p", back, check=2)
+    assert "failed   p/cat: In the target there is a folder of this name" in result.stderr
+    assert (back / "cat/inside").read_text() == "a folder"
+
+
 @pytest.mark.parametrize(
     ("overwrite", "content"), [("never", "MEOW"), ("older", "MEOW"), ("always", "meow")]
 )

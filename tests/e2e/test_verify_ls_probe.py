@@ -115,6 +115,23 @@ def test_what_verify_advises_helps(ctl: Any, folder: Path, s3: Any, bucket: str)
     ctl("verify", f"{folder}/", f"s3://{bucket}/p", check=0)
 
 
+def test_verify_names_what_could_not_be_restored(
+    ctl: Any, folder: Path, tmp_path: Path, s3: Any, bucket: str
+) -> None:
+    """A file that was a folder before: without --delete the bucket has both, a disk cannot."""
+    for key in ("p/same/old", "p/link/", "p/same.txt"):
+        s3.put_object(Bucket=bucket, Key=key, Body=b"old")
+    s3.put_object(Bucket=bucket, Key="p/sub", Body=b"a file before it was a folder")
+    result = ctl("verify", "--json", f"{folder}/", f"s3://{bucket}/p", check=2)
+    failed = [row for row in result.json if row["type"] == "failed"]
+    assert sorted(row["path"] for row in failed) == ["p/link", "p/same", "p/sub"]
+    assert {row["error"] for row in failed} == {"conflict"}
+    assert "a file and a folder of this name" in failed[0]["message"]
+    equal = [row["key"] for row in result.json if row.get("action") == "equal"]
+    assert "p/same" not in equal and "p/sub/same" in equal
+    assert result.json[-1]["failed"] == 3
+
+
 def test_damaged_symlink(ctl: Any, folder: Path, s3: Any, bucket: str) -> None:
     let_it_rot(s3, bucket, "p/link")
     result = ctl("verify", f"{folder}/", f"s3://{bucket}/p", check=2)
