@@ -428,6 +428,7 @@ list_and_scan (KpVerify *self, GError **error)
           if (page == NULL || !kp_catalogue_add_listed (self->catalogue, page, error))
             return FALSE;
           kp_report_add_listed (self->report, page->len);
+          kp_s3_client_set_max_attempts (client, KP_S3_MAX_ATTEMPTS);
         }
       if (!kp_scan_source (source, i, self->options.filter, self->options.all_file_systems,
                            self->catalogue, self->report, &self->scan, self->cancellable, error))

@@ -22,7 +22,8 @@ from fixtures.checks import (
     unfinished_uploads,
     write_files,
 )
-from fixtures.fault_proxy import FaultProxy
+from fixtures.fault_proxy import FaultProxy, Headers, ReplaceReply, Reply, Rule
+from fixtures.large_files import refusal
 from fixtures.trees import MIB, make_tree, read_tree
 
 # -- verify -------------------------------------------------------------------------------------
@@ -130,6 +131,27 @@ def test_verify_names_what_could_not_be_restored(
     equal = [row["key"] for row in result.json if row.get("action") == "equal"]
     assert "p/same" not in equal and "p/sub/same" in equal
     assert result.json[-1]["failed"] == 3
+
+
+def test_listing_of_verify_is_as_patient_as_others(
+    ctl: Any, folder: Path, bucket: str, proxy: FaultProxy
+) -> None:
+    """Few attempts are for finding out that nothing is there; the first page has been."""
+
+    def cut(status: int, headers: Headers, body: bytes) -> tuple[int, Headers, bytes]:
+        more = b"<IsTruncated>true</IsTruncated><NextContinuationToken>t</NextContinuationToken>"
+        return status, headers, body.replace(b"<IsTruncated>false</IsTruncated>", more)
+
+    end = b"<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>"
+    failing = Rule(lambda r: "continuation-token" in r.params, refusal(500, "InternalError"), 4)
+    proxy.rules += [
+        failing,
+        Rule(lambda r: "continuation-token" in r.params, Reply(200, {}, end)),
+        Rule(lambda r: "list-type" in r.params, ReplaceReply(cut)),
+    ]
+    ctl("verify", f"{folder}/", f"s3://{bucket}/p", check=0, endpoint=proxy)
+    assert failing.hits == 4
+    assert operations(proxy)["list"] == 6
 
 
 def test_damaged_symlink(ctl: Any, folder: Path, s3: Any, bucket: str) -> None:
