@@ -58,6 +58,7 @@ struct _KpRestore
   char *base;             /* what is cut off the keys */
   int target_fd;
   gboolean target_is_new;
+  gint64 began;         /* as the target's file system has the time */
   guint32 default_mode; /* of folders that no object tells about */
   char *folder;         /* below the target: that of the last object that was handed out, or NULL */
   int etags;            /* Etags; atomic */
@@ -559,6 +560,7 @@ fetch_within_budget (Task *task, KpS3Client *client, gboolean *passed_on, GError
   g_autoptr (KpTargetFile) file = kp_target_file_new (self->target_fd, task->path, error);
   if (file == NULL)
     return FALSE;
+  kp_target_file_protect (file, self->began);
   if (!kp_target_file_stat (file, &existing, &exists, error))
     return FALSE;
   if (exists && S_ISDIR (existing.mode))
@@ -1037,7 +1039,10 @@ open_target (KpRestore *self, GError **error)
   if (self->target_is_new || errno == EEXIST)
     self->target_fd = open (self->target, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (self->target_fd >= 0)
-    return TRUE;
+    {
+      self->began = kp_target_get_time (self->target_fd);
+      return TRUE;
+    }
   g_set_error (error, KP_ERROR, KP_ERROR_LOCAL_STORAGE, "Cannot use “%s” as the target folder: %s",
                self->target, g_strerror (errno));
   return FALSE;

@@ -17,6 +17,7 @@ import pytest
 from fixtures import wait_until
 from fixtures.checks import operations, rsync_changes, sent_keys, the_sentence, write_files
 from fixtures.fault_proxy import FaultProxy, Hang, Rule
+from fixtures.large_files import After
 from fixtures.trees import MIB, differences, make_tree, read_tree
 
 # -- there and back -----------------------------------------------------------------------------
@@ -263,6 +264,22 @@ def test_folder_in_a_files_place_is_not_kept_in_silence(
     result = ctl("restore", "--overwrite", overwrite, f"s3://{bucket}/p", back, check=2)
     assert "failed   p/cat: In the target there is a folder of this name" in result.stderr
     assert (back / "cat/inside").read_text() == "a folder"
+
+
+def test_file_that_appears_under_a_name_meanwhile(
+    ctl: Any, photos: Path, tmp_path: Path, bucket: str, proxy: FaultProxy
+) -> None:
+    """As "Cat" and "cat" would do on a disk to which they are one."""
+    back = tmp_path / "back"
+    proxy.rules.append(
+        Rule(lambda r: r.key == "p/cat", After(lambda _: (back / "cat").write_text("first")))
+    )
+    arguments = ["restore", "--overwrite", "always", f"s3://{bucket}/p", back]
+    result = ctl(*arguments, check=2, endpoint=proxy)
+    assert "failed   p/cat: Something was put under this name" in result.stderr
+    assert (back / "cat").read_text() == "first"
+    ctl(*arguments, check=0)
+    assert (back / "cat").read_text() == "meow"
 
 
 @pytest.mark.parametrize(
