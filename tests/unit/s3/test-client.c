@@ -729,6 +729,35 @@ test_copy_part (void)
   g_assert_cmpstr (second, ==, "e");
 }
 
+/* An object that is too large for CopyObject: parts that lie behind 4 GiB, each pinned to the ETag
+ * that was seen, so that no other object's bytes come between. */
+static void
+test_copy_part_large (void)
+{
+  static const FakeReply copied = { .body = "<CopyPartResult><ETag>e</ETag></CopyPartResult>" };
+  static const FakeReply changed = { .status = 412, .body = ERROR_XML ("PreconditionFailed") };
+  const guint64 part = G_GUINT64_CONSTANT (5) << 30;
+  static const char *const ranges[]
+      = { "bytes=0-5368709119", "bytes=5368709120-10737418239", "bytes=10737418240-10737418240" };
+  g_autoptr (Fixture) fixture = fixture_new ("minio", NULL);
+  g_autoptr (GError) error = NULL;
+
+  for (guint i = 0; i < G_N_ELEMENTS (ranges); i++)
+    {
+      fake_server_script (fixture->server, &copied, 1);
+      g_autofree char *etag
+          = kp_s3_client_copy_part (fixture->client, "k", "parts-9", i * part, i < 2 ? part : 1,
+                                    "k", "id", i + 1, NULL, &error);
+      g_assert_no_error (error);
+      assert_sent_header (fixture, i, "x-amz-copy-source-range", ranges[i]);
+      assert_sent_header (fixture, i, "x-amz-copy-source-if-match", "\"parts-9\"");
+    }
+  fake_server_script (fixture->server, &changed, 1);
+  g_assert_null (kp_s3_client_copy_part (fixture->client, "k", "parts-9", 3 * part, part, "k", "id",
+                                         4, NULL, &error));
+  g_assert_error (error, KP_ERROR, KP_ERROR_CONFLICT);
+}
+
 static const char *const part_etags[] = { MD5_A, MD5_B };
 
 /* MD5 of both MD5s, worked out with md5sum. */
@@ -1124,6 +1153,7 @@ main (int argc, char **argv)
   g_test_add_func ("/s3/client/create-upload", test_create_upload);
   g_test_add_func ("/s3/client/upload-part", test_upload_part);
   g_test_add_func ("/s3/client/copy-part", test_copy_part);
+  g_test_add_func ("/s3/client/copy-part-large", test_copy_part_large);
   g_test_add_func ("/s3/client/complete-upload", test_complete_upload);
   g_test_add_func ("/s3/client/complete-upload-another-etag", test_complete_upload_another_etag);
   g_test_add_func ("/s3/client/complete-upload-odd-etags", test_complete_upload_odd_etags);
