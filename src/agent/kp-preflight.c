@@ -84,6 +84,9 @@ check_main (void *data)
   if (check_sources (check, &error))
     check->outcome.held_by = held_by_keyring (kp_keyring_lookup (
         check->plan_id, check->may_prompt, &check->outcome.credentials, NULL, &error));
+  /* Who asks for a job must not think that its plan is not there. */
+  if (kp_error_is (error, KP_ERROR_NOT_FOUND))
+    error->code = KP_ERROR_BAD_CREDENTIALS;
   if (error != NULL)
     g_task_return_error (task, error);
   else
@@ -123,8 +126,8 @@ kp_preflight_async (KpPlan *plan,
 /**
  * kp_preflight_finish:
  * @preflight: (out): its reason is set also when this fails; its keys are the caller's
- * @error: %KP_ERROR_SOURCE_MISSING, %KP_ERROR_KEYRING_LOCKED, %KP_ERROR_NOT_FOUND when there are no
- *   keys, %KP_ERROR_FAILED when there is no keyring
+ * @error: %KP_ERROR_SOURCE_MISSING, %KP_ERROR_KEYRING_LOCKED, %KP_ERROR_BAD_CREDENTIALS when there
+ *   are no keys, %KP_ERROR_FAILED when there is no keyring
  */
 gboolean
 kp_preflight_finish (GAsyncResult *result, KpPreflight *preflight, GError **error)
