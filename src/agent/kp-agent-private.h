@@ -84,6 +84,7 @@ struct _KpAgent
   KpTray *tray;
   KpNotifier *notifier;
   KpInhibitor *inhibitor;
+  char *portal_status; /* what the portal was told last, or NULL */
 };
 
 /* kp-agent.c */

@@ -539,10 +539,16 @@ look (KpAgent *self, gint64 now)
 
   if (self->last_look == 0)
     self->last_look = recorded;
+  /* What was to be waited for a moment must not take as long as the clock was set back. */
+  gboolean was_set_back = now < self->last_look;
+  if (was_set_back)
+    self->quiet_until = MIN (self->quiet_until, now + QUIET_AFTER_LOGIN);
   g_hash_table_iter_init (&iter, self->plans);
   while (g_hash_table_iter_next (&iter, NULL, &value))
     {
       KpAgentPlan *plan = value;
+      if (was_set_back)
+        plan->recheck_at = 0;
       if (kp_plan_get_enabled (plan->plan))
         record_missed (self, plan, now);
     }
@@ -690,8 +696,6 @@ kp_agent_consider_soon (KpAgent *self)
 void
 kp_agent_set_paused (KpAgent *self, gint64 until)
 {
-  gboolean was_paused = self->paused_until != 0;
-
   self->paused_until = until;
   kp_agent_state_set (self->state, NULL, "paused-until", until);
   for (guint i = 0; i < self->jobs->len; i++)
@@ -701,8 +705,8 @@ kp_agent_set_paused (KpAgent *self, gint64 until)
         continue;
       if (until != 0 && !kp_job_pause (job, NULL))
         g_warn_if_reached ();
-      if (until == 0 && was_paused && kp_job_get_state (job) == KP_JOB_PAUSED
-          && !kp_job_resume (job, NULL))
+      /* One that was paused by itself, too: the tray has one entry for both. */
+      if (until == 0 && kp_job_get_state (job) == KP_JOB_PAUSED && !kp_job_resume (job, NULL))
         g_warn_if_reached ();
     }
   if (until == 0)
@@ -889,6 +893,8 @@ watch_the_world (KpAgent *self)
                            G_CONNECT_SWAPPED);
   g_signal_connect_object (self->readiness, "resumed", G_CALLBACK (resumed_cb), self,
                            G_CONNECT_SWAPPED);
+  g_signal_connect_object (self->clock, "resumed", G_CALLBACK (resumed_cb), self,
+                           G_CONNECT_SWAPPED);
   g_signal_connect_object (self->scheduler, "due", G_CALLBACK (kp_agent_consider_soon), self,
                            G_CONNECT_SWAPPED);
 }
@@ -931,6 +937,7 @@ static void
 kp_agent_finalize (GObject *object)
 {
   g_free (KP_AGENT (object)->state_dir);
+  g_free (KP_AGENT (object)->portal_status);
   G_OBJECT_CLASS (kp_agent_parent_class)->finalize (object);
 }
 
@@ -971,7 +978,7 @@ open_files (KpAgent *self, GError **error)
     g_warning ("%s", prune_error->message);
   self->state = kp_agent_state_open (state);
   self->store = kp_plan_store_new (plans);
-  self->scheduler = kp_scheduler_new (self->clock, self->history, self->state);
+  self->scheduler = kp_scheduler_new (self->clock, self->history, self->state, self->state_dir);
   return TRUE;
 }
 

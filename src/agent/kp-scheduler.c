@@ -48,6 +48,7 @@ struct _KpScheduler
   KpClock *clock;
   KpHistory *history;
   KpAgentState *state;
+  char *own_folder;
   GHashTable *entries; /* (element-type utf8 Entry): by plan id */
   gint64 look_again;   /* G_MAXINT64: not by itself */
 };
@@ -376,7 +377,8 @@ watch_tree (KpScheduler *self, Entry *entry)
       if (!kp_filter_add_exclude (filter, patterns[i], &error))
         g_debug ("%s", error->message);
     }
-  entry->watch = kp_tree_watch_new (kp_plan_get_sources (entry->plan), filter, MAX_WATCHES);
+  entry->watch = kp_tree_watch_new (kp_plan_get_sources (entry->plan), filter, self->own_folder,
+                                    MAX_WATCHES);
   /* Nobody knows what happened before we looked. */
   entry->changed_at = kp_clock_get_now (self->clock) - 1;
   g_signal_connect_object (entry->watch, "changed", G_CALLBACK (tree_changed_cb), self, 0);
@@ -400,6 +402,7 @@ kp_scheduler_finalize (GObject *object)
   g_clear_pointer (&self->entries, g_hash_table_unref);
   g_clear_object (&self->clock);
   g_clear_pointer (&self->history, kp_history_unref);
+  g_free (self->own_folder);
   G_OBJECT_CLASS (kp_scheduler_parent_class)->finalize (object);
 }
 
@@ -421,15 +424,17 @@ kp_scheduler_init (KpScheduler *self)
 /**
  * kp_scheduler_new:
  * @state: (transfer none): has to outlive the scheduler
+ * @own_folder: (nullable): where the agent and its jobs write, which makes no plan due
  */
 KpScheduler *
-kp_scheduler_new (KpClock *clock, KpHistory *history, KpAgentState *state)
+kp_scheduler_new (KpClock *clock, KpHistory *history, KpAgentState *state, const char *own_folder)
 {
   KpScheduler *self = g_object_new (KP_TYPE_SCHEDULER, NULL);
 
   self->clock = g_object_ref (clock);
   self->history = kp_history_ref (history);
   self->state = state;
+  self->own_folder = g_strdup (own_folder);
   g_signal_connect_object (clock, "alarm", G_CALLBACK (clock_cb), self, G_CONNECT_SWAPPED);
   g_signal_connect_object (clock, "jumped", G_CALLBACK (clock_cb), self, G_CONNECT_SWAPPED);
   return self;

@@ -162,6 +162,33 @@ def test_pause_of_all_holds_what_runs(started: Agent, slow_folder: Path, bucket:
     assert job.wait()["failed"] == 0
 
 
+def test_resume_of_all_resumes_what_was_paused_alone(
+    started: Agent, slow_folder: Path, bucket: str
+) -> None:
+    """The tray offers one "Resume Backups", whatever was paused."""
+    plan = add(started, "Slow", slow_folder, bucket, **SLOW)
+    job = plan.run()
+    job.wait_for_state("transferring")
+    job.call("Pause")
+    assert started.get("State") == "paused"
+    started.manager("Resume")
+    assert job.wait()["failed"] == 0
+
+
+def test_run_without_what_it_needs(started: Agent, folder: Path, bucket: str) -> None:
+    plan = add(started, "Photos", folder, bucket, keys=False)
+    with raises("BadCredentials"):
+        plan.run()
+    with raises("BadCredentials"):
+        plan.call("Restore", "(ayaya{sv})", b"", b"/tmp/x", {})
+    with raises("BadCredentials"):
+        plan.call("UnlockKeyring")
+    started.store_keys(plan.id)
+    folder.rename(folder.with_name("elsewhere"))
+    with raises("SourceMissing"):
+        plan.run()
+
+
 def test_limit_changes_while_it_runs(started: Agent, tmp_path: Path, bucket: str) -> None:
     folder = write_files(tmp_path / "Big", {str(i): os.urandom(100_000) for i in range(50)})
     plan = add(started, "Big", folder, bucket, **{"upload-limit": "20K"})

@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 
+from conftest import short_folder
 from fixtures import wait_until
 from fixtures.agent import Agent, moment, text_of
 from fixtures.checks import keys, write_files
+from fixtures.session_bus import SessionBus
 from fixtures.system_bus import SystemBus
 
 
@@ -297,6 +299,89 @@ def test_verification_follows(agent: Agent, folder: Path, bucket: str) -> None:
     assert [job["kind"] for job in plan.jobs()] == ["backup", "verify", "backup"]
     agent.set_time("2026-03-08 13:10")
     assert [job["kind"] for job in plan.jobs()][:2] == ["verify", "backup"]
+
+
+def test_watch_and_our_own_files(agent: Agent, tmp_path: Path, s3: Any, bucket: str) -> None:
+    """What a backup writes on the disk is not the reason for the next one."""
+    home = write_files(tmp_path / "home", {"one": "1", ".local/state/other": "2"})
+    agent.environment["XDG_STATE_HOME"] = str(home / ".local/state")
+    agent.keyring.start()
+    plan = agent.add_plan("Home", home, bucket, schedule="@watch 5m")
+    agent.start("2026-03-01 13:00")
+    assert (home / ".local/state/keepsake/history.sqlite").exists()
+    for hour in (14, 15, 16):
+        agent.set_time(f"2026-03-01 {hour}:00")
+        done = len(plan.jobs())
+        # Events come in their order: then all of before has been heard of, too.
+        (home / str(hour)).write_text("new")
+        wait_until(lambda: plan.get("NextRun") == moment(f"2026-03-01 {hour}:05"), 10, "the change")
+        agent.set_time(f"2026-03-01 {hour}:06")
+        assert len(plan.jobs()) == done + 1
+        (home / ".local/state/other").write_text(str(hour))
+        wait_until(lambda: plan.get("NextRun") == moment(f"2026-03-01 {hour}:11"), 10, "the change")
+        agent.set_time(f"2026-03-01 {hour}:30")
+        agent.set_time(f"2026-03-01 {hour}:59")
+        assert len(plan.jobs()) == done + 2
+    assert plan.get("WatchNote") == ""
+
+
+def test_held_new_plan_is_told_once(
+    agent: Agent, system_bus: SystemBus, folder: Path, bucket: str
+) -> None:
+    agent.environment["KEEPSAKE_TEST_LOOPBACK_IS_REMOTE"] = "1"
+    agent.keyring.start()
+    system_bus.set_metered(True)
+    plan = agent.add_plan("Photos", folder, bucket, schedule="@daily 12:30")
+    agent.environment["KEEPSAKE_TEST_CLOCK"] = str(moment("2026-03-01 13:00"))
+    agent.arguments = ["--autostart"]  # by when it knows of the network
+    agent.start("2026-03-01 13:00")
+    wait_until(lambda: agent.get("Conditions") == ["metered"], 10, "the condition")
+    for time in ("13:05", "14:00", "20:00"):
+        agent.set_time(f"2026-03-01 {time}")
+    assert plan.get("DueSince") == moment("2026-03-01 13:00")
+    assert [(reason, count) for reason, _, count in reasons(plan)] == [("metered", 1)]
+    assert plan.jobs() == []
+
+
+def test_clock_set_back(agent: Agent, folder: Path, bucket: str) -> None:
+    """Nothing waits until the year that a wrong clock has shown."""
+    agent.keyring.start()
+    plan = agent.add_plan("Photos", folder, bucket, schedule="@daily 12:30")
+    agent.arguments = ["--autostart"]
+    agent.start("2030-01-01 09:00")
+    assert plan.get("HeldBy") == "waking-up"
+    agent.set_time("2026-03-01 09:00")
+    assert plan.jobs() == []
+    agent.set_time("2026-03-01 09:03")
+    assert started(plan) == ["2026-03-01 09:03"]
+
+
+def test_system_bus_goes_away(agent: Agent, session_bus: SessionBus, folder: Path, bucket: str) -> None:
+    """As when it is upgraded: what it told is not known any more, and all goes on."""
+    agent.keyring.start()
+    with short_folder("system") as place, SystemBus(place) as system_bus:
+        session_bus.set_environment(DBUS_SYSTEM_BUS_ADDRESS=system_bus.address)
+        plan = agent.add_plan("Photos", folder, bucket, schedule="@daily 12:30")
+        agent.start("2026-03-01 13:00")
+        system_bus.set_on_battery(True)
+        wait_until(lambda: agent.get("Conditions") == ["battery"], 10, "the condition")
+        pid = agent.pid
+    wait_until(lambda: agent.get("Conditions") == [], 10, "nothing to be known")
+    agent.set_time("2026-03-02 13:00")
+    assert agent.pid == pid
+    assert len(plan.jobs()) == 2
+
+
+def test_quiet_after_sleep_that_nobody_tells(agent: Agent, folder: Path, bucket: str) -> None:
+    """In a sandbox there is no logind, and elsewhere its word may come after the alarm."""
+    agent.keyring.start()
+    plan = agent.add_plan("Photos", folder, bucket, schedule="@daily 12:30")
+    agent.start("2026-03-01 13:00")
+    agent.call("Testing", "Testing.Sleep", "(x)", 86400)
+    agent.settle()
+    assert (plan.get("HeldBy"), len(plan.jobs())) == ("waking-up", 1)
+    agent.set_time("2026-03-02 13:01")
+    assert started(plan)[1:] == ["2026-03-02 13:01"]
 
 
 def test_quiet_after_login(agent: Agent, folder: Path, bucket: str) -> None:

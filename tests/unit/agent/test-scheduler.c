@@ -40,7 +40,7 @@ set_up (Fixture *fixture, gconstpointer data)
   fixture->history = kp_history_open (history, &error);
   g_assert_no_error (error);
   fixture->state = kp_agent_state_open (state);
-  fixture->scheduler = kp_scheduler_new (fixture->clock, fixture->history, fixture->state);
+  fixture->scheduler = kp_scheduler_new (fixture->clock, fixture->history, fixture->state, state);
 }
 
 static void
