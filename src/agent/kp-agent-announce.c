@@ -448,6 +448,20 @@ tell_portal (KpAgent *self, KpAgentJob *job)
   self->portal_status = g_steal_pointer (&status);
 }
 
+/* A dock's bar has room for whole percents; and nothing is told where nothing has changed, as each
+ * signal wakes up all who listen. */
+static void
+tell_docks (KpAgent *self, KpAgentJob *job)
+{
+  double fraction = job != NULL ? kp_job_get_fraction (kp_agent_job_get_job (job)) : -1;
+  int percent = job != NULL ? (int) (fraction * 100) : -1;
+
+  if (percent == self->dock_percent)
+    return;
+  self->dock_percent = percent;
+  kp_launcher_entry_update (self->bus, fraction);
+}
+
 /**
  * kp_agent_announce_state:
  *
@@ -465,8 +479,7 @@ kp_agent_announce_state (KpAgent *self)
     show_tray (self, tray_state);
   kp_inhibitor_set (self->inhibitor, is_transferring_for_somebody (job),
                     _ ("Files are being backed up"));
-  kp_launcher_entry_update (self->bus,
-                            job != NULL ? kp_job_get_fraction (kp_agent_job_get_job (job)) : -1);
+  tell_docks (self, job);
   tell_portal (self, job);
 }
 

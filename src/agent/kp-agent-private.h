@@ -85,6 +85,7 @@ struct _KpAgent
   KpNotifier *notifier;
   KpInhibitor *inhibitor;
   char *portal_status; /* what the portal was told last, or NULL */
+  int dock_percent;    /* what docks were told last; -1 for nothing to show */
 };
 
 /* kp-agent.c */

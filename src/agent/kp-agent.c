@@ -960,6 +960,7 @@ kp_agent_init (KpAgent *self)
   self->upload = kp_throttle_new (0);
   self->download = kp_throttle_new (0);
   self->upload_limit = KP_LIMIT_OF_PLANS;
+  self->dock_percent = -1;
 }
 
 static gboolean
