@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -118,10 +119,26 @@ def test_files_that_fail_are_named(
     assert started.get("State") == "attention"
 
 
+def connections(agent: Agent) -> int:
+    """How many the agent has open to the server now."""
+    port = f":{int(agent.rgw.endpoint.rpartition(':')[2]):04X}"
+    established = {
+        fields[9]
+        for fields in map(str.split, Path("/proc/net/tcp").read_text().splitlines()[1:])
+        if fields[2].endswith(port) and fields[3] == "01"
+    }
+    ours = set()
+    for fd in Path(f"/proc/{agent.pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # it may be closed meanwhile
+            ours.add(os.readlink(fd).removeprefix("socket:[").removesuffix("]"))
+    return len(established & ours)
+
+
 def test_pause_resume_cancel(started: Agent, slow_folder: Path, s3: Any, bucket: str) -> None:
     plan = add(started, "Slow", slow_folder, bucket, **SLOW)
     job = plan.run()
     job.wait_for_state("transferring")
+    assert connections(started) > 0
     job.call("Pause")
     assert job.state == plan.get("State") == "paused"
 
@@ -130,6 +147,7 @@ def test_pause_resume_cancel(started: Agent, slow_folder: Path, s3: Any, bucket:
         return before == keys(s3, bucket) == keys(s3, bucket)
 
     wait_until(settled, 20, "the requests under way to end")
+    wait_until(lambda: connections(started) == 0, 20, "the connections to be closed")
     held = keys(s3, bucket)
     assert len(held) < 31
     with raises("Busy"):
