@@ -10,6 +10,7 @@
 #include "kp-name.h"
 
 #include <errno.h>
+#include <gio/gunixmounts.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -32,25 +33,62 @@ check_free (void *data)
   g_free (check);
 }
 
+static gboolean
+is_empty_folder (const char *path)
+{
+  g_autoptr (GDir) dir = g_dir_open (path, 0, NULL);
+
+  return dir != NULL && g_dir_read_name (dir) == NULL;
+}
+
+/* Whether the empty folder at @path is only where something is to be mounted, by the table of the
+ * system (fstab(5)). A backup of it would go well, and be of nothing. */
+static gboolean
+is_not_mounted (const char *path)
+{
+  g_autofree char *full = g_canonicalize_filename (path, "/");
+  gboolean found = FALSE;
+
+  if (!is_empty_folder (full))
+    return FALSE;
+  GList *points = g_unix_mount_points_get (NULL);
+  for (GList *link = points; link != NULL; link = link->next)
+    {
+      const char *point = g_unix_mount_point_get_mount_path (link->data);
+      gsize length = strlen (point);
+      g_autoptr (GUnixMountEntry) mounted = NULL;
+
+      if (*point != '/' || length == 1 || strncmp (full, point, length) != 0
+          || (full[length] != '/' && full[length] != '\0'))
+        continue;
+      mounted = g_unix_mount_at (point, NULL);
+      found |= mounted == NULL;
+    }
+  g_list_free_full (points, (GDestroyNotify) g_unix_mount_point_free);
+  return found;
+}
+
 /* One folder that is there is worth a job: of the others the job says that they are missing. */
 static gboolean
 check_sources (Check *check, GError **error)
 {
   if (check->paths == NULL || check->paths[0] == NULL)
     return TRUE;
-  int first_error = 0;
+  const char *first_reason = NULL;
   for (guint i = 0; check->paths[i] != NULL; i++)
     {
       struct stat info;
-      if (stat (check->paths[i], &info) == 0)
+      gboolean is_there = stat (check->paths[i], &info) == 0;
+      int error_number = errno;
+      if (is_there && !is_not_mounted (check->paths[i]))
         return TRUE;
-      if (first_error == 0)
-        first_error = errno;
+      if (first_reason == NULL)
+        first_reason = is_there ? "nothing is mounted there" : g_strerror (error_number);
     }
   g_autofree char *name = kp_name_display (check->paths[0]);
   g_set_error (error, KP_ERROR, KP_ERROR_SOURCE_MISSING,
                "“%s” cannot be found (%s); if it is on another disk, connect it", name,
-               g_strerror (first_error));
+               first_reason);
   check->outcome.held_by = "source-missing";
   return FALSE;
 }

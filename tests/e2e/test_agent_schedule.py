@@ -12,7 +12,7 @@ import pytest
 
 from conftest import short_folder
 from fixtures import wait_until
-from fixtures.agent import Agent, moment, text_of
+from fixtures.agent import Agent, Plan, moment, raises, text_of
 from fixtures.checks import keys, write_files
 from fixtures.session_bus import SessionBus
 from fixtures.system_bus import SystemBus
@@ -221,6 +221,35 @@ def test_overdue(agent: Agent, folder: Path, bucket: str) -> None:
     agent.set_time("2026-03-04 13:15")
     assert not plan.get("Overdue")
     assert agent.get("State") == "idle"
+
+
+def test_source_that_is_not_mounted(
+    agent: Agent, tmp_path: Path, folder: Path, s3: Any, bucket: str
+) -> None:
+    """The folder is there, and empty: a backup of it would go well and be of nothing."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    (tmp_path / "fstab").write_text(f"/dev/none / ext4\n/dev/none2 {disk} ext4 noauto\n")
+    agent.environment["LIBMOUNT_FSTAB"] = str(tmp_path / "fstab")
+    agent.keyring.start()
+    plan = agent.add_plan("Disk", disk, bucket, schedule="@daily 12:30")
+    both = agent.make_plan("Both", disk, bucket, schedule="@daily 12:30")
+    both["sources"].append({"path": str(folder), "as": "Pictures"})
+    agent.store_keys(both["id"])
+    both = Plan(agent, both)
+    both.write()
+    agent.start("2026-03-01 13:00")
+    assert (plan.get("HeldBy"), plan.jobs()) == ("source-missing", [])
+    assert f"{disk}” cannot be found (nothing is mounted there)" in plan.get("HeldMessage")
+    with raises("SourceMissing"):
+        plan.run()
+    # What is there of another plan is backed up.
+    assert both.jobs()[0]["state"] == "finished"
+    # As good as mounted: it is not empty.
+    (disk / "one").write_text("1")
+    agent.set_time("2026-03-01 13:06")
+    assert plan.jobs()[0]["state"] == "finished"
+    assert "disk/disk/one" in keys(s3, bucket)
 
 
 def test_wrong_key_waits_for_somebody(agent: Agent, folder: Path, bucket: str) -> None:
