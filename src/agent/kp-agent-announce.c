@@ -555,7 +555,10 @@ describe_success (KpJob *job)
 static void
 notify_problem (KpAgentPlan *plan, const char *title, const char *body)
 {
-  const char *buttons[] = { ACTION_RUN, _ ("Back Up Now"), ACTION_DETAILS, _ ("Details"), NULL };
+  gboolean is_locked = plan->held_by != NULL && g_str_equal (plan->held_by, "keyring-locked");
+  const char *buttons[] = { is_locked ? ACTION_UNLOCK : ACTION_RUN,
+                            is_locked ? _ ("Unlock Keyring") : _ ("Back Up Now"), ACTION_DETAILS,
+                            _ ("Details"), NULL };
 
   kp_notifier_show (plan->agent->notifier, kp_plan_get_id (plan->plan),
                     &(KpNotification){ .title = title,
@@ -576,8 +579,10 @@ is_known_failure (KpAgentPlan *plan, KpAgentJob *job)
 
   if (kp_agent_job_is_manual (job))
     return FALSE;
-  return told != 0 && timing != NULL && timing->summary.last_success < told
-         && kp_clock_get_now (self->clock) - told < SECONDS_PER_DAY;
+  gint64 now = kp_clock_get_now (self->clock);
+
+  return told != 0 && told <= now && timing != NULL && timing->summary.last_success < told
+         && now - told < SECONDS_PER_DAY;
 }
 
 /**

@@ -752,6 +752,18 @@ kp_agent_set_upload_limit (KpAgent *self, gint64 rate)
   kp_agent_consider_soon (self);
 }
 
+/* A job that somebody asked for and whose turn did not come is nowhere else. */
+static void
+record_never_begun (KpAgent *self, KpJob *job)
+{
+  g_autoptr (GError) error = NULL;
+
+  if (!kp_history_add_skip (self->history, kp_plan_get_id (kp_job_get_plan (job)), "not-running",
+                            _ ("The agent was stopped before the job could begin"),
+                            kp_clock_get_now (self->clock), &error))
+    g_warning ("%s", error->message);
+}
+
 /**
  * kp_agent_quit:
  *
@@ -767,8 +779,11 @@ kp_agent_quit (KpAgent *self)
   for (guint i = 0; i < self->jobs->len; i++)
     {
       KpJob *job = kp_agent_job_get_job (g_ptr_array_index (self->jobs, i));
-      if (!kp_job_has_ended (job))
-        kp_job_interrupt (job);
+      if (kp_job_has_ended (job))
+        continue;
+      kp_job_interrupt (job);
+      if (kp_job_get_history_id (job) == 0)
+        record_never_begun (self, job);
     }
   kp_agent_consider_soon (self);
 }

@@ -274,7 +274,7 @@ describe_end (KpJob *self, const char **reason)
     {
       *reason = result->error->domain == KP_ERROR ? kp_error_name (result->error->code) : NULL;
       if (*reason == NULL && self->interrupted)
-        return g_strdup ("Interrupted when the agent was stopped; the next job goes on from there");
+        return g_strdup ("Interrupted when its process was ended; the next job goes on from there");
       return g_strdup (*reason != NULL ? result->error->message : "Stopped before its end");
     }
   if (result->guard_reason != NULL)

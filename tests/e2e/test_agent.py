@@ -339,6 +339,23 @@ def test_end_of_the_session(agent: Agent, slow_folder: Path, s3: Any, bucket: st
     assert len(keys(s3, bucket)) == 31
 
 
+def test_end_of_the_session_before_its_turn(
+    agent: Agent, slow_folder: Path, folder: Path, bucket: str
+) -> None:
+    """What somebody asked for and got not is told."""
+    agent.keyring.start()
+    agent.start("2026-03-01 13:00")
+    slow = add(agent, "Slow", slow_folder, bucket, **SLOW)
+    quick = add(agent, "Quick", folder, bucket)
+    slow.run().wait_for_state("transferring")
+    assert quick.run().state == "queued"
+    agent.stop()
+    agent.start()
+    ((reason, message),) = [(skip["reason"], skip["message"]) for skip in quick.skips()]
+    assert reason == "not-running" and "before the job could begin" in message
+    assert quick.jobs() == [] == slow.skips()
+
+
 def test_second_agent_goes_away(started: Agent) -> None:
     pid = started.pid
     process = started.bus.popen(started.binary, env=started.environment)

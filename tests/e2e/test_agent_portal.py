@@ -131,6 +131,43 @@ def test_notifications(
     assert recorder.messages(interface="org.freedesktop.Notifications") == []
 
 
+def test_failure_is_told_again_when_the_clock_was_set_back(
+    portal: Portal, agent: Agent, recorder: Recorder, folder: Path, bucket: str, proxy: Any
+) -> None:
+    """A wrong clock must not silence a year of failures."""
+    proxy.rules.append(Rule(lambda r: True, Refuse(), times=None))
+    agent.environment["KEEPSAKE_TEST_SANDBOX"] = "1"
+    agent.keyring.start()
+    plan = agent.add_plan("Photos", folder, bucket, schedule="@daily 12:30",
+                          endpoint=proxy.endpoint)  # fmt: skip
+    agent.start("2030-03-01 13:00")
+    assert len(calls(recorder, NOTIFICATION, "AddNotification")) == 1
+    agent.set_time("2026-03-01 13:00")
+    assert [job["state"] for job in plan.jobs()] == ["failed", "failed"]
+    wait_until(
+        lambda: len(calls(recorder, NOTIFICATION, "AddNotification")) == 2, 10, "the second"
+    )
+
+
+def test_overdue_offers_what_helps(
+    portal: Portal, started: Agent, recorder: Recorder, folder: Path, bucket: str
+) -> None:
+    plan = started.add_plan("Photos", folder, bucket, schedule="@daily 12:30")
+    wait_until(lambda: started.objects().get(f"{ROOT}/{plan.path}"), 10, "the plan")
+    started.settle()
+    started.keyring.lock()
+    for time in ("03-02 13:00", "03-04 13:30"):
+        started.set_time(f"2026-{time}")
+    assert plan.get("Overdue")
+
+    def shown() -> list[tuple[str, list[str]]]:
+        return [(n.body[1]["title"], [button["label"] for button in n.body[1]["buttons"]])
+                for n in calls(recorder, NOTIFICATION, "AddNotification")]  # fmt: skip
+
+    wait_until(lambda: shown()[-1:] == [("“Photos” is overdue", ["Unlock Keyring", "Details"])], 10,
+               "the alarm")  # fmt: skip
+
+
 def test_no_suspend_while_somebody_waits(
     portal: Portal, system_bus: SystemBus, started: Agent, recorder: Recorder, slow_folder: Path,
     bucket: str,
