@@ -193,7 +193,8 @@ quit_cb (KpDBusManager *manager,
 /**
  * kp_agent_show_problems:
  *
- * Shows the files in the plans' folder that cannot be used.
+ * Shows the files in the plans' folder that cannot be used, and the folder itself where it cannot
+ * be watched.
  */
 void
 kp_agent_show_problems (KpAgent *self)
@@ -207,6 +208,12 @@ kp_agent_show_problems (KpAgent *self)
       const KpPlanProblem *problem = g_ptr_array_index (problems, i);
       g_autofree char *message = g_utf8_make_valid (problem->error->message, -1);
       g_variant_builder_add (&builder, "(@ays)", kp_dbus_bytes (problem->path), message);
+    }
+  if (self->watch_problem != NULL)
+    {
+      const char *folder = kp_plan_store_get_directory (self->store);
+      g_autofree char *message = g_utf8_make_valid (self->watch_problem, -1);
+      g_variant_builder_add (&builder, "(@ays)", kp_dbus_bytes (folder), message);
     }
   kp_dbus_manager_set_problems (self->manager, g_variant_builder_end (&builder));
 }

@@ -84,6 +84,7 @@ struct _KpAgent
   KpTray *tray;
   KpNotifier *notifier;
   KpInhibitor *inhibitor;
+  char *watch_problem; /* why edits of plans are not noticed, or NULL */
   char *portal_status; /* what the portal was told last, or NULL */
   int dock_percent;    /* what docks were told last; -1 for nothing to show */
 };

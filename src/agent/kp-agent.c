@@ -953,6 +953,7 @@ kp_agent_finalize (GObject *object)
 {
   g_free (KP_AGENT (object)->state_dir);
   g_free (KP_AGENT (object)->portal_status);
+  g_free (KP_AGENT (object)->watch_problem);
   G_OBJECT_CLASS (kp_agent_parent_class)->finalize (object);
 }
 
@@ -1009,7 +1010,16 @@ load_plans (KpAgent *self, GError **error)
                            G_CONNECT_SWAPPED);
   g_signal_connect_object (self->store, "problem", G_CALLBACK (plan_problem_cb), self,
                            G_CONNECT_SWAPPED);
-  return kp_plan_store_load (self->store, error) && kp_plan_store_watch (self->store, error);
+  g_autoptr (GError) watch_error = NULL;
+  if (!kp_plan_store_load (self->store, error))
+    return FALSE;
+  /* That edits are not noticed is no reason to back nothing up. */
+  if (!kp_plan_store_watch (self->store, &watch_error))
+    {
+      g_warning ("%s", watch_error->message);
+      self->watch_problem = g_strdup (watch_error->message);
+    }
+  return TRUE;
 }
 
 /**

@@ -356,6 +356,30 @@ def test_end_of_the_session_before_its_turn(
     assert quick.jobs() == [] == slow.skips()
 
 
+def test_system_that_tells_no_changes(agent: Agent, folder: Path, tmp_path: Path, bucket: str) -> None:
+    """Other programs may have taken all of inotify: then plans run, and edits by hand are not
+    noticed, which is said."""
+    real = agent.binary
+    agent.binary = tmp_path / "without-inotify"
+    agent.binary.write_text(
+        "#!/bin/sh\n"
+        "exec unshare --user --map-root-user sh -c 'echo 0 >/proc/sys/user/max_inotify_instances &&"
+        f' exec "$0" "$@"\' {real} "$@"\n'
+    )
+    agent.binary.chmod(0o755)
+    agent.keyring.start()
+    plan = agent.add_plan("Photos", folder, bucket, schedule="@daily 12:30")
+    watched = agent.add_plan("Watched", folder, bucket, schedule="@watch")
+    agent.start("2026-03-01 13:00")
+    assert plan.jobs()[0]["state"] == watched.jobs()[0]["state"] == "finished"
+    assert watched.get("WatchNote")
+    ((path, reason),) = agent.get("Problems")
+    assert bytes(path) == os.fsencode(agent.plans_folder) and "Cannot notice changes" in reason
+    text = json.dumps(plan.members | {"name": "Fotos"})
+    plan.call("Update", "(sa{sv})", text, {})
+    assert plan.get("Name") == "Fotos"
+
+
 def test_second_agent_goes_away(started: Agent) -> None:
     pid = started.pid
     process = started.bus.popen(started.binary, env=started.environment)
