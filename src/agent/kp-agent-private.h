@@ -79,7 +79,7 @@ struct _KpAgent
   gboolean has_quit;
   GPtrArray *settling; /* of GDBusMethodInvocation: tests that wait for quiet */
   guint keyring_subscription;
-  GUnixMountMonitor *mounts;
+  GUnixMountMonitor *mounts; /* while a plan waits for one, or NULL */
 
   KpTray *tray;
   KpNotifier *notifier;

@@ -382,7 +382,7 @@ hold_after_preflight (KpAgentPlan *plan, const char *reason, const GError *error
 {
   KpAgent *self = plan->agent;
 
-  gint64 interval = g_str_equal (reason, "source-missing") ? RECHECK_FOLDERS : RECHECK_KEYS;
+  gint64 interval = g_str_equal (reason, KP_HELD_SOURCE_MISSING) ? RECHECK_FOLDERS : RECHECK_KEYS;
 
   plan->recheck_at = kp_clock_get_now (self->clock) + interval;
   kp_scheduler_look_again_at (self->scheduler, plan->recheck_at);
@@ -602,16 +602,40 @@ choose_plan (KpAgent *self, gint64 now)
   return best;
 }
 
+/* Hears of mounts while a plan waits for one, and only then: some systems mount something every few
+ * seconds, and each time would wake us up. */
+static void
+hear_of_mounts (KpAgent *self, gboolean is_needed)
+{
+  if (is_needed == (self->mounts != NULL))
+    return;
+  if (!is_needed)
+    {
+      g_signal_handlers_disconnect_by_data (self->mounts, self);
+      g_clear_object (&self->mounts);
+      return;
+    }
+  self->mounts = g_unix_mount_monitor_get ();
+  g_signal_connect_object (self->mounts, "mounts-changed", G_CALLBACK (kp_agent_recheck_held_plans),
+                           self, G_CONNECT_SWAPPED);
+}
+
 static void
 show_everything (KpAgent *self)
 {
   GHashTableIter iter;
   void *value;
+  gboolean is_mount_awaited = FALSE;
   g_auto (GStrv) conditions = kp_conditions_to_strv (kp_readiness_get_conditions (self->readiness));
 
   g_hash_table_iter_init (&iter, self->plans);
   while (g_hash_table_iter_next (&iter, NULL, &value))
-    kp_agent_plan_show (value);
+    {
+      const KpAgentPlan *plan = value;
+      is_mount_awaited |= g_strcmp0 (plan->held_by, KP_HELD_SOURCE_MISSING) == 0;
+      kp_agent_plan_show (value);
+    }
+  hear_of_mounts (self, is_mount_awaited);
   kp_dbus_manager_set_conditions (self->manager, (const char *const *) conditions);
   kp_dbus_manager_set_paused_until (self->manager, self->paused_until);
   kp_dbus_manager_set_upload_limit (self->manager, self->upload_limit);
@@ -901,9 +925,6 @@ watch_the_world (KpAgent *self)
       self->bus, "org.freedesktop.secrets", "org.freedesktop.DBus.Properties", "PropertiesChanged",
       NULL, "org.freedesktop.Secret.Collection", G_DBUS_SIGNAL_FLAGS_NONE, keyring_changed_cb, self,
       NULL);
-  self->mounts = g_unix_mount_monitor_get ();
-  g_signal_connect_object (self->mounts, "mounts-changed", G_CALLBACK (kp_agent_recheck_held_plans),
-                           self, G_CONNECT_SWAPPED);
   g_signal_connect_object (self->readiness, "changed", G_CALLBACK (conditions_changed_cb), self,
                            G_CONNECT_SWAPPED);
   g_signal_connect_object (self->readiness, "resumed", G_CALLBACK (resumed_cb), self,

@@ -89,7 +89,7 @@ check_sources (Check *check, GError **error)
   g_set_error (error, KP_ERROR, KP_ERROR_SOURCE_MISSING,
                "“%s” cannot be found (%s); if it is on another disk, connect it", name,
                first_reason);
-  check->outcome.held_by = "source-missing";
+  check->outcome.held_by = KP_HELD_SOURCE_MISSING;
   return FALSE;
 }
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from typing import Any
@@ -250,6 +251,32 @@ def test_source_that_is_not_mounted(
     agent.set_time("2026-03-01 13:06")
     assert plan.jobs()[0]["state"] == "finished"
     assert "disk/disk/one" in keys(s3, bucket)
+
+
+def test_mounts_are_heard_of_only_while_one_is_awaited(
+    agent: Agent, folder: Path, bucket: str
+) -> None:
+    """Each change of the table would wake up an agent that has nothing to do."""
+
+    def hears() -> bool:
+        links = []
+        for fd in Path(f"/proc/{agent.pid}/fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):
+                links.append(os.readlink(fd))
+        return any(link.endswith(("/mountinfo", "/mounts")) for link in links)
+
+    agent.keyring.start()
+    plan = agent.add_plan("Photos", folder, bucket, schedule="@daily 12:30")
+    agent.start("2026-03-01 13:00")
+    assert not hears()
+    folder.rename(folder.with_name("elsewhere"))
+    agent.set_time("2026-03-02 13:00")
+    assert plan.get("HeldBy") == "source-missing"
+    assert hears()
+    folder.with_name("elsewhere").rename(folder)
+    agent.set_time("2026-03-02 13:06")
+    assert plan.get("State") == "idle"
+    assert not hears()
 
 
 def test_wrong_key_waits_for_somebody(agent: Agent, folder: Path, bucket: str) -> None:
