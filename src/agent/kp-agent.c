@@ -7,20 +7,13 @@
 
 #include "kp-agent-private.h"
 
-#include "kp-error.h"
 #include "kp-preflight.h"
 
 #include <glib/gi18n.h>
-#include <string.h>
 
 /* After login others need the computer, and after waking up the network needs a moment. */
 #define QUIET_AFTER_LOGIN 120
 #define QUIET_AFTER_RESUME 20
-
-/* How often to look again while something is in the way that nothing tells the end of. Mounts are
- * told, so folders can wait; gnome-keyring says nothing when it is unlocked at login. */
-#define RECHECK_FOLDERS 300
-#define RECHECK_KEYS 60
 
 /* A due time that is so much in the past was missed. */
 #define MISSED (30 * 60)
@@ -33,8 +26,6 @@
 
 #define HOUR_OF_MORNING 5
 #define HISTORY_KEPT (2 * 365 * G_GINT64_CONSTANT (86400))
-
-#define SCHEDULED_SAMPLE 0.05
 
 enum
 {
@@ -50,457 +41,6 @@ KpAgentPlan *
 kp_agent_find_plan (KpAgent *self, const char *id)
 {
   return g_hash_table_lookup (self->plans, id);
-}
-
-static KpAgentJob *
-get_running_job (KpAgent *self)
-{
-  for (guint i = 0; i < self->jobs->len; i++)
-    {
-      KpAgentJob *job = g_ptr_array_index (self->jobs, i);
-      if (kp_agent_job_has_started (job))
-        return job;
-    }
-  return NULL;
-}
-
-/* --- what is in the way --------------------------------------------------------------------- */
-
-static gboolean
-goes_to_this_computer (KpAgent *self, KpPlan *plan)
-{
-  g_autoptr (KpS3Location) location = kp_plan_dup_location (plan, NULL);
-  g_autoptr (GUri) uri = NULL;
-
-  if (location == NULL || self->loopback_is_remote)
-    return FALSE;
-  uri = g_uri_parse (kp_s3_location_get_endpoint (location), G_URI_FLAGS_NONE, NULL);
-  const char *host = uri != NULL ? g_uri_get_host (uri) : NULL;
-  if (host == NULL)
-    return FALSE;
-  g_autoptr (GInetAddress) address = g_inet_address_new_from_string (host);
-  return g_str_equal (host, "localhost")
-         || (address != NULL && g_inet_address_get_is_loopback (address));
-}
-
-/* What of the computer's state this plan minds. @reason is static, the result a sentence. */
-static const char *
-find_condition (KpAgent *self, KpPlan *plan, gboolean is_manual, const char **reason)
-{
-  KpConditions conditions = kp_readiness_get_conditions (self->readiness);
-
-  if ((conditions & (KP_CONDITION_OFFLINE | KP_CONDITION_METERED)) != 0
-      && goes_to_this_computer (self, plan))
-    conditions &= ~(KpConditions) (KP_CONDITION_OFFLINE | KP_CONDITION_METERED);
-  if (conditions & KP_CONDITION_OFFLINE)
-    {
-      *reason = "offline";
-      return _ ("There is no network connection");
-    }
-  if (is_manual)
-    return NULL;
-  if (conditions & KP_CONDITION_METERED && kp_plan_get_metered (plan) == KP_PLAN_CONDITION_WAIT)
-    {
-      *reason = "metered";
-      return _ ("Waiting for a network that is not metered");
-    }
-  if (kp_plan_get_battery (plan) != KP_PLAN_CONDITION_WAIT)
-    return NULL;
-  if (conditions & KP_CONDITION_BATTERY)
-    {
-      *reason = "battery";
-      return _ ("Waiting for the power supply");
-    }
-  if (conditions & KP_CONDITION_POWER_SAVER)
-    {
-      *reason = "power-saver";
-      return _ ("Waiting for power saving to end");
-    }
-  return NULL;
-}
-
-static char *
-describe_pause (KpAgent *self, gint64 now)
-{
-  if (self->paused_until == KP_PAUSED_UNTIL_RESUMED)
-    return g_strdup (_ ("Backups are paused"));
-  g_autofree char *time = kp_agent_format_time (self->paused_until, now);
-  /* Translators: %s is a time, as in "15:30" or "Tue 05:00" */
-  return g_strdup_printf (_ ("Backups are paused until %s"), time);
-}
-
-static char *
-describe_back_off (const KpTiming *timing, gint64 now)
-{
-  g_autofree char *time = kp_agent_format_time (timing->retry_at, now);
-  const char *message = timing->last != NULL && timing->last->message != NULL
-                            ? timing->last->message
-                            : _ ("The last job failed");
-
-  /* Translators: the first %s is why the last job failed, the second a time */
-  return g_strdup_printf (_ ("%s. Trying again at %s"), message, time);
-}
-
-/* Whether anything but missing folders and keys holds a due plan; says it when it does. */
-static gboolean
-hold_if_necessary (KpAgentPlan *plan, const KpTiming *timing, gint64 now)
-{
-  KpAgent *self = plan->agent;
-  g_autofree char *message = NULL;
-  const char *reason = NULL;
-  const char *sentence;
-
-  if (self->paused_until != 0)
-    {
-      reason = KP_HELD_PAUSED;
-      message = describe_pause (self, now);
-    }
-  else if ((sentence = find_condition (self, plan->plan, FALSE, &reason)) != NULL)
-    message = g_strdup (sentence);
-  else if (timing->retry_at > now)
-    {
-      reason = KP_HELD_BACK_OFF;
-      message = describe_back_off (timing, now);
-    }
-  else if (now < self->quiet_until)
-    {
-      reason = KP_HELD_WAKING_UP;
-      message = g_strdup (_ ("Waiting a moment after the start"));
-      kp_scheduler_look_again_at (self->scheduler, self->quiet_until);
-    }
-  else if (plan->recheck_at > now)
-    {
-      /* Said already. */
-      kp_scheduler_look_again_at (self->scheduler, plan->recheck_at);
-      kp_agent_plan_hold (plan, plan->held_by, plan->held_message);
-      return TRUE;
-    }
-  else if (self->jobs->len > 0 || self->n_preflights > 0)
-    {
-      reason = KP_HELD_ANOTHER_JOB;
-      message = g_strdup (_ ("Waiting for another job to end"));
-    }
-  if (reason == NULL)
-    return FALSE;
-  kp_agent_plan_hold (plan, reason, message);
-  return TRUE;
-}
-
-/* --- jobs ----------------------------------------------------------------------------------- */
-
-static gint64
-job_clock_cb (void *data)
-{
-  return kp_clock_get_now (data);
-}
-
-static KpJobSettings
-get_settings (KpAgent *self)
-{
-  return (KpJobSettings){ .state_dir = self->state_dir,
-                          .upload = self->upload,
-                          .download = self->download,
-                          .history = self->history,
-                          .clock = job_clock_cb,
-                          .clock_data = self->clock };
-}
-
-static KpAgentJob *
-find_agent_job (KpAgent *self, KpJob *job)
-{
-  for (guint i = 0; i < self->jobs->len; i++)
-    if (kp_agent_job_get_job (g_ptr_array_index (self->jobs, i)) == job)
-      return g_ptr_array_index (self->jobs, i);
-  return NULL;
-}
-
-static void
-job_state_cb (KpJob *job, GParamSpec *pspec, KpAgent *self)
-{
-  KpAgentPlan *plan = kp_agent_find_plan (self, kp_plan_get_id (kp_job_get_plan (job)));
-
-  if (plan != NULL)
-    kp_agent_plan_show (plan);
-  kp_agent_announce_job (self, find_agent_job (self, job));
-  /* One that was cancelled in the queue has nobody else who clears it away. */
-  if (kp_job_has_ended (job))
-    kp_agent_consider_soon (self);
-}
-
-static void
-job_progress_cb (KpJob *job, GParamSpec *pspec, KpAgent *self)
-{
-  kp_agent_announce_job (self, find_agent_job (self, job));
-}
-
-static KpAgentJob *
-add_job (KpAgentPlan *plan, KpJob *job, KpS3Credentials *credentials)
-{
-  KpAgent *self = plan->agent;
-  KpAgentJob *agent_job = kp_agent_job_new (job, ++self->n_jobs, kp_clock_get_now (self->clock));
-
-  kp_agent_job_set_credentials (agent_job, credentials);
-  kp_agent_job_export (agent_job, self->server);
-  g_signal_connect_object (job, "notify::state", G_CALLBACK (job_state_cb), self, 0);
-  g_signal_connect_object (job, "notify::fraction", G_CALLBACK (job_progress_cb), self, 0);
-  g_ptr_array_add (self->jobs, agent_job);
-  plan->job = g_object_ref (agent_job);
-  kp_agent_plan_release (plan);
-  kp_agent_plan_show (plan);
-  return agent_job;
-}
-
-static void
-remember_deletions (KpAgent *self, const char *plan_id, KpJob *job)
-{
-  const KpJobResult *result = kp_job_get_result (job);
-
-  if (kp_job_get_kind (job) == KP_HISTORY_BACKUP && result->error == NULL)
-    kp_agent_state_set (self->state, plan_id, "deletions-held", (gint64) result->deletions_held);
-}
-
-/* The last job of a plan that ended stays on the bus, so that one who looks late sees it. */
-static void
-retire_job (KpAgent *self, KpAgentPlan *plan, KpAgentJob *job)
-{
-  if (plan == NULL)
-    {
-      kp_agent_job_unexport (job, self->server);
-      return;
-    }
-  if (plan->ended_job != NULL)
-    kp_agent_job_unexport (plan->ended_job, self->server);
-  g_set_object (&plan->ended_job, job);
-  g_clear_object (&plan->job);
-}
-
-static void
-job_ended (KpAgent *self, KpAgentJob *job)
-{
-  const char *id = kp_agent_job_get_plan_id (job);
-  KpAgentPlan *plan = kp_agent_find_plan (self, id);
-  g_autoptr (KpAgentJob) keep = g_object_ref (job);
-
-  if (plan != NULL)
-    remember_deletions (self, id, kp_agent_job_get_job (job));
-  g_ptr_array_remove (self->jobs, job);
-  retire_job (self, plan, job);
-  kp_scheduler_job_ended (self->scheduler, id);
-  kp_scheduler_refresh (self->scheduler);
-  if (plan != NULL)
-    {
-      kp_agent_plan_show (plan);
-      kp_agent_announce_end (plan, job);
-    }
-  kp_agent_consider_soon (self);
-}
-
-static void
-executed_cb (GObject *source, GAsyncResult *result, void *data)
-{
-  g_autoptr (KpAgent) self = data;
-  g_autoptr (GError) error = NULL;
-
-  if (!kp_job_execute_finish (KP_JOB (source), result, &error))
-    g_info ("The job ended: %s", error->message);
-  job_ended (self, find_agent_job (self, KP_JOB (source)));
-}
-
-static void
-start_job (KpAgent *self, KpAgentJob *job)
-{
-  kp_agent_job_start (job, executed_cb, g_object_ref (self));
-  if (self->upload_limit != KP_LIMIT_OF_PLANS)
-    kp_throttle_set_rate (self->upload, (guint64) self->upload_limit);
-  KpAgentPlan *plan = kp_agent_find_plan (self, kp_agent_job_get_plan_id (job));
-  if (plan != NULL)
-    kp_agent_plan_show (plan);
-  kp_agent_announce_job (self, job);
-}
-
-/* Jobs that were cancelled before their turn came. */
-static void
-drop_cancelled_jobs (KpAgent *self)
-{
-  for (guint i = self->jobs->len; i-- > 0;)
-    {
-      KpAgentJob *job = g_ptr_array_index (self->jobs, i);
-      if (!kp_agent_job_has_started (job) && kp_job_has_ended (kp_agent_job_get_job (job)))
-        job_ended (self, job);
-    }
-}
-
-/* What holds the running job now, or no longer. */
-static void
-hold_running_job (KpAgent *self)
-{
-  KpAgentJob *job = get_running_job (self);
-  const char *reason;
-
-  if (job == NULL)
-    return;
-  KpJob *kp_job = kp_agent_job_get_job (job);
-  kp_job_set_waiting (kp_job, find_condition (self, kp_job_get_plan (kp_job),
-                                              kp_agent_job_is_manual (job), &reason));
-}
-
-/* --- starting ------------------------------------------------------------------------------- */
-
-/* A job that is to be made when folders and keys are found to be there. */
-typedef struct
-{
-  KpAgent *agent;
-  char *plan_id;
-  KpAgentMakeJob make_job;
-  void *data;
-  GDestroyNotify data_free;
-  GTask *task; /* of who asked for it, or NULL */
-} Start;
-
-static void
-start_free (Start *start)
-{
-  if (start->data_free != NULL)
-    start->data_free (start->data);
-  g_clear_object (&start->task);
-  g_object_unref (start->agent);
-  g_free (start->plan_id);
-  g_free (start);
-}
-
-static void
-start_failed (Start *start, GError *error)
-{
-  if (start->task != NULL)
-    g_task_return_error (start->task, error);
-  else
-    g_error_free (error);
-}
-
-static void
-hold_after_preflight (KpAgentPlan *plan, const char *reason, const GError *error)
-{
-  KpAgent *self = plan->agent;
-
-  gint64 interval = g_str_equal (reason, KP_HELD_SOURCE_MISSING) ? RECHECK_FOLDERS : RECHECK_KEYS;
-
-  plan->recheck_at = kp_clock_get_now (self->clock) + interval;
-  kp_scheduler_look_again_at (self->scheduler, plan->recheck_at);
-  kp_agent_plan_hold (plan, reason, error->message);
-  kp_agent_plan_show (plan);
-}
-
-static void
-preflight_cb (GObject *source, GAsyncResult *result, void *data)
-{
-  Start *start = data;
-  KpAgent *self = start->agent;
-  KpAgentPlan *plan = kp_agent_find_plan (self, start->plan_id);
-  g_autoptr (GError) error = NULL;
-  KpPreflight preflight;
-  gboolean ok = kp_preflight_finish (result, &preflight, &error);
-
-  self->n_preflights--;
-  if (plan != NULL)
-    plan->in_preflight = FALSE;
-  if (plan == NULL || self->quitting)
-    {
-      g_clear_error (&error);
-      start_failed (
-          start, g_error_new_literal (KP_ERROR, KP_ERROR_NOT_FOUND, "The plan is no longer there"));
-    }
-  else if (!ok)
-    {
-      /* Somebody who asked is told at once, but the reason is news for everybody else too. */
-      if (start->task == NULL || plan->held_by != NULL)
-        hold_after_preflight (plan, preflight.held_by, error);
-      start_failed (start, g_steal_pointer (&error));
-    }
-  else
-    {
-      KpJobSettings settings = get_settings (self);
-      g_autoptr (KpJob) job = start->make_job (plan, &settings, start->data);
-      KpAgentJob *agent_job = add_job (plan, job, preflight.credentials);
-      if (start->task != NULL)
-        g_task_return_pointer (start->task, g_object_ref (agent_job), g_object_unref);
-    }
-  g_clear_pointer (&preflight.credentials, kp_s3_credentials_unref);
-  start_free (start);
-  kp_agent_consider_soon (self);
-}
-
-static void
-begin_start (KpAgentPlan *plan, Start *start, gboolean may_prompt, gboolean needs_sources)
-{
-  start->agent = g_object_ref (plan->agent);
-  start->plan_id = g_strdup (kp_plan_get_id (plan->plan));
-  plan->in_preflight = TRUE;
-  plan->agent->n_preflights++;
-  kp_preflight_async (plan->plan, may_prompt, needs_sources, preflight_cb, start);
-}
-
-/**
- * kp_agent_run_async:
- * @make_job: called when nothing is in the way
- * @may_prompt: whether the keyring may ask the user, who is there
- *
- * Begins or queues a job that somebody asks for. It goes before what is merely due.
- */
-void
-kp_agent_run_async (KpAgentPlan *plan,
-                    KpAgentMakeJob make_job,
-                    void *data,
-                    GDestroyNotify data_free,
-                    gboolean may_prompt,
-                    gboolean needs_sources,
-                    GAsyncReadyCallback callback,
-                    void *user_data)
-{
-  g_autoptr (GTask) task = g_task_new (plan->agent, NULL, callback, user_data);
-
-  if (plan->job != NULL || plan->in_preflight)
-    {
-      g_task_return_new_error (task, KP_ERROR, KP_ERROR_BUSY, "A job of “%s” runs or waits already",
-                               kp_plan_get_name (plan->plan));
-      if (data_free != NULL)
-        data_free (data);
-      return;
-    }
-  Start *start = g_new0 (Start, 1);
-  start->make_job = make_job;
-  start->data = data;
-  start->data_free = data_free;
-  start->task = g_steal_pointer (&task);
-  begin_start (plan, start, may_prompt, needs_sources);
-}
-
-/**
- * kp_agent_run_finish:
- * @error: %KP_ERROR_BUSY; those of kp_preflight_finish()
- *
- * Returns: (transfer full): the job, begun or queued
- */
-KpAgentJob *
-kp_agent_run_finish (GAsyncResult *result, GError **error)
-{
-  return g_task_propagate_pointer (G_TASK (result), error);
-}
-
-KpJob *
-kp_agent_make_manual_backup (KpAgentPlan *plan, const KpJobSettings *settings, void *data)
-{
-  return kp_job_new_backup (plan->plan, KP_HISTORY_MANUAL, settings);
-}
-
-static KpJob *
-make_due_job (KpAgentPlan *plan, const KpJobSettings *settings, void *data)
-{
-  const KpTiming *timing
-      = kp_scheduler_get_timing (plan->agent->scheduler, kp_plan_get_id (plan->plan));
-
-  if (timing->due_since == 0 && timing->verify_due > 0)
-    return kp_job_new_verify (plan->plan, KP_HISTORY_SCHEDULED, settings, SCHEDULED_SAMPLE);
-  return kp_job_new_backup (plan->plan, timing->trigger, settings);
 }
 
 /* --- deciding ------------------------------------------------------------------------------- */
@@ -591,7 +131,7 @@ choose_plan (KpAgent *self, gint64 now)
           kp_agent_plan_release (plan);
           kp_agent_forget_notifications (plan);
         }
-      else if (!hold_if_necessary (plan, timing, now) && due < best_due)
+      else if (!kp_agent_plan_hold_if_necessary (plan, timing, now) && due < best_due)
         {
           best = plan;
           best_due = due;
@@ -670,7 +210,7 @@ consider_cb (void *data)
   gint64 now = kp_clock_get_now (self->clock);
 
   g_clear_pointer (&self->consider_source, g_source_unref);
-  drop_cancelled_jobs (self);
+  kp_agent_drop_cancelled_jobs (self);
   if (self->quitting)
     {
       quit_if_at_rest (self);
@@ -679,17 +219,13 @@ consider_cb (void *data)
   kp_scheduler_refresh (self->scheduler);
   look (self, now);
   end_pause_in_time (self, now);
-  hold_running_job (self);
+  kp_agent_hold_running_job (self);
 
-  if (get_running_job (self) == NULL && self->jobs->len > 0)
-    start_job (self, g_ptr_array_index (self->jobs, 0));
+  if (kp_agent_get_running_job (self) == NULL && self->jobs->len > 0)
+    kp_agent_start_job (self, g_ptr_array_index (self->jobs, 0));
   KpAgentPlan *plan = choose_plan (self, now);
   if (plan != NULL)
-    {
-      Start *start = g_new0 (Start, 1);
-      start->make_job = make_due_job;
-      begin_start (plan, start, FALSE, TRUE);
-    }
+    kp_agent_run_due_plan (plan);
   show_everything (self);
   settle (self);
   return G_SOURCE_REMOVE;
@@ -762,7 +298,7 @@ kp_agent_next_morning (KpAgent *self)
 void
 kp_agent_set_upload_limit (KpAgent *self, gint64 rate)
 {
-  KpAgentJob *job = get_running_job (self);
+  KpAgentJob *job = kp_agent_get_running_job (self);
 
   self->upload_limit = rate;
   if (rate != KP_LIMIT_OF_PLANS)
