@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -19,7 +20,7 @@ from conftest import TOP
 from fixtures import wait_until
 from fixtures.agent import INTERFACE, NAME, ROOT, Agent, Job, Plan, raises
 from fixtures.checks import body, keys, unfinished_uploads, write_files
-from fixtures.recorder import Recorders
+from fixtures.recorder import Recorder, Recorders
 from fixtures.trees import MIB
 
 
@@ -205,6 +206,21 @@ def test_run_without_what_it_needs(started: Agent, folder: Path, bucket: str) ->
     folder.rename(folder.with_name("elsewhere"))
     with raises("SourceMissing"):
         plan.run()
+
+
+def test_progress_is_told_at_most_ten_times_a_second(
+    started: Agent, slow_folder: Path, bucket: str
+) -> None:
+    plan = add(started, "Slow", slow_folder, bucket, **SLOW)
+    with Recorder(started.bus) as recorder:
+        begin = time.monotonic()
+        job = plan.run()
+        job.wait()
+        seconds = time.monotonic() - begin
+        told = recorder.messages(
+            kind="signal", member="PropertiesChanged", path=job.full_path
+        )  # fmt: skip
+    assert 5 <= len(told) <= 10 * seconds + 5  # some for the states
 
 
 def test_limit_changes_while_it_runs(started: Agent, tmp_path: Path, bucket: str) -> None:
