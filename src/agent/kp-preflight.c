@@ -74,7 +74,7 @@ check_sources (Check *check, GError **error)
 {
   if (check->paths == NULL || check->paths[0] == NULL)
     return TRUE;
-  const char *first_reason = NULL;
+  const char *first_reason = "";
   for (guint i = 0; check->paths[i] != NULL; i++)
     {
       struct stat info;
@@ -82,7 +82,7 @@ check_sources (Check *check, GError **error)
       int error_number = errno;
       if (is_there && !is_not_mounted (check->paths[i]))
         return TRUE;
-      if (first_reason == NULL)
+      if (i == 0)
         first_reason = is_there ? "nothing is mounted there" : g_strerror (error_number);
     }
   g_autofree char *name = kp_name_display (check->paths[0]);

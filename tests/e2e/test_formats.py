@@ -35,7 +35,7 @@ OTHERS: dict[str, Any] = {
     "name": "Fotos",
     "sources": [{"path": "/a", "as": "b"}, {"path": "/c", "as": "d"}],
     "sources[].path": "/home/user/Bilder",
-    "sources[].as": "Bilder/Alle",
+    "sources[].as": "Bilder/Rest",
     "exclude": ["*.tmp", "/cache/"],
     "destination.provider": "other",
     "destination.endpoint": "https://s3.example.org",
