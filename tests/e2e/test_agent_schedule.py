@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -326,6 +327,13 @@ def _boolean(value: bool) -> Any:
     return GLib.Variant("b", value)
 
 
+def put(path: Path, text: str) -> None:
+    """In one step, so that it is told once: the second half could come after the clock was moved."""
+    place = Path(tempfile.mkdtemp(dir=path.parent.parent, prefix=".put-"))
+    (place / "new").write_text(text)
+    (place / "new").rename(path)
+
+
 def test_watch(agent: Agent, folder: Path, s3: Any, bucket: str) -> None:
     """Some quiet minutes after a change."""
     agent.keyring.start()
@@ -335,7 +343,7 @@ def test_watch(agent: Agent, folder: Path, s3: Any, bucket: str) -> None:
     done = len(plan.jobs())
     agent.set_time("2026-03-01 18:00")
     assert len(plan.jobs()) == done
-    (folder / "three").write_text("3")
+    put(folder / "three", "3")
     wait_until(lambda: plan.get("NextRun") == moment("2026-03-01 18:05"), 10, "the change")
     agent.set_time("2026-03-01 18:04")
     assert len(plan.jobs()) == done
@@ -369,14 +377,14 @@ def test_watch_and_our_own_files(agent: Agent, tmp_path: Path, bucket: str) -> N
     assert (home / ".local/state/keepsake/history.sqlite").exists()
     agent.set_time("2026-03-01 14:00")
     assert len(plan.jobs()) == 1
-    (home / ".local/state/other").write_text("new")
+    put(home / "other", "new")
     plan.wait_for("NextRun", moment("2026-03-01 14:05"))
     agent.set_time("2026-03-01 14:10")
     assert len(plan.jobs()) == 2
     # Two changes of another plan, which are told a second apart: time enough to hear of ours.
     for minute in (11, 12):
         agent.set_time(f"2026-03-01 14:{minute}")
-        (elsewhere / str(minute)).write_text("new")
+        put(elsewhere / str(minute), "new")
         other.wait_for("NextRun", moment(f"2026-03-01 14:{minute + 20}"))
     assert (plan.get("NextRun"), plan.get("WatchNote")) == (0, "")
     agent.set_time("2026-03-01 14:30")
