@@ -127,6 +127,20 @@ def bucket(s3: Any) -> Iterator[str]:
     s3.delete_bucket(Bucket=name)
 
 
+@pytest.fixture(scope="session")
+def cold_class(rgw: CephRgw) -> str:
+    """A storage class that the server did not have before."""
+    placement = ["placement", "add", "--placement-id=default-placement"]
+    name = "STANDARD_IA"
+    rgw.admin("zonegroup", *placement, "--rgw-zonegroup=default", f"--storage-class={name}")
+    rgw.admin("zone", *placement, "--rgw-zone=default", f"--storage-class={name}",
+              "--data-pool=default.rgw.buckets.data")  # fmt: skip
+    rgw.stop_gateway()
+    rgw.start_gateway()
+    wait_until(lambda: rgw._answers("/"), 60, "the S3 gateway")
+    return name
+
+
 def empty_bucket(s3: Any, name: str) -> None:
     for page in s3.get_paginator("list_multipart_uploads").paginate(Bucket=name):
         for upload in page.get("Uploads", []):

@@ -10,6 +10,7 @@
 #include "kp-autostart.h"
 #include "kp-error.h"
 #include "kp-launcher-entry.h"
+#include "kp-portal.h"
 #include "kp-preflight.h"
 #include "kp-size.h"
 
@@ -174,6 +175,17 @@ tray_visible_cb (KpTray *tray, GParamSpec *pspec, KpAgent *self)
   kp_dbus_manager_set_tray_visible (self->manager, kp_tray_is_visible (tray));
 }
 
+static void
+background_cb (GObject *source, GAsyncResult *result, void *data)
+{
+  g_autoptr (KpAgent) self = data;
+  g_autoptr (GError) error = NULL;
+
+  if (!kp_autostart_set_finish (result, &error))
+    g_info ("Running in the background: %s", error->message);
+  kp_dbus_manager_set_autostart (self->manager, kp_autostart_is_enabled ());
+}
+
 /**
  * kp_agent_announce_start:
  *
@@ -188,6 +200,11 @@ kp_agent_announce_start (KpAgent *self)
   self->notifier = kp_notifier_new (self->bus);
   self->inhibitor = kp_inhibitor_new ();
   g_signal_connect_object (self->notifier, "action", G_CALLBACK (action_cb), self, 0);
+  /* What did not ask the portal may be killed by it. What it is asked has to say how autostart is
+   * now, or that would be switched off. */
+  if (kp_portal_is_needed ())
+    kp_autostart_set_async (self->bus, kp_autostart_is_enabled (), background_cb,
+                            g_object_ref (self));
   self->tray = kp_tray_new (self->bus, &error);
   if (self->tray == NULL)
     {
@@ -386,36 +403,6 @@ is_transferring_for_somebody (KpAgentJob *job)
          && kp_job_get_state (kp_agent_job_get_job (job)) == KP_JOB_TRANSFERRING;
 }
 
-/**
- * kp_agent_announce_state:
- *
- * Brings tray, launcher and the portal's line up to date.
- */
-void
-kp_agent_announce_state (KpAgent *self)
-{
-  KpTrayState tray_state;
-  const char *state = find_state (self, &tray_state);
-  KpAgentJob *job = find_shown_job (self);
-
-  kp_dbus_manager_set_state (self->manager, state);
-  if (self->tray != NULL)
-    show_tray (self, tray_state);
-  kp_inhibitor_set (self->inhibitor, is_transferring_for_somebody (job),
-                    _ ("Files are being backed up"));
-  kp_launcher_entry_update (self->bus,
-                            job != NULL ? kp_job_get_fraction (kp_agent_job_get_job (job)) : -1);
-  if (job != NULL)
-    {
-      g_autofree char *progress = describe_progress (kp_agent_job_get_job (job));
-      kp_autostart_set_status (self->bus, progress);
-    }
-  else
-    kp_autostart_set_status (self->bus, _ ("Waiting for the next backup"));
-}
-
-/* --- notifications -------------------------------------------------------------------------- */
-
 static char *
 describe_job (KpJob *job)
 {
@@ -435,6 +422,69 @@ describe_job (KpJob *job)
       return g_strdup_printf (_ ("Backing up “%s”"), name);
     }
 }
+
+/* The desktop's list of what runs in the background needs no more than whole percents: a hundred
+ * calls for a job, not ten a second. */
+static void
+tell_portal (KpAgent *self, KpAgentJob *job)
+{
+  g_autofree char *status = NULL;
+
+  if (job == NULL)
+    status = g_strdup (_ ("Waiting for the next backup"));
+  else
+    {
+      KpJob *kp_job = kp_agent_job_get_job (job);
+      g_autofree char *what = describe_job (kp_job);
+      status = kp_job_get_waiting (kp_job) != NULL
+                   ? g_strdup (kp_job_get_waiting (kp_job))
+                   : g_strdup_printf (
+                       /* Translators: %s is what is done, %d a number of percent */
+                       _ ("%s: %d %%"), what, (int) (kp_job_get_fraction (kp_job) * 100));
+    }
+  if (g_strcmp0 (status, self->portal_status) == 0)
+    return;
+  kp_autostart_set_status (self->bus, status);
+  g_free (self->portal_status);
+  self->portal_status = g_steal_pointer (&status);
+}
+
+/* A dock's bar has room for whole percents; and nothing is told where nothing has changed, as each
+ * signal wakes up all who listen. */
+static void
+tell_docks (KpAgent *self, KpAgentJob *job)
+{
+  double fraction = job != NULL ? kp_job_get_fraction (kp_agent_job_get_job (job)) : -1;
+  int percent = job != NULL ? (int) (fraction * 100) : -1;
+
+  if (percent == self->dock_percent)
+    return;
+  self->dock_percent = percent;
+  kp_launcher_entry_update (self->bus, fraction);
+}
+
+/**
+ * kp_agent_announce_state:
+ *
+ * Brings tray, launcher and the portal's line up to date.
+ */
+void
+kp_agent_announce_state (KpAgent *self)
+{
+  KpTrayState tray_state;
+  const char *state = find_state (self, &tray_state);
+  KpAgentJob *job = find_shown_job (self);
+
+  kp_dbus_manager_set_state (self->manager, state);
+  if (self->tray != NULL)
+    show_tray (self, tray_state);
+  kp_inhibitor_set (self->inhibitor, is_transferring_for_somebody (job),
+                    _ ("Files are being backed up"));
+  tell_docks (self, job);
+  tell_portal (self, job);
+}
+
+/* --- notifications -------------------------------------------------------------------------- */
 
 static gboolean
 is_worth_notifying (KpAgentJob *job)
@@ -506,7 +556,10 @@ describe_success (KpJob *job)
 static void
 notify_problem (KpAgentPlan *plan, const char *title, const char *body)
 {
-  const char *buttons[] = { ACTION_RUN, _ ("Back Up Now"), ACTION_DETAILS, _ ("Details"), NULL };
+  gboolean is_locked = plan->held_by != NULL && g_str_equal (plan->held_by, "keyring-locked");
+  const char *buttons[] = { is_locked ? ACTION_UNLOCK : ACTION_RUN,
+                            is_locked ? _ ("Unlock Keyring") : _ ("Back Up Now"), ACTION_DETAILS,
+                            _ ("Details"), NULL };
 
   kp_notifier_show (plan->agent->notifier, kp_plan_get_id (plan->plan),
                     &(KpNotification){ .title = title,
@@ -527,8 +580,10 @@ is_known_failure (KpAgentPlan *plan, KpAgentJob *job)
 
   if (kp_agent_job_is_manual (job))
     return FALSE;
-  return told != 0 && timing != NULL && timing->summary.last_success < told
-         && kp_clock_get_now (self->clock) - told < SECONDS_PER_DAY;
+  gint64 now = kp_clock_get_now (self->clock);
+
+  return told != 0 && told <= now && timing != NULL && timing->summary.last_success < told
+         && now - told < SECONDS_PER_DAY;
 }
 
 /**

@@ -193,7 +193,8 @@ quit_cb (KpDBusManager *manager,
 /**
  * kp_agent_show_problems:
  *
- * Shows the files in the plans' folder that cannot be used.
+ * Shows the files in the plans' folder that cannot be used, and the folder itself where it cannot
+ * be watched.
  */
 void
 kp_agent_show_problems (KpAgent *self)
@@ -207,6 +208,12 @@ kp_agent_show_problems (KpAgent *self)
       const KpPlanProblem *problem = g_ptr_array_index (problems, i);
       g_autofree char *message = g_utf8_make_valid (problem->error->message, -1);
       g_variant_builder_add (&builder, "(@ays)", kp_dbus_bytes (problem->path), message);
+    }
+  if (self->watch_problem != NULL)
+    {
+      const char *folder = kp_plan_store_get_directory (self->store);
+      g_autofree char *message = g_utf8_make_valid (self->watch_problem, -1);
+      g_variant_builder_add (&builder, "(@ays)", kp_dbus_bytes (folder), message);
     }
   kp_dbus_manager_set_problems (self->manager, g_variant_builder_end (&builder));
 }
@@ -495,8 +502,6 @@ unlocked_cb (GObject *source, GAsyncResult *result, void *data)
   if (!kp_preflight_finish (result, &preflight, &error))
     g_debug ("%s", error->message);
   g_clear_pointer (&preflight.credentials, kp_s3_credentials_unref);
-  if (kp_error_is (error, KP_ERROR_NOT_FOUND))
-    error->code = KP_ERROR_BAD_CREDENTIALS;
   finish (unlock->invocation, error);
   kp_agent_recheck_held_plans (unlock->agent);
   g_object_unref (unlock->agent);
@@ -607,6 +612,14 @@ set_time_cb (KpDBusTesting *testing, GDBusMethodInvocation *invocation, gint64 t
 }
 
 static gboolean
+sleep_cb (KpDBusTesting *testing, GDBusMethodInvocation *invocation, gint64 seconds, KpAgent *self)
+{
+  kp_clock_sleep (self->clock, seconds);
+  kp_dbus_testing_complete_sleep (testing, invocation);
+  return TRUE;
+}
+
+static gboolean
 settle_cb (KpDBusTesting *testing, GDBusMethodInvocation *invocation, KpAgent *self)
 {
   g_ptr_array_add (self->settling, g_object_ref (invocation));
@@ -625,6 +638,7 @@ kp_agent_connect_testing (KpAgent *self)
   testing = kp_dbus_testing_skeleton_new ();
   object = kp_dbus_object_skeleton_new (KP_AGENT_TESTING_PATH);
   g_signal_connect_object (testing, "handle-set-time", G_CALLBACK (set_time_cb), self, 0);
+  g_signal_connect_object (testing, "handle-sleep", G_CALLBACK (sleep_cb), self, 0);
   g_signal_connect_object (testing, "handle-settle", G_CALLBACK (settle_cb), self, 0);
   kp_dbus_object_skeleton_set_testing (object, testing);
   g_dbus_object_manager_server_export (self->server, G_DBUS_OBJECT_SKELETON (object));

@@ -3,8 +3,9 @@
 
 #pragma once
 
-/* What kp-agent.c (decides), kp-agent-plan.c (shows a plan), kp-agent-methods.c (hears the bus) and
- * kp-agent-announce.c (tray, notifications) share. All of it belongs to the main thread. */
+/* What kp-agent.c (decides), kp-agent-hold.c (what is in the way), kp-agent-jobs.c (begins and ends
+ * jobs), kp-agent-plan.c (shows a plan), kp-agent-methods.c (hears the bus) and kp-agent-announce.c
+ * (tray, notifications) share. All of it belongs to the main thread. */
 
 #include "kp-agent-job.h"
 #include "kp-agent-state.h"
@@ -79,11 +80,14 @@ struct _KpAgent
   gboolean has_quit;
   GPtrArray *settling; /* of GDBusMethodInvocation: tests that wait for quiet */
   guint keyring_subscription;
-  GUnixMountMonitor *mounts;
+  GUnixMountMonitor *mounts; /* while a plan waits for one, or NULL */
 
   KpTray *tray;
   KpNotifier *notifier;
   KpInhibitor *inhibitor;
+  char *watch_problem; /* why edits of plans are not noticed, or NULL */
+  char *portal_status; /* what the portal was told last, or NULL */
+  int dock_percent;    /* what docks were told last; -1 for nothing to show */
 };
 
 /* kp-agent.c */
@@ -92,6 +96,16 @@ void kp_agent_recheck_held_plans (KpAgent *agent);
 void kp_agent_set_paused (KpAgent *agent, gint64 until);
 void kp_agent_set_upload_limit (KpAgent *agent, gint64 rate);
 KpAgentPlan *kp_agent_find_plan (KpAgent *agent, const char *id);
+gint64 kp_agent_next_morning (KpAgent *agent);
+
+/* kp-agent-hold.c */
+const char *kp_agent_find_condition (KpAgent *agent,
+                                     KpPlan *plan,
+                                     gboolean is_manual,
+                                     const char **reason);
+gboolean kp_agent_plan_hold_if_necessary (KpAgentPlan *plan, const KpTiming *timing, gint64 now);
+
+/* kp-agent-jobs.c */
 typedef KpJob *(*KpAgentMakeJob) (KpAgentPlan *plan, const KpJobSettings *settings, void *data);
 void kp_agent_run_async (KpAgentPlan *plan,
                          KpAgentMakeJob make_job,
@@ -103,7 +117,11 @@ void kp_agent_run_async (KpAgentPlan *plan,
                          void *user_data);
 KpAgentJob *kp_agent_run_finish (GAsyncResult *result, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 KpJob *kp_agent_make_manual_backup (KpAgentPlan *plan, const KpJobSettings *settings, void *data);
-gint64 kp_agent_next_morning (KpAgent *agent);
+KpAgentJob *kp_agent_get_running_job (KpAgent *agent);
+void kp_agent_start_job (KpAgent *agent, KpAgentJob *job);
+void kp_agent_drop_cancelled_jobs (KpAgent *agent);
+void kp_agent_hold_running_job (KpAgent *agent);
+void kp_agent_run_due_plan (KpAgentPlan *plan);
 
 /* kp-agent-plan.c */
 KpAgentPlan *kp_agent_plan_new (KpAgent *agent, KpPlan *plan);

@@ -83,8 +83,6 @@ keys_cb (GObject *source, GAsyncResult *result, void *data)
 
   if (!kp_preflight_finish (result, &preflight, &error))
     {
-      if (kp_error_is (error, KP_ERROR_NOT_FOUND))
-        error->code = KP_ERROR_BAD_CREDENTIALS;
       kp_dbus_return_error (query->invocation, error);
       query_free (query);
       return;

@@ -7,20 +7,13 @@
 
 #include "kp-agent-private.h"
 
-#include "kp-error.h"
 #include "kp-preflight.h"
 
 #include <glib/gi18n.h>
-#include <string.h>
 
 /* After login others need the computer, and after waking up the network needs a moment. */
 #define QUIET_AFTER_LOGIN 120
 #define QUIET_AFTER_RESUME 20
-
-/* How often to look again while something is in the way that nothing tells the end of. Mounts are
- * told, so folders can wait; gnome-keyring says nothing when it is unlocked at login. */
-#define RECHECK_FOLDERS 300
-#define RECHECK_KEYS 60
 
 /* A due time that is so much in the past was missed. */
 #define MISSED (30 * 60)
@@ -33,8 +26,6 @@
 
 #define HOUR_OF_MORNING 5
 #define HISTORY_KEPT (2 * 365 * G_GINT64_CONSTANT (86400))
-
-#define SCHEDULED_SAMPLE 0.05
 
 enum
 {
@@ -50,457 +41,6 @@ KpAgentPlan *
 kp_agent_find_plan (KpAgent *self, const char *id)
 {
   return g_hash_table_lookup (self->plans, id);
-}
-
-static KpAgentJob *
-get_running_job (KpAgent *self)
-{
-  for (guint i = 0; i < self->jobs->len; i++)
-    {
-      KpAgentJob *job = g_ptr_array_index (self->jobs, i);
-      if (kp_agent_job_has_started (job))
-        return job;
-    }
-  return NULL;
-}
-
-/* --- what is in the way --------------------------------------------------------------------- */
-
-static gboolean
-goes_to_this_computer (KpAgent *self, KpPlan *plan)
-{
-  g_autoptr (KpS3Location) location = kp_plan_dup_location (plan, NULL);
-  g_autoptr (GUri) uri = NULL;
-
-  if (location == NULL || self->loopback_is_remote)
-    return FALSE;
-  uri = g_uri_parse (kp_s3_location_get_endpoint (location), G_URI_FLAGS_NONE, NULL);
-  const char *host = uri != NULL ? g_uri_get_host (uri) : NULL;
-  if (host == NULL)
-    return FALSE;
-  g_autoptr (GInetAddress) address = g_inet_address_new_from_string (host);
-  return g_str_equal (host, "localhost")
-         || (address != NULL && g_inet_address_get_is_loopback (address));
-}
-
-/* What of the computer's state this plan minds. @reason is static, the result a sentence. */
-static const char *
-find_condition (KpAgent *self, KpPlan *plan, gboolean is_manual, const char **reason)
-{
-  KpConditions conditions = kp_readiness_get_conditions (self->readiness);
-
-  if ((conditions & (KP_CONDITION_OFFLINE | KP_CONDITION_METERED)) != 0
-      && goes_to_this_computer (self, plan))
-    conditions &= ~(KpConditions) (KP_CONDITION_OFFLINE | KP_CONDITION_METERED);
-  if (conditions & KP_CONDITION_OFFLINE)
-    {
-      *reason = "offline";
-      return _ ("There is no network connection");
-    }
-  if (is_manual)
-    return NULL;
-  if (conditions & KP_CONDITION_METERED && kp_plan_get_metered (plan) == KP_PLAN_CONDITION_WAIT)
-    {
-      *reason = "metered";
-      return _ ("Waiting for a network that is not metered");
-    }
-  if (kp_plan_get_battery (plan) != KP_PLAN_CONDITION_WAIT)
-    return NULL;
-  if (conditions & KP_CONDITION_BATTERY)
-    {
-      *reason = "battery";
-      return _ ("Waiting for the power supply");
-    }
-  if (conditions & KP_CONDITION_POWER_SAVER)
-    {
-      *reason = "power-saver";
-      return _ ("Waiting for power saving to end");
-    }
-  return NULL;
-}
-
-static char *
-describe_pause (KpAgent *self, gint64 now)
-{
-  if (self->paused_until == KP_PAUSED_UNTIL_RESUMED)
-    return g_strdup (_ ("Backups are paused"));
-  g_autofree char *time = kp_agent_format_time (self->paused_until, now);
-  /* Translators: %s is a time, as in "15:30" or "Tue 05:00" */
-  return g_strdup_printf (_ ("Backups are paused until %s"), time);
-}
-
-static char *
-describe_back_off (const KpTiming *timing, gint64 now)
-{
-  g_autofree char *time = kp_agent_format_time (timing->retry_at, now);
-  const char *message = timing->last != NULL && timing->last->message != NULL
-                            ? timing->last->message
-                            : _ ("The last job failed");
-
-  /* Translators: the first %s is why the last job failed, the second a time */
-  return g_strdup_printf (_ ("%s. Trying again at %s"), message, time);
-}
-
-/* Whether anything but missing folders and keys holds a due plan; says it when it does. */
-static gboolean
-hold_if_necessary (KpAgentPlan *plan, const KpTiming *timing, gint64 now)
-{
-  KpAgent *self = plan->agent;
-  g_autofree char *message = NULL;
-  const char *reason = NULL;
-  const char *sentence;
-
-  if (self->paused_until != 0)
-    {
-      reason = KP_HELD_PAUSED;
-      message = describe_pause (self, now);
-    }
-  else if ((sentence = find_condition (self, plan->plan, FALSE, &reason)) != NULL)
-    message = g_strdup (sentence);
-  else if (timing->retry_at > now)
-    {
-      reason = KP_HELD_BACK_OFF;
-      message = describe_back_off (timing, now);
-    }
-  else if (now < self->quiet_until)
-    {
-      reason = KP_HELD_WAKING_UP;
-      message = g_strdup (_ ("Waiting a moment after the start"));
-      kp_scheduler_look_again_at (self->scheduler, self->quiet_until);
-    }
-  else if (plan->recheck_at > now)
-    {
-      /* Said already. */
-      kp_scheduler_look_again_at (self->scheduler, plan->recheck_at);
-      kp_agent_plan_hold (plan, plan->held_by, plan->held_message);
-      return TRUE;
-    }
-  else if (self->jobs->len > 0 || self->n_preflights > 0)
-    {
-      reason = KP_HELD_ANOTHER_JOB;
-      message = g_strdup (_ ("Waiting for another job to end"));
-    }
-  if (reason == NULL)
-    return FALSE;
-  kp_agent_plan_hold (plan, reason, message);
-  return TRUE;
-}
-
-/* --- jobs ----------------------------------------------------------------------------------- */
-
-static gint64
-job_clock_cb (void *data)
-{
-  return kp_clock_get_now (data);
-}
-
-static KpJobSettings
-get_settings (KpAgent *self)
-{
-  return (KpJobSettings){ .state_dir = self->state_dir,
-                          .upload = self->upload,
-                          .download = self->download,
-                          .history = self->history,
-                          .clock = job_clock_cb,
-                          .clock_data = self->clock };
-}
-
-static KpAgentJob *
-find_agent_job (KpAgent *self, KpJob *job)
-{
-  for (guint i = 0; i < self->jobs->len; i++)
-    if (kp_agent_job_get_job (g_ptr_array_index (self->jobs, i)) == job)
-      return g_ptr_array_index (self->jobs, i);
-  return NULL;
-}
-
-static void
-job_state_cb (KpJob *job, GParamSpec *pspec, KpAgent *self)
-{
-  KpAgentPlan *plan = kp_agent_find_plan (self, kp_plan_get_id (kp_job_get_plan (job)));
-
-  if (plan != NULL)
-    kp_agent_plan_show (plan);
-  kp_agent_announce_job (self, find_agent_job (self, job));
-  /* One that was cancelled in the queue has nobody else who clears it away. */
-  if (kp_job_has_ended (job))
-    kp_agent_consider_soon (self);
-}
-
-static void
-job_progress_cb (KpJob *job, GParamSpec *pspec, KpAgent *self)
-{
-  kp_agent_announce_job (self, find_agent_job (self, job));
-}
-
-static KpAgentJob *
-add_job (KpAgentPlan *plan, KpJob *job, KpS3Credentials *credentials)
-{
-  KpAgent *self = plan->agent;
-  KpAgentJob *agent_job = kp_agent_job_new (job, ++self->n_jobs, kp_clock_get_now (self->clock));
-
-  kp_agent_job_set_credentials (agent_job, credentials);
-  kp_agent_job_export (agent_job, self->server);
-  g_signal_connect_object (job, "notify::state", G_CALLBACK (job_state_cb), self, 0);
-  g_signal_connect_object (job, "notify::fraction", G_CALLBACK (job_progress_cb), self, 0);
-  g_ptr_array_add (self->jobs, agent_job);
-  plan->job = g_object_ref (agent_job);
-  kp_agent_plan_release (plan);
-  kp_agent_plan_show (plan);
-  return agent_job;
-}
-
-static void
-remember_deletions (KpAgent *self, const char *plan_id, KpJob *job)
-{
-  const KpJobResult *result = kp_job_get_result (job);
-
-  if (kp_job_get_kind (job) == KP_HISTORY_BACKUP && result->error == NULL)
-    kp_agent_state_set (self->state, plan_id, "deletions-held", (gint64) result->deletions_held);
-}
-
-/* The last job of a plan that ended stays on the bus, so that one who looks late sees it. */
-static void
-retire_job (KpAgent *self, KpAgentPlan *plan, KpAgentJob *job)
-{
-  if (plan == NULL)
-    {
-      kp_agent_job_unexport (job, self->server);
-      return;
-    }
-  if (plan->ended_job != NULL)
-    kp_agent_job_unexport (plan->ended_job, self->server);
-  g_set_object (&plan->ended_job, job);
-  g_clear_object (&plan->job);
-}
-
-static void
-job_ended (KpAgent *self, KpAgentJob *job)
-{
-  const char *id = kp_agent_job_get_plan_id (job);
-  KpAgentPlan *plan = kp_agent_find_plan (self, id);
-  g_autoptr (KpAgentJob) keep = g_object_ref (job);
-
-  if (plan != NULL)
-    remember_deletions (self, id, kp_agent_job_get_job (job));
-  g_ptr_array_remove (self->jobs, job);
-  retire_job (self, plan, job);
-  kp_scheduler_job_ended (self->scheduler, id);
-  kp_scheduler_refresh (self->scheduler);
-  if (plan != NULL)
-    {
-      kp_agent_plan_show (plan);
-      kp_agent_announce_end (plan, job);
-    }
-  kp_agent_consider_soon (self);
-}
-
-static void
-executed_cb (GObject *source, GAsyncResult *result, void *data)
-{
-  g_autoptr (KpAgent) self = data;
-  g_autoptr (GError) error = NULL;
-
-  if (!kp_job_execute_finish (KP_JOB (source), result, &error))
-    g_info ("The job ended: %s", error->message);
-  job_ended (self, find_agent_job (self, KP_JOB (source)));
-}
-
-static void
-start_job (KpAgent *self, KpAgentJob *job)
-{
-  kp_agent_job_start (job, executed_cb, g_object_ref (self));
-  if (self->upload_limit != KP_LIMIT_OF_PLANS)
-    kp_throttle_set_rate (self->upload, (guint64) self->upload_limit);
-  KpAgentPlan *plan = kp_agent_find_plan (self, kp_agent_job_get_plan_id (job));
-  if (plan != NULL)
-    kp_agent_plan_show (plan);
-  kp_agent_announce_job (self, job);
-}
-
-/* Jobs that were cancelled before their turn came. */
-static void
-drop_cancelled_jobs (KpAgent *self)
-{
-  for (guint i = self->jobs->len; i-- > 0;)
-    {
-      KpAgentJob *job = g_ptr_array_index (self->jobs, i);
-      if (!kp_agent_job_has_started (job) && kp_job_has_ended (kp_agent_job_get_job (job)))
-        job_ended (self, job);
-    }
-}
-
-/* What holds the running job now, or no longer. */
-static void
-hold_running_job (KpAgent *self)
-{
-  KpAgentJob *job = get_running_job (self);
-  const char *reason;
-
-  if (job == NULL)
-    return;
-  KpJob *kp_job = kp_agent_job_get_job (job);
-  kp_job_set_waiting (kp_job, find_condition (self, kp_job_get_plan (kp_job),
-                                              kp_agent_job_is_manual (job), &reason));
-}
-
-/* --- starting ------------------------------------------------------------------------------- */
-
-/* A job that is to be made when folders and keys are found to be there. */
-typedef struct
-{
-  KpAgent *agent;
-  char *plan_id;
-  KpAgentMakeJob make_job;
-  void *data;
-  GDestroyNotify data_free;
-  GTask *task; /* of who asked for it, or NULL */
-} Start;
-
-static void
-start_free (Start *start)
-{
-  if (start->data_free != NULL)
-    start->data_free (start->data);
-  g_clear_object (&start->task);
-  g_object_unref (start->agent);
-  g_free (start->plan_id);
-  g_free (start);
-}
-
-static void
-start_failed (Start *start, GError *error)
-{
-  if (start->task != NULL)
-    g_task_return_error (start->task, error);
-  else
-    g_error_free (error);
-}
-
-static void
-hold_after_preflight (KpAgentPlan *plan, const char *reason, const GError *error)
-{
-  KpAgent *self = plan->agent;
-
-  gint64 interval = g_str_equal (reason, "source-missing") ? RECHECK_FOLDERS : RECHECK_KEYS;
-
-  plan->recheck_at = kp_clock_get_now (self->clock) + interval;
-  kp_scheduler_look_again_at (self->scheduler, plan->recheck_at);
-  kp_agent_plan_hold (plan, reason, error->message);
-  kp_agent_plan_show (plan);
-}
-
-static void
-preflight_cb (GObject *source, GAsyncResult *result, void *data)
-{
-  Start *start = data;
-  KpAgent *self = start->agent;
-  KpAgentPlan *plan = kp_agent_find_plan (self, start->plan_id);
-  g_autoptr (GError) error = NULL;
-  KpPreflight preflight;
-  gboolean ok = kp_preflight_finish (result, &preflight, &error);
-
-  self->n_preflights--;
-  if (plan != NULL)
-    plan->in_preflight = FALSE;
-  if (plan == NULL || self->quitting)
-    {
-      g_clear_error (&error);
-      start_failed (
-          start, g_error_new_literal (KP_ERROR, KP_ERROR_NOT_FOUND, "The plan is no longer there"));
-    }
-  else if (!ok)
-    {
-      /* Somebody who asked is told at once, but the reason is news for everybody else too. */
-      if (start->task == NULL || plan->held_by != NULL)
-        hold_after_preflight (plan, preflight.held_by, error);
-      start_failed (start, g_steal_pointer (&error));
-    }
-  else
-    {
-      KpJobSettings settings = get_settings (self);
-      g_autoptr (KpJob) job = start->make_job (plan, &settings, start->data);
-      KpAgentJob *agent_job = add_job (plan, job, preflight.credentials);
-      if (start->task != NULL)
-        g_task_return_pointer (start->task, g_object_ref (agent_job), g_object_unref);
-    }
-  g_clear_pointer (&preflight.credentials, kp_s3_credentials_unref);
-  start_free (start);
-  kp_agent_consider_soon (self);
-}
-
-static void
-begin_start (KpAgentPlan *plan, Start *start, gboolean may_prompt, gboolean needs_sources)
-{
-  start->agent = g_object_ref (plan->agent);
-  start->plan_id = g_strdup (kp_plan_get_id (plan->plan));
-  plan->in_preflight = TRUE;
-  plan->agent->n_preflights++;
-  kp_preflight_async (plan->plan, may_prompt, needs_sources, preflight_cb, start);
-}
-
-/**
- * kp_agent_run_async:
- * @make_job: called when nothing is in the way
- * @may_prompt: whether the keyring may ask the user, who is there
- *
- * Begins or queues a job that somebody asks for. It goes before what is merely due.
- */
-void
-kp_agent_run_async (KpAgentPlan *plan,
-                    KpAgentMakeJob make_job,
-                    void *data,
-                    GDestroyNotify data_free,
-                    gboolean may_prompt,
-                    gboolean needs_sources,
-                    GAsyncReadyCallback callback,
-                    void *user_data)
-{
-  g_autoptr (GTask) task = g_task_new (plan->agent, NULL, callback, user_data);
-
-  if (plan->job != NULL || plan->in_preflight)
-    {
-      g_task_return_new_error (task, KP_ERROR, KP_ERROR_BUSY, "A job of “%s” runs or waits already",
-                               kp_plan_get_name (plan->plan));
-      if (data_free != NULL)
-        data_free (data);
-      return;
-    }
-  Start *start = g_new0 (Start, 1);
-  start->make_job = make_job;
-  start->data = data;
-  start->data_free = data_free;
-  start->task = g_steal_pointer (&task);
-  begin_start (plan, start, may_prompt, needs_sources);
-}
-
-/**
- * kp_agent_run_finish:
- * @error: %KP_ERROR_BUSY; those of kp_preflight_finish()
- *
- * Returns: (transfer full): the job, begun or queued
- */
-KpAgentJob *
-kp_agent_run_finish (GAsyncResult *result, GError **error)
-{
-  return g_task_propagate_pointer (G_TASK (result), error);
-}
-
-KpJob *
-kp_agent_make_manual_backup (KpAgentPlan *plan, const KpJobSettings *settings, void *data)
-{
-  return kp_job_new_backup (plan->plan, KP_HISTORY_MANUAL, settings);
-}
-
-static KpJob *
-make_due_job (KpAgentPlan *plan, const KpJobSettings *settings, void *data)
-{
-  const KpTiming *timing
-      = kp_scheduler_get_timing (plan->agent->scheduler, kp_plan_get_id (plan->plan));
-
-  if (timing->due_since == 0 && timing->verify_due > 0)
-    return kp_job_new_verify (plan->plan, KP_HISTORY_SCHEDULED, settings, SCHEDULED_SAMPLE);
-  return kp_job_new_backup (plan->plan, timing->trigger, settings);
 }
 
 /* --- deciding ------------------------------------------------------------------------------- */
@@ -539,10 +79,16 @@ look (KpAgent *self, gint64 now)
 
   if (self->last_look == 0)
     self->last_look = recorded;
+  /* What was to be waited for a moment must not take as long as the clock was set back. */
+  gboolean was_set_back = now < self->last_look;
+  if (was_set_back)
+    self->quiet_until = MIN (self->quiet_until, now + QUIET_AFTER_LOGIN);
   g_hash_table_iter_init (&iter, self->plans);
   while (g_hash_table_iter_next (&iter, NULL, &value))
     {
       KpAgentPlan *plan = value;
+      if (was_set_back)
+        plan->recheck_at = 0;
       if (kp_plan_get_enabled (plan->plan))
         record_missed (self, plan, now);
     }
@@ -585,7 +131,7 @@ choose_plan (KpAgent *self, gint64 now)
           kp_agent_plan_release (plan);
           kp_agent_forget_notifications (plan);
         }
-      else if (!hold_if_necessary (plan, timing, now) && due < best_due)
+      else if (!kp_agent_plan_hold_if_necessary (plan, timing, now) && due < best_due)
         {
           best = plan;
           best_due = due;
@@ -596,16 +142,40 @@ choose_plan (KpAgent *self, gint64 now)
   return best;
 }
 
+/* Hears of mounts while a plan waits for one, and only then: some systems mount something every few
+ * seconds, and each time would wake us up. */
+static void
+hear_of_mounts (KpAgent *self, gboolean is_needed)
+{
+  if (is_needed == (self->mounts != NULL))
+    return;
+  if (!is_needed)
+    {
+      g_signal_handlers_disconnect_by_data (self->mounts, self);
+      g_clear_object (&self->mounts);
+      return;
+    }
+  self->mounts = g_unix_mount_monitor_get ();
+  g_signal_connect_object (self->mounts, "mounts-changed", G_CALLBACK (kp_agent_recheck_held_plans),
+                           self, G_CONNECT_SWAPPED);
+}
+
 static void
 show_everything (KpAgent *self)
 {
   GHashTableIter iter;
   void *value;
+  gboolean is_mount_awaited = FALSE;
   g_auto (GStrv) conditions = kp_conditions_to_strv (kp_readiness_get_conditions (self->readiness));
 
   g_hash_table_iter_init (&iter, self->plans);
   while (g_hash_table_iter_next (&iter, NULL, &value))
-    kp_agent_plan_show (value);
+    {
+      const KpAgentPlan *plan = value;
+      is_mount_awaited |= g_strcmp0 (plan->held_by, KP_HELD_SOURCE_MISSING) == 0;
+      kp_agent_plan_show (value);
+    }
+  hear_of_mounts (self, is_mount_awaited);
   kp_dbus_manager_set_conditions (self->manager, (const char *const *) conditions);
   kp_dbus_manager_set_paused_until (self->manager, self->paused_until);
   kp_dbus_manager_set_upload_limit (self->manager, self->upload_limit);
@@ -640,7 +210,7 @@ consider_cb (void *data)
   gint64 now = kp_clock_get_now (self->clock);
 
   g_clear_pointer (&self->consider_source, g_source_unref);
-  drop_cancelled_jobs (self);
+  kp_agent_drop_cancelled_jobs (self);
   if (self->quitting)
     {
       quit_if_at_rest (self);
@@ -649,17 +219,13 @@ consider_cb (void *data)
   kp_scheduler_refresh (self->scheduler);
   look (self, now);
   end_pause_in_time (self, now);
-  hold_running_job (self);
+  kp_agent_hold_running_job (self);
 
-  if (get_running_job (self) == NULL && self->jobs->len > 0)
-    start_job (self, g_ptr_array_index (self->jobs, 0));
+  if (kp_agent_get_running_job (self) == NULL && self->jobs->len > 0)
+    kp_agent_start_job (self, g_ptr_array_index (self->jobs, 0));
   KpAgentPlan *plan = choose_plan (self, now);
   if (plan != NULL)
-    {
-      Start *start = g_new0 (Start, 1);
-      start->make_job = make_due_job;
-      begin_start (plan, start, FALSE, TRUE);
-    }
+    kp_agent_run_due_plan (plan);
   show_everything (self);
   settle (self);
   return G_SOURCE_REMOVE;
@@ -690,8 +256,6 @@ kp_agent_consider_soon (KpAgent *self)
 void
 kp_agent_set_paused (KpAgent *self, gint64 until)
 {
-  gboolean was_paused = self->paused_until != 0;
-
   self->paused_until = until;
   kp_agent_state_set (self->state, NULL, "paused-until", until);
   for (guint i = 0; i < self->jobs->len; i++)
@@ -701,8 +265,8 @@ kp_agent_set_paused (KpAgent *self, gint64 until)
         continue;
       if (until != 0 && !kp_job_pause (job, NULL))
         g_warn_if_reached ();
-      if (until == 0 && was_paused && kp_job_get_state (job) == KP_JOB_PAUSED
-          && !kp_job_resume (job, NULL))
+      /* One that was paused by itself, too: the tray has one entry for both. */
+      if (until == 0 && kp_job_get_state (job) == KP_JOB_PAUSED && !kp_job_resume (job, NULL))
         g_warn_if_reached ();
     }
   if (until == 0)
@@ -734,7 +298,7 @@ kp_agent_next_morning (KpAgent *self)
 void
 kp_agent_set_upload_limit (KpAgent *self, gint64 rate)
 {
-  KpAgentJob *job = get_running_job (self);
+  KpAgentJob *job = kp_agent_get_running_job (self);
 
   self->upload_limit = rate;
   if (rate != KP_LIMIT_OF_PLANS)
@@ -746,6 +310,18 @@ kp_agent_set_upload_limit (KpAgent *self, gint64 rate)
       kp_throttle_set_timetable (self->upload, limits, KP_DIRECTION_UP);
     }
   kp_agent_consider_soon (self);
+}
+
+/* A job that somebody asked for and whose turn did not come is nowhere else. */
+static void
+record_never_begun (KpAgent *self, KpJob *job)
+{
+  g_autoptr (GError) error = NULL;
+
+  if (!kp_history_add_skip (self->history, kp_plan_get_id (kp_job_get_plan (job)), "not-running",
+                            _ ("The agent was stopped before the job could begin"),
+                            kp_clock_get_now (self->clock), &error))
+    g_warning ("%s", error->message);
 }
 
 /**
@@ -763,8 +339,11 @@ kp_agent_quit (KpAgent *self)
   for (guint i = 0; i < self->jobs->len; i++)
     {
       KpJob *job = kp_agent_job_get_job (g_ptr_array_index (self->jobs, i));
-      if (!kp_job_has_ended (job))
-        kp_job_interrupt (job);
+      if (kp_job_has_ended (job))
+        continue;
+      kp_job_interrupt (job);
+      if (kp_job_get_history_id (job) == 0)
+        record_never_begun (self, job);
     }
   kp_agent_consider_soon (self);
 }
@@ -882,12 +461,11 @@ watch_the_world (KpAgent *self)
       self->bus, "org.freedesktop.secrets", "org.freedesktop.DBus.Properties", "PropertiesChanged",
       NULL, "org.freedesktop.Secret.Collection", G_DBUS_SIGNAL_FLAGS_NONE, keyring_changed_cb, self,
       NULL);
-  self->mounts = g_unix_mount_monitor_get ();
-  g_signal_connect_object (self->mounts, "mounts-changed", G_CALLBACK (kp_agent_recheck_held_plans),
-                           self, G_CONNECT_SWAPPED);
   g_signal_connect_object (self->readiness, "changed", G_CALLBACK (conditions_changed_cb), self,
                            G_CONNECT_SWAPPED);
   g_signal_connect_object (self->readiness, "resumed", G_CALLBACK (resumed_cb), self,
+                           G_CONNECT_SWAPPED);
+  g_signal_connect_object (self->clock, "resumed", G_CALLBACK (resumed_cb), self,
                            G_CONNECT_SWAPPED);
   g_signal_connect_object (self->scheduler, "due", G_CALLBACK (kp_agent_consider_soon), self,
                            G_CONNECT_SWAPPED);
@@ -931,6 +509,8 @@ static void
 kp_agent_finalize (GObject *object)
 {
   g_free (KP_AGENT (object)->state_dir);
+  g_free (KP_AGENT (object)->portal_status);
+  g_free (KP_AGENT (object)->watch_problem);
   G_OBJECT_CLASS (kp_agent_parent_class)->finalize (object);
 }
 
@@ -953,6 +533,7 @@ kp_agent_init (KpAgent *self)
   self->upload = kp_throttle_new (0);
   self->download = kp_throttle_new (0);
   self->upload_limit = KP_LIMIT_OF_PLANS;
+  self->dock_percent = -1;
 }
 
 static gboolean
@@ -971,7 +552,7 @@ open_files (KpAgent *self, GError **error)
     g_warning ("%s", prune_error->message);
   self->state = kp_agent_state_open (state);
   self->store = kp_plan_store_new (plans);
-  self->scheduler = kp_scheduler_new (self->clock, self->history, self->state);
+  self->scheduler = kp_scheduler_new (self->clock, self->history, self->state, self->state_dir);
   return TRUE;
 }
 
@@ -986,7 +567,16 @@ load_plans (KpAgent *self, GError **error)
                            G_CONNECT_SWAPPED);
   g_signal_connect_object (self->store, "problem", G_CALLBACK (plan_problem_cb), self,
                            G_CONNECT_SWAPPED);
-  return kp_plan_store_load (self->store, error) && kp_plan_store_watch (self->store, error);
+  g_autoptr (GError) watch_error = NULL;
+  if (!kp_plan_store_load (self->store, error))
+    return FALSE;
+  /* That edits are not noticed is no reason to back nothing up. */
+  if (!kp_plan_store_watch (self->store, &watch_error))
+    {
+      g_warning ("%s", watch_error->message);
+      self->watch_problem = g_strdup (watch_error->message);
+    }
+  return TRUE;
 }
 
 /**

@@ -8,7 +8,12 @@
 #include <errno.h>
 #include <glib-unix.h>
 #include <sys/timerfd.h>
+#include <time.h>
 #include <unistd.h>
+
+/* The longest that the timer is set for; then it is set again. A kernel may count seconds in 32
+ * bits. */
+#define LONGEST (365 * G_GINT64_CONSTANT (86400))
 
 struct _KpClock
 {
@@ -18,13 +23,15 @@ struct _KpClock
   gint64 test_time; /* atomic by its lock: jobs ask from their threads */
   GMutex lock;
 
-  gint64 alarm; /* G_MAXINT64: none */
-  int fd;       /* of the timer, or -1 */
+  gint64 alarm;  /* G_MAXINT64: none */
+  gint64 asleep; /* how long the computer has slept since it was started, in seconds */
+  int fd;        /* of the timer, or -1 */
   GSource *source;
 };
 
 enum
 {
+  SIGNAL_RESUMED,
   SIGNAL_ALARM,
   SIGNAL_JUMPED,
   N_SIGNALS,
@@ -41,12 +48,39 @@ static gboolean timer_cb (int fd, GIOCondition condition, void *data);
 static void
 arm (KpClock *self)
 {
+  gint64 now = kp_clock_get_now (self);
   struct itimerspec when
-      = { .it_value = { .tv_sec = (time_t) CLAMP (self->alarm, 1, G_MAXINT32) } };
+      = { .it_value = { .tv_sec = (time_t) CLAMP (self->alarm, 1, now + LONGEST) } };
 
   if (timerfd_settime (self->fd, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, &when, NULL) != 0
       && errno != ECANCELED)
     g_warning ("Cannot set the timer: %s", g_strerror (errno));
+}
+
+/* One of the two clocks goes on while the computer sleeps (clock_gettime(2)). */
+static gint64
+read_asleep (void)
+{
+  struct timespec with_sleep;
+  struct timespec without;
+
+  if (clock_gettime (CLOCK_BOOTTIME, &with_sleep) != 0
+      || clock_gettime (CLOCK_MONOTONIC, &without) != 0)
+    return 0;
+  return (gint64) with_sleep.tv_sec - (gint64) without.tv_sec
+         - (with_sleep.tv_nsec < without.tv_nsec ? 1 : 0);
+}
+
+/* @asleep: of the computer, since it was started */
+static void
+tell_of_sleep (KpClock *self, gint64 asleep)
+{
+  /* The two are not read at the same moment. */
+  gboolean has_slept = asleep > self->asleep + 1;
+
+  self->asleep = MAX (asleep, self->asleep);
+  if (has_slept)
+    g_signal_emit (self, signals[SIGNAL_RESUMED], 0);
 }
 
 static gboolean
@@ -55,6 +89,7 @@ timer_cb (int fd, GIOCondition condition, void *data)
   KpClock *self = data;
   guint64 expirations;
 
+  tell_of_sleep (self, read_asleep ());
   if (read (fd, &expirations, sizeof expirations) == (ssize_t) sizeof expirations)
     {
       if (self->alarm > kp_clock_get_now (self))
@@ -119,6 +154,8 @@ static void
 kp_clock_class_init (KpClockClass *klass)
 {
   G_OBJECT_CLASS (klass)->finalize = kp_clock_finalize;
+  signals[SIGNAL_RESUMED] = g_signal_new ("resumed", KP_TYPE_CLOCK, G_SIGNAL_RUN_LAST, 0, NULL,
+                                          NULL, NULL, G_TYPE_NONE, 0);
   signals[SIGNAL_ALARM] = g_signal_new ("alarm", KP_TYPE_CLOCK, G_SIGNAL_RUN_LAST, 0, NULL, NULL,
                                         NULL, G_TYPE_NONE, 0);
   signals[SIGNAL_JUMPED] = g_signal_new ("jumped", KP_TYPE_CLOCK, G_SIGNAL_RUN_LAST, 0, NULL, NULL,
@@ -138,6 +175,7 @@ kp_clock_new (void)
 {
   KpClock *self = g_object_new (KP_TYPE_CLOCK, NULL);
 
+  self->asleep = read_asleep ();
   self->fd = timerfd_create (CLOCK_REALTIME, TFD_CLOEXEC | TFD_NONBLOCK);
   if (self->fd < 0)
     {
@@ -201,6 +239,14 @@ kp_clock_get_alarm (KpClock *self)
   return self->alarm;
 }
 
+static void
+move_test_time (KpClock *self, gint64 unix_seconds)
+{
+  g_mutex_lock (&self->lock);
+  self->test_time = unix_seconds;
+  g_mutex_unlock (&self->lock);
+}
+
 /**
  * kp_clock_set_time:
  *
@@ -211,8 +257,21 @@ kp_clock_set_time (KpClock *self, gint64 unix_seconds)
 {
   g_return_if_fail (self->is_test);
 
-  g_mutex_lock (&self->lock);
-  self->test_time = unix_seconds;
-  g_mutex_unlock (&self->lock);
+  move_test_time (self, unix_seconds);
+  check_test_alarm (self);
+}
+
+/**
+ * kp_clock_sleep:
+ *
+ * Moves a test's clock as if the computer had slept for @seconds, and only that.
+ */
+void
+kp_clock_sleep (KpClock *self, gint64 seconds)
+{
+  g_return_if_fail (self->is_test);
+
+  move_test_time (self, kp_clock_get_now (self) + seconds);
+  tell_of_sleep (self, self->asleep + seconds);
   check_test_alarm (self);
 }

@@ -8,6 +8,8 @@
  *
  * A test's clock stands still until it is moved.
  *
+ *   resumed (): the computer has slept; told before an alarm that is late for it. logind tells the
+ *     same, but maybe later than the alarm goes off, and in a sandbox not at all
  *   alarm (): the time of the alarm has come
  *   jumped (): somebody set the clock; what was computed from it is to be computed again */
 
@@ -25,5 +27,6 @@ gint64 kp_clock_get_now (KpClock *clock);
 void kp_clock_set_alarm (KpClock *clock, gint64 unix_seconds);
 gint64 kp_clock_get_alarm (KpClock *clock);
 void kp_clock_set_time (KpClock *clock, gint64 unix_seconds);
+void kp_clock_sleep (KpClock *clock, gint64 seconds);
 
 G_END_DECLS

@@ -514,8 +514,8 @@ portal_action_cb (GDBusConnection *bus,
     return;
   g_variant_get_child (parameters, 0, "&s", &id);
   g_variant_get_child (parameters, 1, "&s", &action);
-  if (g_hash_table_contains (self->entries, id))
-    g_signal_emit (self, signals[SIGNAL_ACTION], 0, id, action);
+  /* It may be one that another process of ours has left: the portal keeps them. */
+  g_signal_emit (self, signals[SIGNAL_ACTION], 0, id, action);
 }
 
 static void
@@ -699,7 +699,12 @@ kp_notifier_withdraw (KpNotifier *self, const char *id)
 
   Entry *entry = g_hash_table_lookup (self->entries, id);
   if (entry == NULL)
-    return;
+    {
+      /* The same here. */
+      if (self->use_portal)
+        call_and_forget (self, "RemoveNotification", g_variant_new ("(s)", id));
+      return;
+    }
   drop_pending (self, entry);
   if (entry->is_busy)
     {

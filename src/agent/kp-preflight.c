@@ -10,6 +10,7 @@
 #include "kp-name.h"
 
 #include <errno.h>
+#include <gio/gunixmounts.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -32,26 +33,63 @@ check_free (void *data)
   g_free (check);
 }
 
+static gboolean
+is_empty_folder (const char *path)
+{
+  g_autoptr (GDir) dir = g_dir_open (path, 0, NULL);
+
+  return dir != NULL && g_dir_read_name (dir) == NULL;
+}
+
+/* Whether the empty folder at @path is only where something is to be mounted, by the table of the
+ * system (fstab(5)). A backup of it would go well, and be of nothing. */
+static gboolean
+is_not_mounted (const char *path)
+{
+  g_autofree char *full = g_canonicalize_filename (path, "/");
+  gboolean found = FALSE;
+
+  if (!is_empty_folder (full))
+    return FALSE;
+  GList *points = g_unix_mount_points_get (NULL);
+  for (GList *link = points; link != NULL; link = link->next)
+    {
+      const char *point = g_unix_mount_point_get_mount_path (link->data);
+      gsize length = strlen (point);
+      g_autoptr (GUnixMountEntry) mounted = NULL;
+
+      if (*point != '/' || length == 1 || strncmp (full, point, length) != 0
+          || (full[length] != '/' && full[length] != '\0'))
+        continue;
+      mounted = g_unix_mount_at (point, NULL);
+      found |= mounted == NULL;
+    }
+  g_list_free_full (points, (GDestroyNotify) g_unix_mount_point_free);
+  return found;
+}
+
 /* One folder that is there is worth a job: of the others the job says that they are missing. */
 static gboolean
 check_sources (Check *check, GError **error)
 {
   if (check->paths == NULL || check->paths[0] == NULL)
     return TRUE;
-  int first_error = 0;
+  const char *first_reason = "";
   for (guint i = 0; check->paths[i] != NULL; i++)
     {
       struct stat info;
-      if (stat (check->paths[i], &info) == 0)
+      gboolean is_there = stat (check->paths[i], &info) == 0;
+      int error_number = errno;
+      if (is_there && !is_not_mounted (check->paths[i]))
         return TRUE;
-      if (first_error == 0)
-        first_error = errno;
+      if (i == 0)
+        first_reason = is_there ? "nothing is mounted there" : g_strerror (error_number);
     }
   g_autofree char *name = kp_name_display (check->paths[0]);
   g_set_error (error, KP_ERROR, KP_ERROR_SOURCE_MISSING,
                "“%s” cannot be found (%s); if it is on another disk, connect it", name,
-               g_strerror (first_error));
-  check->outcome.held_by = "source-missing";
+               first_reason);
+  check->outcome.held_by = KP_HELD_SOURCE_MISSING;
   return FALSE;
 }
 
@@ -84,6 +122,9 @@ check_main (void *data)
   if (check_sources (check, &error))
     check->outcome.held_by = held_by_keyring (kp_keyring_lookup (
         check->plan_id, check->may_prompt, &check->outcome.credentials, NULL, &error));
+  /* Who asks for a job must not think that its plan is not there. */
+  if (kp_error_is (error, KP_ERROR_NOT_FOUND))
+    error->code = KP_ERROR_BAD_CREDENTIALS;
   if (error != NULL)
     g_task_return_error (task, error);
   else
@@ -123,8 +164,8 @@ kp_preflight_async (KpPlan *plan,
 /**
  * kp_preflight_finish:
  * @preflight: (out): its reason is set also when this fails; its keys are the caller's
- * @error: %KP_ERROR_SOURCE_MISSING, %KP_ERROR_KEYRING_LOCKED, %KP_ERROR_NOT_FOUND when there are no
- *   keys, %KP_ERROR_FAILED when there is no keyring
+ * @error: %KP_ERROR_SOURCE_MISSING, %KP_ERROR_KEYRING_LOCKED, %KP_ERROR_BAD_CREDENTIALS when there
+ *   are no keys, %KP_ERROR_FAILED when there is no keyring
  */
 gboolean
 kp_preflight_finish (GAsyncResult *result, KpPreflight *preflight, GError **error)

@@ -14,6 +14,8 @@
 
 G_BEGIN_DECLS
 
+#define KP_HELD_SOURCE_MISSING "source-missing"
+
 typedef struct
 {
   const char *held_by;          /* reason for scripts, static; NULL when nothing is in the way */

@@ -111,6 +111,8 @@ system_bus_cb (GObject *source, GAsyncResult *result, void *data)
       return;
     }
   KpReadiness *self = data;
+  /* One can go on without the system's bus. */
+  g_dbus_connection_set_exit_on_close (bus, FALSE);
   self->system_bus = bus;
   self->logind_subscription = g_dbus_connection_signal_subscribe (
       bus, LOGIND, LOGIND ".Manager", "PrepareForSleep", "/org/freedesktop/login1", NULL,

@@ -6,6 +6,7 @@
 #include "kp-scheduler.h"
 
 #include "kp-error.h"
+#include "kp-overdue.h"
 #include "kp-tree-watch.h"
 
 #define SECONDS_PER_DAY 86400
@@ -34,7 +35,8 @@ typedef struct
 {
   KpPlan *plan; /* the store's */
   KpTreeWatch *watch;
-  gint64 changed_at; /* last change that @watch saw, or 0 */
+  gint64 changed_at;  /* last change that @watch saw, or 0 */
+  gint64 known_since; /* when this plan was met first */
   gboolean failures_forgotten;
   KpTiming timing;
 } Entry;
@@ -46,6 +48,7 @@ struct _KpScheduler
   KpClock *clock;
   KpHistory *history;
   KpAgentState *state;
+  char *own_folder;
   GHashTable *entries; /* (element-type utf8 Entry): by plan id */
   gint64 look_again;   /* G_MAXINT64: not by itself */
 };
@@ -116,8 +119,8 @@ typedef struct
   KpHistoryJob *last; /* of the list */
   guint failed;       /* in a row */
   guint interrupted;  /* in a row */
-  gint64 last_verify; /* start of the last that came to an end, or 0 */
-  gboolean verify_failed;
+  gint64 last_verify; /* start of the last that came to an end, or was cancelled; or 0 */
+  gboolean verify_again;
 } Past;
 
 static void
@@ -132,10 +135,10 @@ look_back (GPtrArray *jobs, Past *past)
       if (job->state == KP_HISTORY_RUNNING)
         continue;
       if (job->kind == KP_HISTORY_VERIFY && past->last_verify == 0
-          && (job->state == KP_HISTORY_FINISHED || job->state == KP_HISTORY_FAILED))
+          && job->state != KP_HISTORY_INTERRUPTED)
         {
           past->last_verify = job->started;
-          past->verify_failed = job->state == KP_HISTORY_FAILED;
+          past->verify_again = job->state != KP_HISTORY_FINISHED;
         }
       if (job->kind != KP_HISTORY_BACKUP)
         continue;
@@ -156,15 +159,22 @@ decide_by_clock (Entry *entry, gint64 now)
   KpSchedule *schedule = get_schedule (entry);
   g_autoptr (GTimeZone) zone = g_time_zone_new_local ();
   gint64 spread = kp_schedule_spread (kp_plan_get_id (entry->plan), SPREAD);
-  gint64 due = kp_schedule_due_since (schedule, timing->summary.last_start, now, zone);
+  gint64 last = timing->summary.last_start;
   gint64 next = kp_schedule_next_after (schedule, now, zone);
 
   if (next != G_MAXINT64)
     timing->next_run = next + spread;
+  timing->trigger = KP_HISTORY_SCHEDULED;
+  /* The first run of a new plan is wanted at once. */
+  if (last == 0)
+    {
+      timing->due_since = entry->known_since;
+      return;
+    }
+  gint64 due = kp_schedule_due_since (schedule, last, now, zone);
   if (due == 0)
     return;
-  /* The first run of a new plan is wanted now. */
-  if (timing->summary.last_start > 0 && now < due + spread)
+  if (now < due + spread)
     {
       timing->next_run = due + spread;
       return;
@@ -181,11 +191,12 @@ decide_by_watch (Entry *entry, gint64 now)
   gint64 last = timing->summary.last_start;
 
   timing->trigger = KP_HISTORY_WATCH;
+  /* A change in the second in which a job began may have come after it looked. */
   if (last == 0)
-    timing->due_since = now;
-  else if (entry->changed_at > last && now >= entry->changed_at + quiet)
+    timing->due_since = entry->known_since;
+  else if (entry->changed_at >= last && now >= entry->changed_at + quiet)
     timing->due_since = entry->changed_at + quiet;
-  else if (entry->changed_at > last)
+  else if (entry->changed_at >= last)
     timing->next_run = entry->changed_at + quiet;
   else if (entry->watch != NULL && kp_tree_watch_get_complaint (entry->watch) != NULL)
     {
@@ -198,7 +209,7 @@ decide_by_watch (Entry *entry, gint64 now)
 
 /* A job that was cut off, or failed in a way that may pass, is to be done again. */
 static void
-decide_by_past (Entry *entry, const Past *past)
+decide_by_past (Entry *entry, const Past *past, gint64 now)
 {
   KpTiming *timing = &entry->timing;
   const KpHistoryJob *last = past->last;
@@ -209,17 +220,18 @@ decide_by_past (Entry *entry, const Past *past)
   if (last->state == KP_HISTORY_INTERRUPTED && past->interrupted <= MAX_INTERRUPTED)
     {
       if (timing->due_since == 0)
-        timing->due_since = last->started;
+        timing->due_since = MIN (last->started, now);
       timing->trigger = KP_HISTORY_CATCH_UP;
     }
   else if (last->state == KP_HISTORY_FAILED && may_pass (last) && !is_manual)
     {
       if (timing->due_since == 0)
         {
-          timing->due_since = last->started;
+          timing->due_since = MIN (last->started, now);
           timing->trigger = KP_HISTORY_CATCH_UP;
         }
-      if (!entry->failures_forgotten)
+      /* What a wrong clock has put into the future is not waited for. */
+      if (!entry->failures_forgotten && last->ended <= now)
         timing->retry_at
             = last->ended + MIN ((gint64) FIRST_RETRY << MIN (past->failed - 1, 10u), LAST_RETRY);
     }
@@ -246,41 +258,35 @@ decide_verify (Entry *entry, const Past *past, gint64 now)
   /* What is in the bucket only partly is not worth the comparison yet. */
   if (past->last == NULL || past->last->state != KP_HISTORY_FINISHED)
     return;
-  if (past->verify_failed)
+  if (past->verify_again)
     period = SECONDS_PER_DAY;
-  gint64 due = past->last_verify > 0 ? past->last_verify + period : past->last->ended;
+  /* One that a wrong clock has put into the future is not waited for. */
+  gint64 due = past->last_verify > 0 && past->last_verify <= now ? past->last_verify + period
+                                                                 : MIN (past->last->ended, now);
   if (now >= due)
     timing->verify_due = due;
 }
 
-/* Absence of success is what has to alarm, whatever the reason is. */
 static void
-decide_overdue (KpScheduler *self, Entry *entry, gint64 now)
+decide_overdue (Entry *entry, gint64 now)
 {
   KpTiming *timing = &entry->timing;
-  const char *id = kp_plan_get_id (entry->plan);
-  gint64 period = (gint64) kp_schedule_get_period (get_schedule (entry));
+
+  timing->overdue_at = kp_overdue_since (get_schedule (entry), &timing->summary, entry->known_since,
+                                         timing->due_since);
+  timing->overdue = timing->overdue_at > 0 && now > timing->overdue_at;
+}
+
+/* When there is no history yet, a plan is as old as we have known it. */
+static gint64
+find_beginning (KpScheduler *self, const char *id, gint64 now)
+{
   gint64 first_seen = kp_agent_state_get (self->state, id, "first-seen");
 
-  if (first_seen == 0 || first_seen > now)
-    {
-      first_seen = now;
-      kp_agent_state_set (self->state, id, "first-seen", first_seen);
-    }
-  if (kp_schedule_get_kind (get_schedule (entry)) == KP_SCHEDULE_MANUAL)
-    return;
-  gint64 since = MAX (timing->summary.last_success, first_seen);
-  if (timing->summary.last_success > 0)
-    since = timing->summary.last_success;
-  /* Where only changes make it due, it is late when it has been due for long. */
-  if (period == 0)
-    {
-      if (timing->due_since == 0)
-        return;
-      since = MAX (timing->due_since, since);
-    }
-  timing->overdue_at = since + MAX (3 * period, SECONDS_PER_DAY);
-  timing->overdue = now > timing->overdue_at;
+  if (first_seen > 0 && first_seen <= now)
+    return first_seen;
+  kp_agent_state_set (self->state, id, "first-seen", now);
+  return now;
 }
 
 static void
@@ -292,6 +298,7 @@ refresh_entry (KpScheduler *self, Entry *entry, gint64 now)
   Past past;
 
   timing_clear (timing);
+  entry->known_since = find_beginning (self, id, now);
   g_autoptr (GPtrArray) jobs = kp_history_list_jobs (self->history, id, JOBS_TO_LOOK_AT, &error);
   if (jobs == NULL || !kp_history_get_summary (self->history, id, now, &timing->summary, &error))
     {
@@ -306,9 +313,9 @@ refresh_entry (KpScheduler *self, Entry *entry, gint64 now)
         decide_by_clock (entry, now);
       else if (kp_schedule_get_kind (get_schedule (entry)) == KP_SCHEDULE_WATCH)
         decide_by_watch (entry, now);
-      decide_by_past (entry, &past);
+      decide_by_past (entry, &past, now);
       decide_verify (entry, &past, now);
-      decide_overdue (self, entry, now);
+      decide_overdue (entry, now);
     }
   for (guint i = 0; past.last != NULL && i < jobs->len; i++)
     if (g_ptr_array_index (jobs, i) == past.last)
@@ -370,9 +377,10 @@ watch_tree (KpScheduler *self, Entry *entry)
       if (!kp_filter_add_exclude (filter, patterns[i], &error))
         g_debug ("%s", error->message);
     }
-  entry->watch = kp_tree_watch_new (kp_plan_get_sources (entry->plan), filter, MAX_WATCHES);
-  /* Nobody knows what happened while we were not looking. */
-  entry->changed_at = kp_clock_get_now (self->clock);
+  entry->watch = kp_tree_watch_new (kp_plan_get_sources (entry->plan), filter, self->own_folder,
+                                    MAX_WATCHES);
+  /* Nobody knows what happened before we looked. */
+  entry->changed_at = kp_clock_get_now (self->clock) - 1;
   g_signal_connect_object (entry->watch, "changed", G_CALLBACK (tree_changed_cb), self, 0);
   g_signal_connect_object (entry->watch, "notify::complaint", G_CALLBACK (complaint_cb), self, 0);
 }
@@ -394,6 +402,7 @@ kp_scheduler_finalize (GObject *object)
   g_clear_pointer (&self->entries, g_hash_table_unref);
   g_clear_object (&self->clock);
   g_clear_pointer (&self->history, kp_history_unref);
+  g_free (self->own_folder);
   G_OBJECT_CLASS (kp_scheduler_parent_class)->finalize (object);
 }
 
@@ -415,15 +424,17 @@ kp_scheduler_init (KpScheduler *self)
 /**
  * kp_scheduler_new:
  * @state: (transfer none): has to outlive the scheduler
+ * @own_folder: (nullable): where the agent and its jobs write, which makes no plan due
  */
 KpScheduler *
-kp_scheduler_new (KpClock *clock, KpHistory *history, KpAgentState *state)
+kp_scheduler_new (KpClock *clock, KpHistory *history, KpAgentState *state, const char *own_folder)
 {
   KpScheduler *self = g_object_new (KP_TYPE_SCHEDULER, NULL);
 
   self->clock = g_object_ref (clock);
   self->history = kp_history_ref (history);
   self->state = state;
+  self->own_folder = g_strdup (own_folder);
   g_signal_connect_object (clock, "alarm", G_CALLBACK (clock_cb), self, G_CONNECT_SWAPPED);
   g_signal_connect_object (clock, "jumped", G_CALLBACK (clock_cb), self, G_CONNECT_SWAPPED);
   return self;

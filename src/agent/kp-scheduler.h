@@ -33,7 +33,10 @@ typedef struct
 #define KP_TYPE_SCHEDULER (kp_scheduler_get_type ())
 G_DECLARE_FINAL_TYPE (KpScheduler, kp_scheduler, KP, SCHEDULER, GObject)
 
-KpScheduler *kp_scheduler_new (KpClock *clock, KpHistory *history, KpAgentState *state);
+KpScheduler *kp_scheduler_new (KpClock *clock,
+                               KpHistory *history,
+                               KpAgentState *state,
+                               const char *own_folder);
 void kp_scheduler_set_plan (KpScheduler *scheduler, KpPlan *plan);
 void kp_scheduler_remove_plan (KpScheduler *scheduler, const char *plan_id);
 void kp_scheduler_refresh (KpScheduler *scheduler);

@@ -49,6 +49,7 @@ struct _KpTreeWatch
 
   GPtrArray *sources; /* (element-type KpPlanSource) */
   KpFilter *filter;
+  char *own_folder; /* where we write ourselves, which is no change; or NULL */
   guint max_watches;
   char *complaint; /* the first one; or NULL */
 
@@ -251,6 +252,16 @@ remove_node (KpTreeWatch *self, KpWatchNode *node)
 
 static void start_walk (KpTreeWatch *self);
 
+/* Looks each time, as the folder may be made anew; and not at its name, as links may lead to it. */
+static gboolean
+is_own_folder (KpTreeWatch *self, const struct stat *st)
+{
+  struct stat own;
+
+  return self->own_folder != NULL && stat (self->own_folder, &own) == 0 && own.st_dev == st->st_dev
+         && own.st_ino == st->st_ino;
+}
+
 /* Watches the folder @name in @parent, unless it is so already; it is visited later. */
 static void
 add_folder (KpTreeWatch *self, KpWatchNode *parent, const char *name)
@@ -259,7 +270,7 @@ add_folder (KpTreeWatch *self, KpWatchNode *parent, const char *name)
   struct stat st;
 
   if (lstat (path, &st) < 0 || !S_ISDIR (st.st_mode)
-      || st.st_dev != kp_watch_node_root (parent)->device)
+      || st.st_dev != kp_watch_node_root (parent)->device || is_own_folder (self, &st))
     return;
 
   int wd = add_watch (self, path, FALSE);
@@ -301,6 +312,15 @@ add_source (KpTreeWatch *self, const KpPlanSource *source)
   if (stat (path, &st) < 0)
     {
       complain_of_folder (self, path, errno);
+      return;
+    }
+
+  if (is_own_folder (self, &st))
+    {
+      complain (self, g_strdup_printf (
+                          /* Translators: %s is a folder */
+                          _ ("“%s” holds Keepsake's own records, which change with each backup"),
+                          display));
       return;
     }
 
@@ -638,6 +658,7 @@ kp_tree_watch_finalize (GObject *object)
   kp_watch_nodes_clear (&self->nodes);
   g_ptr_array_unref (self->sources);
   kp_filter_unref (self->filter);
+  g_free (self->own_folder);
   g_free (self->complaint);
   G_OBJECT_CLASS (kp_tree_watch_parent_class)->finalize (object);
 }
@@ -677,6 +698,8 @@ kp_tree_watch_init (KpTreeWatch *self)
  * kp_tree_watch_new:
  * @sources: (element-type KpPlanSource): what to watch, folders and files
  * @filter: (nullable): what to leave out
+ * @own_folder: (nullable): where what is written is no change, with all below it: a backup writes
+ *   there, and would be the reason for the next one
  * @max_watches: how many folders at most
  *
  * Signals come in the main context that is the thread's default now. A source that is not there,
@@ -685,7 +708,7 @@ kp_tree_watch_init (KpTreeWatch *self)
  * Returns: (transfer full): a watch that has begun
  */
 KpTreeWatch *
-kp_tree_watch_new (GPtrArray *sources, KpFilter *filter, guint max_watches)
+kp_tree_watch_new (GPtrArray *sources, KpFilter *filter, const char *own_folder, guint max_watches)
 {
   KpTreeWatch *self = g_object_new (KP_TYPE_TREE_WATCH, NULL);
 
@@ -693,6 +716,7 @@ kp_tree_watch_new (GPtrArray *sources, KpFilter *filter, guint max_watches)
   for (guint i = 0; i < sources->len; i++)
     g_ptr_array_add (self->sources, kp_plan_source_copy (sources->pdata[i]));
   self->filter = filter != NULL ? kp_filter_ref (filter) : kp_filter_new ();
+  self->own_folder = g_strdup (own_folder);
   self->max_watches = max_watches;
   g_source_attach (self->source, g_main_context_get_thread_default ());
   begin (self);

@@ -25,7 +25,10 @@ G_BEGIN_DECLS
 #define KP_TYPE_TREE_WATCH (kp_tree_watch_get_type ())
 G_DECLARE_FINAL_TYPE (KpTreeWatch, kp_tree_watch, KP, TREE_WATCH, GObject)
 
-KpTreeWatch *kp_tree_watch_new (GPtrArray *sources, KpFilter *filter, guint max_watches);
+KpTreeWatch *kp_tree_watch_new (GPtrArray *sources,
+                                KpFilter *filter,
+                                const char *own_folder,
+                                guint max_watches);
 const char *kp_tree_watch_get_complaint (KpTreeWatch *watch);
 guint kp_tree_watch_get_n_watches (KpTreeWatch *watch);
 gboolean kp_tree_watch_is_ready (KpTreeWatch *watch);

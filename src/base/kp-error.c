@@ -38,6 +38,7 @@ static const struct
   [KP_ERROR_BUSY] = { "busy", TRUE },
   [KP_ERROR_KEYRING_LOCKED] = { "keyring-locked", TRUE },
   [KP_ERROR_ARCHIVED] = { "archived", FALSE },
+  [KP_ERROR_REFUSED] = { "refused", FALSE },
 };
 
 /**

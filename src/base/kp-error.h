@@ -40,9 +40,10 @@ typedef enum
   KP_ERROR_BUSY,                    /* another job works on the same destination */
   KP_ERROR_KEYRING_LOCKED,          /* the keyring holds the secret but is locked */
   KP_ERROR_ARCHIVED,                /* an object has to be retrieved from an archive first */
+  KP_ERROR_REFUSED,                 /* the server will never do this, and says no more than that */
 } KpError;
 
-#define KP_N_ERRORS (KP_ERROR_ARCHIVED + 1)
+#define KP_N_ERRORS (KP_ERROR_REFUSED + 1)
 
 #define KP_ERROR (kp_error_quark ())
 GQuark kp_error_quark (void);

@@ -66,8 +66,9 @@ kp_name_to_key (const char *name)
 /**
  * kp_name_from_key:
  * @key: a key, or the part of it below a prefix
- * @error: %KP_ERROR_BAD_NAME when @key is not UTF-8, or carries an escape for a byte below 0x80.
- *   kp_name_to_key() writes none, and decoding one would let a key smuggle in "/" or NUL.
+ * @error: %KP_ERROR_BAD_NAME when @key is not UTF-8, or carries an escape that kp_name_to_key()
+ *   does not write: of a byte below 0x80, which would let a key smuggle in "/" or NUL, or of bytes
+ *   that are valid UTF-8, which would be a second key of one name.
  *
  * Returns: (transfer full): the bytes of the name
  */
@@ -102,6 +103,14 @@ kp_name_from_key (const char *key, GError **error)
         {
           g_string_append_c (name, (char) (c - ESCAPE_BASE));
         }
+    }
+
+  g_autofree char *written = kp_name_to_key (name->str);
+  if (!g_str_equal (written, key))
+    {
+      g_set_error_literal (error, KP_ERROR, KP_ERROR_BAD_NAME,
+                           "The key is not the one that a file of this name is stored under");
+      return NULL;
     }
   return g_string_free (g_steal_pointer (&name), FALSE);
 }

@@ -96,7 +96,17 @@ kp_ctl_parse (GOptionContext *context, char ***arguments, GError **error)
   g_autoptr (GError) local_error = NULL;
 
   if (g_option_context_parse_strv (context, arguments, &local_error))
-    return TRUE;
+    {
+      /* A variable that is not set, most of the time; as a path it would be the present folder. */
+      for (char **argument = *arguments; *argument != NULL; argument++)
+        if (**argument == '\0')
+          {
+            g_set_error_literal (error, KP_ERROR, KP_ERROR_USAGE,
+                                 "An argument is empty; write the path or address that is meant");
+            return FALSE;
+          }
+      return TRUE;
+    }
   if (local_error->domain == KP_ERROR)
     {
       g_propagate_error (error, g_steal_pointer (&local_error));

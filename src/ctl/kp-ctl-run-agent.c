@@ -121,9 +121,6 @@ start (KpPlan *plan, const KpCtlRunOptions *options, GError **error)
   if (job != NULL)
     return job;
   kp_ctl_explain_agent_error (&local_error);
-  /* What was not found are the keys: the plan is there. */
-  if (kp_error_is (local_error, KP_ERROR_NOT_FOUND))
-    local_error->code = KP_ERROR_BAD_CREDENTIALS;
   if (kp_error_is (local_error, KP_ERROR_BAD_CREDENTIALS))
     kp_ctl_add_remedy (&local_error, "keepsakectl credentials set asks for them");
   g_propagate_error (error, g_steal_pointer (&local_error));

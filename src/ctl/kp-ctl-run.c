@@ -145,6 +145,17 @@ cancel_cb (void *data)
   return G_SOURCE_CONTINUE;
 }
 
+/* The session or the computer ends; nobody has changed their mind. */
+static gboolean
+interrupt_cb (void *data)
+{
+  Here *here = data;
+
+  if (!kp_job_has_ended (here->job))
+    kp_job_interrupt (here->job);
+  return G_SOURCE_CONTINUE;
+}
+
 static gboolean
 toggle_limits_cb (void *data)
 {
@@ -180,11 +191,11 @@ static void
 execute (Here *here, KpS3Credentials *credentials)
 {
   unsigned interval = kp_ctl_output_get_interval (here->output);
-  unsigned sources[]
-      = { g_unix_signal_add (SIGINT, cancel_cb, here), g_unix_signal_add (SIGTERM, cancel_cb, here),
-          g_unix_signal_add (SIGHUP, cancel_cb, here),
-          g_unix_signal_add (SIGUSR2, toggle_limits_cb, here),
-          interval > 0 ? g_timeout_add (interval, progress_cb, here) : 0 };
+  unsigned sources[] = { g_unix_signal_add (SIGINT, cancel_cb, here),
+                         g_unix_signal_add (SIGTERM, interrupt_cb, here),
+                         g_unix_signal_add (SIGHUP, interrupt_cb, here),
+                         g_unix_signal_add (SIGUSR2, toggle_limits_cb, here),
+                         interval > 0 ? g_timeout_add (interval, progress_cb, here) : 0 };
 
   kp_job_execute_async (here->job, credentials, ended_cb, here);
   g_main_loop_run (here->loop);

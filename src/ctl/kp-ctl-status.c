@@ -6,6 +6,7 @@
 #include "kp-ctl-plans.h"
 
 #include "kp-error.h"
+#include "kp-overdue.h"
 #include "kp-size.h"
 
 #include <string.h>
@@ -103,18 +104,20 @@ look_at_schedule (Status *status, gint64 beginning, gint64 now)
 {
   KpSchedule *schedule = kp_plan_get_schedule (status->plan);
   g_autoptr (GTimeZone) zone = g_time_zone_new_local ();
-  gint64 period = (gint64) kp_schedule_get_period (schedule);
-  gint64 since = status->summary.last_success > 0 ? status->summary.last_success : beginning;
+  gint64 last_start = status->summary.last_start;
 
   if (!kp_plan_get_enabled (status->plan))
     return;
   gint64 next = kp_schedule_next_after (schedule, now, zone);
   if (next != G_MAXINT64)
     status->next_run = next;
-  if (period == 0)
-    return;
-  status->due_since = kp_schedule_due_since (schedule, status->summary.last_start, now, zone);
-  status->overdue = since > 0 && now > since + MAX (3 * period, 86400);
+  /* What changed only the agent sees. */
+  if (kp_schedule_get_kind (schedule) != KP_SCHEDULE_WATCH)
+    status->due_since = kp_schedule_due_since (schedule, last_start, now, zone);
+  if (last_start == 0 && kp_schedule_get_kind (schedule) != KP_SCHEDULE_MANUAL)
+    status->due_since = beginning;
+  gint64 overdue = kp_overdue_since (schedule, &status->summary, beginning, status->due_since);
+  status->overdue = overdue > 0 && now > overdue;
 }
 
 static Status *

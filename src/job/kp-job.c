@@ -3,69 +3,11 @@
 
 #define G_LOG_DOMAIN "keepsake-job"
 
-#include "kp-job.h"
+#include "kp-job-private.h"
 
 #include "kp-error.h"
-#include "kp-mirror.h"
-#include "kp-name.h"
-#include "kp-pace.h"
-#include "kp-verify.h"
 
 #define TICK 200 /* milliseconds */
-#define MAX_NOTICES 100
-
-struct _KpJob
-{
-  GObject parent_instance;
-
-  /* Set before the start, and then left alone. */
-  KpPlan *plan;
-  KpHistoryKind kind;
-  KpHistoryTrigger trigger;
-  char *state_dir;
-  char *ca_bundle;
-  KpThrottle *upload;
-  KpThrottle *download;
-  KpHistory *history;
-  KpJobClock clock;
-  void *clock_data;
-  double sample;
-  char *path;
-  char *target;
-  KpOverwrite overwrite;
-  gboolean has_max_delete;
-  guint64 max_delete;
-  gboolean accept_new_file_system;
-  KpEventFunc event_func;
-  void *event_data;
-  GMainContext *context;
-  GCancellable *cancellable;
-
-  /* Of the run; one of the three does the work. */
-  KpS3Service *service;
-  KpMirror *mirror;
-  KpRestore *restore;
-  KpVerify *verify;
-  gint64 history_id;
-  GTask *task; /* until it has returned */
-  GThread *thread;
-
-  /* Of the owner's thread. */
-  KpJobState end; /* KP_JOB_QUEUED until it has ended */
-  KpJobState shown;
-  gboolean paused;
-  gboolean interrupted; /* cancelled because the process ends */
-  char *waiting;
-  GSource *ticker;
-  KpPace pace;
-  KpProgress progress;
-
-  GMutex lock; /* guards what follows */
-  char *current_file;
-  GPtrArray *notices;  /* of char* */
-  GPtrArray *failures; /* of KpHistoryFailure */
-  KpJobResult result;
-};
 
 enum
 {
@@ -136,126 +78,7 @@ start_ticking (KpJob *self)
   g_source_attach (self->ticker, self->context);
 }
 
-static void
-keep_failure (KpJob *self, const KpEvent *event)
-{
-  const char *reason
-      = event->error->domain == KP_ERROR ? kp_error_name (event->error->code) : "failed";
-  g_autoptr (GError) error = NULL;
-
-  g_mutex_lock (&self->lock);
-  if (self->failures->len < KP_HISTORY_MAX_FAILURES)
-    {
-      KpHistoryFailure *failure = g_new0 (KpHistoryFailure, 1);
-      failure->path = g_strdup (event->path);
-      failure->reason = g_strdup (reason);
-      failure->message = g_strdup (event->error->message);
-      g_ptr_array_add (self->failures, failure);
-    }
-  g_mutex_unlock (&self->lock);
-
-  if (self->history_id != 0
-      && !kp_history_add_failure (self->history, self->history_id, event->path, reason,
-                                  event->error->message, &error))
-    g_warning ("%s", error->message);
-}
-
-static void
-keep_notice (KpJob *self, const char *text)
-{
-  g_mutex_lock (&self->lock);
-  if (self->notices->len < MAX_NOTICES)
-    g_ptr_array_add (self->notices, g_strdup (text));
-  g_mutex_unlock (&self->lock);
-}
-
-/* From any thread, one at a time. */
-static void
-event_cb (const KpEvent *event, void *user_data)
-{
-  KpJob *self = user_data;
-
-  switch (event->type)
-    {
-    case KP_EVENT_DONE:
-      g_mutex_lock (&self->lock);
-      g_free (self->current_file);
-      self->current_file = kp_name_display (event->path);
-      g_mutex_unlock (&self->lock);
-      break;
-    case KP_EVENT_FAILED:
-      keep_failure (self, event);
-      break;
-    case KP_EVENT_NOTICE:
-      keep_notice (self, event->text);
-      break;
-    case KP_EVENT_PHASE:
-    default:
-      break;
-    }
-  if (self->event_func != NULL)
-    self->event_func (event, self->event_data);
-}
-
-static void
-service_notice_cb (const char *sentence, void *user_data)
-{
-  event_cb (&(KpEvent){ .type = KP_EVENT_NOTICE, .text = sentence }, user_data);
-}
-
 /* --- the run -------------------------------------------------------------------------------- */
-
-static gboolean
-run_backup (KpJob *self, GError **error)
-{
-  KpMirrorResult result;
-
-  gboolean ok = kp_mirror_run (self->mirror, self->cancellable, error);
-  kp_mirror_get_result (self->mirror, &result);
-  self->result.counts = (KpHistoryCounts){
-    .put = result.put,
-    .delta = result.delta,
-    .copied = result.copied,
-    .metadata = result.metadata,
-    .deleted = result.deleted,
-    .unchanged = result.unchanged,
-    .failed = result.failed,
-    .bytes_sent = result.bytes_sent,
-    .bytes_saved = result.bytes_saved,
-  };
-  self->result.deletions_held = result.deletions_held;
-  self->result.guard_reason = g_strdup (result.guard_reason);
-  return ok;
-}
-
-static gboolean
-run_restore (KpJob *self, GError **error)
-{
-  KpRestoreResult result;
-
-  gboolean ok = kp_restore_run (self->restore, self->cancellable, error);
-  kp_restore_get_result (self->restore, &result);
-  self->result.counts = (KpHistoryCounts){ .put = result.restored,
-                                           .unchanged = result.unchanged + result.kept,
-                                           .failed = result.failed,
-                                           .bytes_sent = result.bytes };
-  return ok;
-}
-
-static gboolean
-run_verify (KpJob *self, GError **error)
-{
-  KpVerifyResult result;
-
-  gboolean ok = kp_verify_run (self->verify, self->cancellable, error);
-  kp_verify_get_result (self->verify, &result);
-  self->result.counts
-      = (KpHistoryCounts){ .unchanged = result.equal,
-                           .put = result.changed,
-                           .failed = result.missing + result.damaged + result.failed,
-                           .bytes_sent = result.bytes };
-  return ok;
-}
 
 static gint64
 get_now (KpJob *self)
@@ -274,7 +97,7 @@ describe_end (KpJob *self, const char **reason)
     {
       *reason = result->error->domain == KP_ERROR ? kp_error_name (result->error->code) : NULL;
       if (*reason == NULL && self->interrupted)
-        return g_strdup ("Interrupted when the agent was stopped; the next job goes on from there");
+        return g_strdup ("Interrupted when its process was ended; the next job goes on from there");
       return g_strdup (*reason != NULL ? result->error->message : "Stopped before its end");
     }
   if (result->guard_reason != NULL)
@@ -346,12 +169,8 @@ job_main (void *data)
   KpJob *self = data;
   g_autoptr (GError) error = NULL;
 
-  if (self->mirror != NULL)
-    (void) run_backup (self, &error);
-  else if (self->restore != NULL)
-    (void) run_restore (self, &error);
-  else
-    (void) run_verify (self, &error);
+  if (!kp_job_work (self, &error))
+    g_debug ("The job ended: %s", error->message);
   self->result.error = g_steal_pointer (&error);
   record_end (self);
 
@@ -360,115 +179,6 @@ job_main (void *data)
   g_source_set_callback (source, ended_cb, g_object_ref (self), g_object_unref);
   g_source_attach (source, self->context);
   return NULL;
-}
-
-static KpFilter *
-make_filter (KpJob *self, GError **error)
-{
-  g_autoptr (KpFilter) filter = kp_filter_new ();
-  const char *const *patterns = kp_plan_get_exclude (self->plan);
-
-  for (gsize i = 0; patterns[i] != NULL; i++)
-    if (!kp_filter_add_exclude (filter, patterns[i], error))
-      return NULL;
-  return g_steal_pointer (&filter);
-}
-
-static void
-prepare_backup (KpJob *self, KpFilter *filter)
-{
-  const char *storage_class = kp_plan_get_storage_class (self->plan);
-  KpMirrorOptions options = {
-    .state_dir = self->state_dir,
-    .filter = filter,
-    .storage_class = *storage_class != '\0' ? storage_class : NULL,
-    .delete_vanished = kp_plan_get_delete (self->plan) == KP_PLAN_DELETE_MIRROR,
-    .has_max_delete = self->has_max_delete,
-    .max_delete = self->max_delete,
-    .accept_new_file_system = self->accept_new_file_system,
-  };
-  GPtrArray *sources = kp_plan_get_sources (self->plan);
-
-  self->mirror = kp_mirror_new (self->service, &options, event_cb, self);
-  for (guint i = 0; i < sources->len; i++)
-    {
-      const KpPlanSource *source = g_ptr_array_index (sources, i);
-      kp_mirror_add_source (self->mirror, source->path, source->as);
-    }
-}
-
-static void
-prepare_verify (KpJob *self, KpFilter *filter)
-{
-  KpVerifyOptions options = { .filter = filter, .sample = self->sample };
-  GPtrArray *sources = kp_plan_get_sources (self->plan);
-
-  self->verify = kp_verify_new (self->service, &options, event_cb, self);
-  for (guint i = 0; i < sources->len; i++)
-    {
-      const KpPlanSource *source = g_ptr_array_index (sources, i);
-      kp_verify_add_source (self->verify, source->path, source->as);
-    }
-}
-
-static void
-prepare_restore (KpJob *self)
-{
-  KpRestoreOptions options = { .overwrite = self->overwrite };
-
-  self->restore = kp_restore_new (self->service, self->target, &options, event_cb, self);
-}
-
-static KpS3Location *
-find_location (KpJob *self, GError **error)
-{
-  if (self->path == NULL || *self->path == '\0')
-    return kp_plan_dup_location (self->plan, error);
-
-  g_autoptr (KpPlan) below = kp_plan_copy (self->plan);
-  g_autofree char *prefix
-      = g_strconcat (kp_plan_get_prefix (self->plan),
-                     *kp_plan_get_prefix (self->plan) != '\0' ? "/" : "", self->path, NULL);
-  kp_plan_set_prefix (below, prefix);
-  return kp_plan_dup_location (below, error);
-}
-
-/* Puts together what does the work. Nothing is sent yet. */
-static gboolean
-prepare (KpJob *self, KpS3Credentials *credentials, GError **error)
-{
-  g_autoptr (KpTimetable) limits = kp_plan_dup_limits (self->plan, error);
-  if (limits == NULL)
-    return FALSE;
-  g_autoptr (KpFilter) filter = make_filter (self, error);
-  if (filter == NULL)
-    return FALSE;
-  g_autoptr (KpS3Location) location = find_location (self, error);
-  if (location == NULL)
-    return FALSE;
-  self->service = kp_s3_service_new (location, credentials, self->ca_bundle, self->upload,
-                                     self->download, error);
-  if (self->service == NULL)
-    return FALSE;
-
-  kp_throttle_set_timetable (self->upload, limits, KP_DIRECTION_UP);
-  kp_throttle_set_timetable (self->download, limits, KP_DIRECTION_DOWN);
-  kp_s3_service_set_notice_func (self->service, service_notice_cb, self);
-  kp_s3_service_set_held (self->service, self->paused || self->waiting != NULL);
-  switch (self->kind)
-    {
-    case KP_HISTORY_RESTORE:
-      prepare_restore (self);
-      break;
-    case KP_HISTORY_VERIFY:
-      prepare_verify (self, filter);
-      break;
-    case KP_HISTORY_BACKUP:
-    default:
-      prepare_backup (self, filter);
-      break;
-    }
-  return TRUE;
 }
 
 static void
@@ -485,7 +195,7 @@ record_begin (KpJob *self)
   /* The files matter more than what is written about them. */
   g_autofree char *notice
       = g_strconcat ("This job will be missing in the history: ", error->message, NULL);
-  keep_notice (self, notice);
+  kp_job_keep_notice (self, notice);
   g_warning ("%s", notice);
 }
 
@@ -696,7 +406,7 @@ kp_job_execute_async (KpJob *self,
       return;
     }
   record_begin (self);
-  if (!prepare (self, credentials, &error))
+  if (!kp_job_prepare (self, credentials, &error))
     {
       self->result.error = error;
       record_end (self);

@@ -279,6 +279,41 @@ kp_catalogue_is_renamed (KpCatalogue *catalogue, const char *key, gboolean *foun
 }
 
 /**
+ * kp_catalogue_set_rename_done:
+ * @from_key: the old name
+ * @key: the new one, under which the file is stored now
+ */
+gboolean
+kp_catalogue_set_rename_done (KpCatalogue *catalogue,
+                              const char *from_key,
+                              const char *key,
+                              GError **error)
+{
+  sqlite3_stmt *statement = catalogue->statements[STATEMENT_RENAME_DONE];
+
+  g_rec_mutex_lock (&catalogue->lock);
+  kp_sql_bind_bytes (statement, 1, from_key);
+  kp_sql_bind_bytes (statement, 2, key);
+  gboolean ok = kp_catalogue_run (catalogue, statement, error);
+  g_rec_mutex_unlock (&catalogue->lock);
+  return ok;
+}
+
+/**
+ * kp_catalogue_is_rename_open:
+ * @open: (out): whether the object @key was to be copied to a new name, and under none of those the
+ *   file is stored
+ */
+gboolean
+kp_catalogue_is_rename_open (KpCatalogue *catalogue,
+                             const char *key,
+                             gboolean *open,
+                             GError **error)
+{
+  return exists_for_key (catalogue, STATEMENT_RENAME_OPEN, key, open, error);
+}
+
+/**
  * kp_catalogue_add_doubts:
  *
  * To be called before copies that cannot be pinned are made: until each is recorded, the object

@@ -12,7 +12,10 @@
   "s.ino, "                                                                                        \
   "s.rdev, s.nlink"
 #define KNOWN_COLUMNS                                                                              \
-  "o.etag, o.size, o.mode, o.uid, o.gid, o.mtime, o.ctime, o.ino, o.rdev, o.sha256, o.xattrs"
+  "o.etag, o.size, o.mode, o.uid, o.gid, o.mtime, o.ctime, o.ino, o.rdev, o.sha256, o.xattrs, "    \
+  "o.xattrs_left_out"
+#define N_SCAN_COLUMNS 14
+#define N_KNOWN_COLUMNS 12
 
 struct _KpCursor
 {
@@ -119,6 +122,7 @@ read_known (sqlite3_stmt *statement, int column, KpKnown *known)
   };
   known->sha256 = kp_sql_column_gbytes (statement, column + 9);
   known->xattrs = kp_sql_column_gbytes (statement, column + 10);
+  known->xattrs_left_out = sqlite3_column_int (statement, column + 11) != 0;
   return TRUE;
 }
 
@@ -148,10 +152,11 @@ kp_cursor_next_comparison (KpCursor *cursor, KpComparison *row, GError **error)
   if (result == 1)
     {
       read_scanned (statement, 0, &row->local);
-      row->listed_etag = g_strdup ((const char *) sqlite3_column_text (statement, 15));
+      int column = N_SCAN_COLUMNS;
+      row->listed_size = kp_sql_column_number (statement, column);
+      row->listed_etag = g_strdup ((const char *) sqlite3_column_text (statement, column + 1));
       row->listed = row->listed_etag != NULL;
-      row->listed_size = kp_sql_column_number (statement, 14);
-      row->has_known = read_known (statement, 16, &row->known);
+      row->has_known = read_known (statement, column + 2, &row->known);
     }
   g_rec_mutex_unlock (&cursor->catalogue->lock);
   return result;
@@ -195,12 +200,14 @@ read_changes_ahead (KpCursor *cursor, GError **error)
       read_scanned (statement, 4, &row->local);
       if (row->local.key == NULL)
         row->local.key = kp_sql_column_bytes (statement, 3);
-      row->has_known = read_known (statement, 18, &row->known);
-      cursor->last_seq = sqlite3_column_int64 (statement, 29);
-      const char *storage_class = (const char *) sqlite3_column_text (statement, 30);
+      int column = 4 + N_SCAN_COLUMNS;
+      row->has_known = read_known (statement, column, &row->known);
+      column += N_KNOWN_COLUMNS;
+      cursor->last_seq = sqlite3_column_int64 (statement, column);
+      const char *storage_class = (const char *) sqlite3_column_text (statement, column + 1);
       if (g_strcmp0 (storage_class, "STANDARD") != 0)
         row->storage_class = g_strdup (storage_class);
-      row->listed_etag = g_strdup ((const char *) sqlite3_column_text (statement, 31));
+      row->listed_etag = g_strdup ((const char *) sqlite3_column_text (statement, column + 2));
       g_queue_push_tail (&cursor->ahead, row);
     }
   sqlite3_reset (statement);
@@ -304,7 +311,7 @@ kp_cursor_next_known (KpCursor *cursor, char **key, KpKnown *known, GError **err
   if (result == 1)
     {
       read_known (cursor->statement, 0, known);
-      *key = kp_sql_column_bytes (cursor->statement, 11);
+      *key = kp_sql_column_bytes (cursor->statement, N_KNOWN_COLUMNS);
     }
   g_rec_mutex_unlock (&cursor->catalogue->lock);
   return result;

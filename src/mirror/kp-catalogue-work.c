@@ -188,14 +188,18 @@ kp_catalogue_count_known (KpCatalogue *catalogue, guint64 *n_objects, GError **e
   return fetch_two (catalogue, STATEMENT_COUNT_KNOWN, n_objects, &nothing, error);
 }
 
-static gboolean
-has_below (KpCatalogue *catalogue,
-           Statement which,
-           const char *prefix,
-           gboolean *found,
-           GError **error)
+/**
+ * kp_catalogue_has_listed_below:
+ * @prefix: key text
+ * @found: (out): whether the listing has a key that starts with @prefix and goes on
+ */
+gboolean
+kp_catalogue_has_listed_below (KpCatalogue *catalogue,
+                               const char *prefix,
+                               gboolean *found,
+                               GError **error)
 {
-  sqlite3_stmt *statement = catalogue->statements[which];
+  sqlite3_stmt *statement = catalogue->statements[STATEMENT_LISTED_BELOW];
 
   g_rec_mutex_lock (&catalogue->lock);
   kp_sql_bind_bytes (statement, 1, prefix);
@@ -211,29 +215,35 @@ has_below (KpCatalogue *catalogue,
 }
 
 /**
- * kp_catalogue_has_scanned_below:
+ * kp_catalogue_count_listed_below:
  * @prefix: key text
- * @found: (out): whether the scan has a key that starts with @prefix and goes on
+ * @count: (out): how many keys of the listing start with @prefix
  */
 gboolean
-kp_catalogue_has_scanned_below (KpCatalogue *catalogue,
-                                const char *prefix,
-                                gboolean *found,
-                                GError **error)
+kp_catalogue_count_listed_below (KpCatalogue *catalogue,
+                                 const char *prefix,
+                                 guint64 *count,
+                                 GError **error)
 {
-  return has_below (catalogue, STATEMENT_SCANNED_BELOW, prefix, found, error);
-}
+  static const char text[] = "SELECT count(*) FROM listing WHERE key >= ? AND key < ?";
+  /* No byte of UTF-8 is 0xFF, so this is behind all keys with the prefix. */
+  g_autofree char *end = g_strconcat (prefix, "\xFF", NULL);
+  sqlite3_stmt *statement = NULL;
+  gboolean ok = FALSE;
+  gboolean found;
 
-/**
- * kp_catalogue_has_listed_below:
- * @prefix: key text
- * @found: (out): whether the listing has a key that starts with @prefix and goes on
- */
-gboolean
-kp_catalogue_has_listed_below (KpCatalogue *catalogue,
-                               const char *prefix,
-                               gboolean *found,
-                               GError **error)
-{
-  return has_below (catalogue, STATEMENT_LISTED_BELOW, prefix, found, error);
+  g_rec_mutex_lock (&catalogue->lock);
+  if (sqlite3_prepare_v2 (catalogue->db, text, -1, &statement, NULL) != SQLITE_OK)
+    kp_catalogue_set_error (catalogue, error);
+  else
+    {
+      kp_sql_bind_bytes (statement, 1, prefix);
+      kp_sql_bind_bytes (statement, 2, end);
+      ok = kp_catalogue_fetch (catalogue, statement, &found, error);
+    }
+  if (ok)
+    *count = kp_sql_column_number (statement, 0);
+  sqlite3_finalize (statement);
+  g_rec_mutex_unlock (&catalogue->lock);
+  return ok;
 }

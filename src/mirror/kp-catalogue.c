@@ -17,7 +17,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-#define SCHEMA_VERSION 1
+#define SCHEMA_VERSION 2
 
 /* The parts of docs/formats.md, "The catalogue". Keys and paths are BLOBs: they compare byte by
  * byte, which is the order of S3 listings.
@@ -36,7 +36,7 @@ static const char schema[]
       "  key BLOB PRIMARY KEY, etag TEXT NOT NULL, size INTEGER NOT NULL, mode INTEGER NOT NULL,"
       "  uid INTEGER NOT NULL, gid INTEGER NOT NULL, mtime INTEGER NOT NULL,"
       "  ctime INTEGER NOT NULL, ino INTEGER NOT NULL, rdev INTEGER NOT NULL,"
-      "  sha256 BLOB, xattrs BLOB) WITHOUT ROWID;"
+      "  sha256 BLOB, xattrs BLOB, xattrs_left_out INTEGER NOT NULL) WITHOUT ROWID;"
       "CREATE INDEX IF NOT EXISTS object_by_content ON object (size, sha256)"
       "  WHERE sha256 IS NOT NULL;"
       "CREATE TABLE IF NOT EXISTS chunked ("
@@ -68,7 +68,8 @@ static const char schema[]
       "  key BLOB, offset INTEGER, length INTEGER, sha256 BLOB, PRIMARY KEY (key, offset))"
       "  WITHOUT ROWID;"
       "CREATE TEMP TABLE change ("
-      "  seq INTEGER PRIMARY KEY, action INTEGER, key BLOB, bytes INTEGER, from_key BLOB);"
+      "  seq INTEGER PRIMARY KEY, action INTEGER, key BLOB, bytes INTEGER, from_key BLOB,"
+      "  done INTEGER NOT NULL DEFAULT 0);"
       "CREATE INDEX temp.change_by_source ON change (from_key) WHERE from_key IS NOT NULL;"
       /* Keys are unique in the scan, so the first one stands for all names of a file. */
       "CREATE TEMP TABLE link (dev INTEGER, ino INTEGER, key BLOB, PRIMARY KEY (dev, ino))"
@@ -84,15 +85,19 @@ static const char *const statement_texts[N_STATEMENTS] = {
   [STATEMENT_ADD_LISTED] = "INSERT OR REPLACE INTO listing VALUES (?, ?, ?, ?)",
   [STATEMENT_ADD_CHANGE] = "INSERT INTO change (action, key, bytes, from_key) VALUES (?, ?, ?, ?)",
   [STATEMENT_PUT_KNOWN]
-  = "INSERT OR REPLACE INTO object VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+  = "INSERT OR REPLACE INTO object VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
   [STATEMENT_REMOVE_KNOWN] = "DELETE FROM object WHERE key = ?",
   [STATEMENT_FIND_LINK] = "SELECT key FROM link WHERE dev = ? AND ino = ?",
   [STATEMENT_COUNT] = "SELECT (SELECT count(*) FROM scan), (SELECT count(*) FROM listing)",
   [STATEMENT_SUM_LISTED] = "SELECT count(*), coalesce(sum(size), 0) FROM listing",
-  [STATEMENT_SCANNED_BELOW] = "SELECT key FROM scan WHERE key > ? ORDER BY key LIMIT 1",
   [STATEMENT_LISTED_BELOW] = "SELECT key FROM listing WHERE key > ? ORDER BY key LIMIT 1",
   /* KP_ACTION_RENAME is 0. */
   [STATEMENT_IS_RENAMED] = "SELECT 1 FROM change WHERE from_key = ? AND action = 0",
+  [STATEMENT_RENAME_DONE] = ("UPDATE change SET done = 1 WHERE from_key = ? AND key = ?"
+                             " AND action = 0"),
+  [STATEMENT_RENAME_OPEN]
+  = ("SELECT 1 FROM change WHERE from_key = ? AND action = 0 GROUP BY from_key"
+     " HAVING max(done) = 0"),
   [STATEMENT_COUNT_KNOWN] = "SELECT count(*), 0 FROM object",
   [STATEMENT_SCANNED_FILE] = "SELECT dev, ino FROM scan WHERE key = ?",
   [STATEMENT_IS_SCANNED] = "SELECT 1 FROM scan WHERE key = ?",
@@ -133,6 +138,7 @@ static const char *const statement_texts[N_STATEMENTS] = {
   [STATEMENT_PUT_UPLOAD_PART] = "INSERT OR REPLACE INTO upload_part VALUES (?, ?, ?)",
   [STATEMENT_GET_UPLOAD_PARTS] = "SELECT number, etag FROM upload_part WHERE key = ?",
   [STATEMENT_GET_ROOT] = "SELECT dev, fsid, is_mount_point FROM root WHERE path = ?",
+  [STATEMENT_REMOVE_ROOT] = "DELETE FROM root WHERE path = ?",
   [STATEMENT_PUT_ROOT] = "INSERT OR REPLACE INTO root VALUES (?, ?, ?, ?)",
 };
 
@@ -236,9 +242,7 @@ take_lock (KpCatalogue *catalogue, GError **error)
 static char *
 catalogue_path (const char *state_dir, KpS3Location *location)
 {
-  g_autofree char *identity = g_strjoin (
-      "\n", kp_s3_location_get_host (location), kp_s3_location_get_endpoint (location),
-      kp_s3_location_get_bucket (location), kp_s3_location_get_prefix (location), NULL);
+  g_autofree char *identity = kp_s3_location_get_identity (location);
   g_autofree char *hash = kp_s3_sha256_hex (identity, strlen (identity));
 
   return g_strdup_printf ("%s/catalogue/%.32s.db", state_dir, hash);
@@ -523,6 +527,7 @@ kp_catalogue_put_known (KpCatalogue *catalogue,
   kp_sql_bind_number (statement, 10, info->rdev);
   kp_sql_bind_gbytes (statement, 11, known->sha256);
   kp_sql_bind_gbytes (statement, 12, known->xattrs);
+  kp_sql_bind_number (statement, 13, known->xattrs_left_out);
   gboolean ok = kp_catalogue_run (catalogue, statement, error);
   g_rec_mutex_unlock (&catalogue->lock);
   return ok;
@@ -535,53 +540,6 @@ kp_catalogue_remove_known (KpCatalogue *catalogue, const char *key, GError **err
 
   g_rec_mutex_lock (&catalogue->lock);
   kp_sql_bind_bytes (statement, 1, key);
-  gboolean ok = kp_catalogue_run (catalogue, statement, error);
-  g_rec_mutex_unlock (&catalogue->lock);
-  return ok;
-}
-
-/**
- * kp_catalogue_get_root:
- * @path: of a source
- * @identity: (out): where it was last time
- * @found: (out): whether there was a last time
- */
-gboolean
-kp_catalogue_get_root (KpCatalogue *catalogue,
-                       const char *path,
-                       KpRootIdentity *identity,
-                       gboolean *found,
-                       GError **error)
-{
-  sqlite3_stmt *statement = catalogue->statements[STATEMENT_GET_ROOT];
-
-  g_rec_mutex_lock (&catalogue->lock);
-  kp_sql_bind_bytes (statement, 1, path);
-  gboolean ok = kp_catalogue_fetch (catalogue, statement, found, error);
-  if (ok && *found)
-    {
-      identity->dev = kp_sql_column_number (statement, 0);
-      identity->fsid = kp_sql_column_number (statement, 1);
-      identity->is_mount_point = sqlite3_column_int (statement, 2) != 0;
-    }
-  sqlite3_reset (statement);
-  g_rec_mutex_unlock (&catalogue->lock);
-  return ok;
-}
-
-gboolean
-kp_catalogue_put_root (KpCatalogue *catalogue,
-                       const char *path,
-                       const KpRootIdentity *identity,
-                       GError **error)
-{
-  sqlite3_stmt *statement = catalogue->statements[STATEMENT_PUT_ROOT];
-
-  g_rec_mutex_lock (&catalogue->lock);
-  kp_sql_bind_bytes (statement, 1, path);
-  kp_sql_bind_number (statement, 2, identity->dev);
-  kp_sql_bind_number (statement, 3, identity->fsid);
-  kp_sql_bind_number (statement, 4, identity->is_mount_point);
   gboolean ok = kp_catalogue_run (catalogue, statement, error);
   g_rec_mutex_unlock (&catalogue->lock);
   return ok;
@@ -608,6 +566,7 @@ kp_known_copy (KpKnown *to, const KpKnown *from)
   to->etag = g_strdup (from->etag);
   to->info = from->info;
   to->sha256 = from->sha256 != NULL ? g_bytes_ref (from->sha256) : NULL;
+  to->xattrs_left_out = from->xattrs_left_out;
   to->xattrs = from->xattrs != NULL ? g_bytes_ref (from->xattrs) : NULL;
 }
 

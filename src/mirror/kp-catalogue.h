@@ -36,6 +36,7 @@ typedef struct
   KpFileInfo info; /* of the file that it was made from; ctime 0 forces a look at the bytes */
   GBytes *sha256;  /* 32 bytes; NULL for what is not a regular file, or was never hashed */
   GBytes *xattrs;  /* digest; NULL for none */
+  gboolean xattrs_left_out; /* they did not fit: each job has to say so again */
 } KpKnown;
 
 /* Scan, listing and catalogue side by side for one key of the scan. */
@@ -148,10 +149,6 @@ gboolean kp_catalogue_count (KpCatalogue *catalogue,
                              guint64 *n_scanned,
                              guint64 *n_listed,
                              GError **error) G_GNUC_WARN_UNUSED_RESULT;
-gboolean kp_catalogue_has_scanned_below (KpCatalogue *catalogue,
-                                         const char *prefix,
-                                         gboolean *found,
-                                         GError **error) G_GNUC_WARN_UNUSED_RESULT;
 gboolean kp_catalogue_has_listed_below (KpCatalogue *catalogue,
                                         const char *prefix,
                                         gboolean *found,
@@ -166,6 +163,18 @@ gboolean kp_catalogue_put_root (KpCatalogue *catalogue,
                                 const char *path,
                                 const KpRootIdentity *identity,
                                 GError **error) G_GNUC_WARN_UNUSED_RESULT;
+gboolean kp_catalogue_remove_root (KpCatalogue *catalogue, const char *path, GError **error)
+    G_GNUC_WARN_UNUSED_RESULT;
+GPtrArray *kp_catalogue_list_mounts_below (KpCatalogue *catalogue, const char *path, GError **error)
+    G_GNUC_WARN_UNUSED_RESULT;
+gboolean kp_catalogue_find_emptied_folder (KpCatalogue *catalogue,
+                                           guint source,
+                                           char **path,
+                                           GError **error) G_GNUC_WARN_UNUSED_RESULT;
+gboolean kp_catalogue_count_listed_below (KpCatalogue *catalogue,
+                                          const char *prefix,
+                                          guint64 *count,
+                                          GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* The insides of large objects. */
 gboolean kp_catalogue_put_chunks (KpCatalogue *catalogue,
@@ -208,6 +217,14 @@ gboolean kp_catalogue_is_renamed (KpCatalogue *catalogue,
                                   const char *key,
                                   gboolean *found,
                                   GError **error) G_GNUC_WARN_UNUSED_RESULT;
+gboolean kp_catalogue_set_rename_done (KpCatalogue *catalogue,
+                                       const char *from_key,
+                                       const char *key,
+                                       GError **error) G_GNUC_WARN_UNUSED_RESULT;
+gboolean kp_catalogue_is_rename_open (KpCatalogue *catalogue,
+                                      const char *key,
+                                      gboolean *open,
+                                      GError **error) G_GNUC_WARN_UNUSED_RESULT;
 gboolean kp_catalogue_add_doubts (KpCatalogue *catalogue, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 gboolean kp_catalogue_is_doubted (KpCatalogue *catalogue,
                                   const char *key,

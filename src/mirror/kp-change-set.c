@@ -18,6 +18,9 @@
 #include <string.h>
 #include <unistd.h>
 
+/* How often what has been found out is made to last, in microseconds. */
+#define COMMIT_EVERY (500 * G_TIME_SPAN_MILLISECOND)
+
 /* One row that needed a closer look, on its way to a worker and back. */
 typedef struct
 {
@@ -43,9 +46,10 @@ typedef struct
   KpPool *pool;
   GAsyncQueue *answers; /* of Look */
   const KpS3Provider *provider;
-  gboolean may_copy_parts; /* the provider may be able to */
-  gboolean has_chunks;     /* the catalogue knows the insides of objects */
+  gboolean only_whole; /* the provider can copy objects, but not make one of parts of others */
+  gboolean has_chunks; /* the catalogue knows the insides of objects */
   unsigned outstanding;
+  gint64 commit_at; /* monotonic */
   guint64 actions;
   guint64 bytes;
 } ChangeSet;
@@ -155,7 +159,8 @@ look_at_file (Look *look, int fd)
   look->known = (KpKnown){ .etag = g_strdup (look->row.listed_etag),
                            .info = *info,
                            .sha256 = hashes.sha256 != NULL ? g_bytes_ref (hashes.sha256) : NULL,
-                           .xattrs = kp_xattrs_digest (xattrs) };
+                           .xattrs = kp_xattrs_digest (xattrs),
+                           .xattrs_left_out = known->xattrs_left_out };
   look->same_metadata = look->same_content && kp_compare_same_metadata (info, &known->info)
                         && same_xattrs (look->known.xattrs, known->xattrs);
 }
@@ -172,10 +177,50 @@ same_target (Look *look, const KpS3Object *object)
   return g_strcmp0 (md5, object->etag) == 0;
 }
 
-/* Compares a file with an object that the catalogue does not know. Equal size and mtime are not
- * enough to call the bytes equal, as they are for other tools: either the ctime written with the
- * object is still the file's, so that nobody touched it since, or the hash is right. Of a copy that
- * a killed job had not made sure of, only the hash counts. */
+/* Whether the ETag of an object in one piece must be the MD5 of its bytes. */
+static gboolean
+proves_difference (Look *look, const char *etag)
+{
+  g_autoptr (KpS3Location) location = kp_s3_service_ref_location (look->mirror->service);
+
+  return kp_s3_location_get_provider (location)->md5_etag && strlen (etag) == 32
+         && is_md5_etag (etag);
+}
+
+/* Whether a file of equal size has the bytes of an object that the catalogue does not know. Equal
+ * size and mtime are not enough to call the bytes equal, as they are for other tools: either the
+ * hash is right, or, where the ETag is none, the ctime written with the object is still the file's,
+ * so that nobody touched it since. Of a copy that a killed job had not made sure of, only the hash
+ * counts.
+ *
+ * The file is read in any case: its hashes and chunks are what spares sending it when it is renamed
+ * or changed next. */
+static gboolean
+has_bytes_of (Look *look, int fd, const KpS3Object *object, const KpFileInfo *stored)
+{
+  const KpFileInfo *info = &look->row.local.info;
+  gboolean is_large = info->size > KP_PART_SIZE;
+  gboolean by_hash = is_md5_etag (object->etag);
+  g_auto (KpContentHashes) hashes = { NULL };
+
+  if ((is_large && !find_chunks (look, fd, &look->error))
+      || ((by_hash || !is_large) && !hash_file (look, fd, by_hash, &hashes, &look->error)))
+    return FALSE;
+  if (!is_large)
+    {
+      look->known.sha256 = g_bytes_ref (hashes.sha256);
+      look->as_stored.sha256 = g_bytes_ref (hashes.sha256);
+    }
+  if (by_hash && g_str_equal (hashes.etag, object->etag))
+    return TRUE;
+  return !proves_difference (look, object->etag) && look->same_metadata
+         && info->ctime == stored->ctime && !look->mirror->options.checksum
+         && !look->is_doubted
+         /* We had stored this very state already: then it was overwritten since. */
+         && !(look->row.has_known && look->row.known.info.ctime == info->ctime);
+}
+
+/* Compares a file with an object that the catalogue does not know. */
 static void
 look_at_object (Look *look, int fd, const KpS3Object *object)
 {
@@ -210,21 +255,8 @@ look_at_object (Look *look, int fd, const KpS3Object *object)
     look->same_content = look->same_metadata;
   else if (info->size == 0 && object->size == 0)
     look->same_content = TRUE;
-  else if (look->same_metadata && info->ctime == stored.ctime && !look->mirror->options.checksum
-           && !look->is_doubted
-           /* We had stored this very state already: then it was overwritten since. */
-           && !(look->row.has_known && look->row.known.info.ctime == info->ctime))
-    look->same_content = TRUE;
-  else if (fd >= 0 && object->size == info->size && is_md5_etag (object->etag))
-    {
-      g_auto (KpContentHashes) hashes = { NULL };
-
-      if (!hash_file (look, fd, TRUE, &hashes, &look->error))
-        return;
-      look->same_content = g_str_equal (hashes.etag, object->etag);
-      look->known.sha256 = g_bytes_ref (hashes.sha256);
-      look->as_stored.sha256 = g_bytes_ref (hashes.sha256);
-    }
+  else if (fd >= 0 && object->size == info->size)
+    look->same_content = has_bytes_of (look, fd, object, &stored);
 }
 
 /* Runs in a worker. */
@@ -248,7 +280,7 @@ look_cb (KpS3Client *client, void *item, void *user_data)
        * to show. */
       fd = kp_source_open_file (source, local->path, O_RDONLY);
       look->went_away
-          = fd < 0 || !kp_content_wait_settled (fd, &now, NULL)
+          = fd < 0 || !kp_content_wait_settled (fd, &now, NULL, NULL)
             || (S_ISREG (local->info.mode) && !kp_file_info_same_content (&local->info, &now));
     }
   /* A file that cannot be opened is left to the transfer, which says so. */
@@ -263,6 +295,8 @@ look_cb (KpS3Client *client, void *item, void *user_data)
     close (fd);
   /* Listed, but not there: deleted by somebody since. */
   if (kp_error_is (look->error, KP_ERROR_NOT_FOUND)
+      /* A key that may write and not read: then the file is sent. */
+      || kp_error_is (look->error, KP_ERROR_ACCESS_DENIED)
       || kp_error_is (look->error, KP_ERROR_CHANGED_WHILE_READING)
       || kp_error_is (look->error, KP_ERROR_SOURCE_UNREADABLE))
     g_clear_error (&look->error);
@@ -322,25 +356,6 @@ add_new_small (ChangeSet *set, const Look *look, GError **error)
                      error);
 }
 
-/* Whether the layout is all of one other object. */
-static const KpLayoutSource *
-get_only_source (const KpLayout *layout, const char *key)
-{
-  const KpPart *first = &g_array_index (layout->parts, KpPart, 0);
-  const KpLayoutSource *source
-      = first->source >= 0 ? g_ptr_array_index (layout->sources, (guint) first->source) : NULL;
-
-  if (source == NULL || layout->to_send > 0 || g_str_equal (source->key, key))
-    return NULL;
-  for (guint i = 0; i < layout->parts->len; i++)
-    {
-      const KpPart *part = &g_array_index (layout->parts, KpPart, i);
-      if (part->source != first->source || part->source_offset != part->offset)
-        return NULL;
-    }
-  return source;
-}
-
 /* A large file, changed or new: what the bucket has of its chunks is copied. */
 static gboolean
 add_large (ChangeSet *set, const Look *look, GError **error)
@@ -354,12 +369,13 @@ add_large (ChangeSet *set, const Look *look, GError **error)
                                                      look->row.listed_etag, look->chunks, error);
   if (layout == NULL)
     return FALSE;
-  if (!set->may_copy_parts || layout->to_send >= layout->size)
+  if (layout->to_send >= layout->size)
     return add_put (set, local, error);
 
   /* A copy over an object that exists could overwrite what another copy needs; of a delta, the
    * sources are looked at before it is completed. */
-  const KpLayoutSource *source = look->row.listed ? NULL : get_only_source (layout, local->key);
+  const KpLayoutSource *source
+      = look->row.listed ? NULL : kp_layout_get_only_source (layout, local->key);
   if (source == NULL)
     return add_change (set,
                        kp_layout_copies_from_others (layout, local->key) ? KP_ACTION_ASSEMBLE
@@ -369,6 +385,14 @@ add_large (ChangeSet *set, const Look *look, GError **error)
   return kp_catalogue_is_scanned (catalogue, source->key, &is_scanned, error)
          && add_change (set, is_scanned ? KP_ACTION_COPY : KP_ACTION_RENAME, local->key, 0,
                         source->key, error);
+}
+
+static void
+count_unchanged (ChangeSet *set, const KpScanned *local, const KpKnown *known)
+{
+  set->mirror->result.unchanged++;
+  if (known->xattrs_left_out)
+    kp_mirror_fail_xattrs (set->mirror, local);
 }
 
 static gboolean
@@ -385,7 +409,10 @@ take_answer (ChangeSet *set, Look *look, GError **error)
     }
   if (look->error != NULL)
     {
-      kp_mirror_fail_file (set->mirror, &look->row.local, TRUE, look->error);
+      kp_mirror_fail_file (
+          set->mirror, &look->row.local,
+          kp_mirror_is_same_file (look->row.has_known, &look->row.known, &look->row.local),
+          look->error);
       return TRUE;
     }
   if (!look->same_content && look->chunks != NULL && !look->went_away)
@@ -402,7 +429,7 @@ take_answer (ChangeSet *set, Look *look, GError **error)
     return (look->as_stored.etag == NULL
             || kp_catalogue_put_known (catalogue, key, &look->as_stored, error))
            && add_change (set, KP_ACTION_METADATA, key, 0, NULL, error);
-  set->mirror->result.unchanged++;
+  count_unchanged (set, &look->row.local, &look->known);
   return kp_catalogue_put_known (catalogue, key, &look->known, error)
          && (!look->is_doubted || kp_catalogue_remove_doubt (catalogue, key, error));
 }
@@ -438,7 +465,7 @@ is_worth_reading (ChangeSet *set, const KpComparison *row, gboolean *worth, GErr
     return TRUE;
   if (info->size > KP_PART_SIZE)
     {
-      *worth = set->may_copy_parts && set->has_chunks;
+      *worth = set->has_chunks;
       return TRUE;
     }
   return row->listed || kp_catalogue_has_content (set->mirror->catalogue, info->size, worth, error);
@@ -466,7 +493,7 @@ take_row (ChangeSet *set, KpComparison *row, GError **error)
 
   if (decision == KP_DECISION_UNCHANGED)
     {
-      set->mirror->result.unchanged++;
+      count_unchanged (set, &row->local, &row->known);
       return TRUE;
     }
   if (decision == KP_DECISION_PUT)
@@ -499,6 +526,19 @@ take_row (ChangeSet *set, KpComparison *row, GError **error)
   return TRUE;
 }
 
+/* What has been found out so far survives a job that is stopped: on a large tree it took hours. */
+static gboolean
+commit_sometimes (ChangeSet *set, GError **error)
+{
+  gint64 now = g_get_monotonic_time ();
+
+  if (now < set->commit_at)
+    return TRUE;
+  set->commit_at = now + COMMIT_EVERY;
+  return kp_catalogue_commit (set->mirror->catalogue, error)
+         && kp_catalogue_begin (set->mirror->catalogue, error);
+}
+
 static gboolean
 compare_all (ChangeSet *set, GError **error)
 {
@@ -513,11 +553,12 @@ compare_all (ChangeSet *set, GError **error)
       result = kp_cursor_next_comparison (cursor, &row, error);
       if (result < 0 || (result == 1 && !take_row (set, &row, error)))
         return FALSE;
-      if (set->outstanding > 0 && !take_answers (set, FALSE, error))
+      if (set->outstanding > 0
+          && (!take_answers (set, FALSE, error) || !commit_sometimes (set, error)))
         return FALSE;
     }
   while (set->outstanding > 0)
-    if (!take_answers (set, TRUE, error))
+    if (!take_answers (set, TRUE, error) || !commit_sometimes (set, error))
       return FALSE;
   return TRUE;
 }
@@ -532,12 +573,13 @@ gboolean
 kp_change_set_make (KpMirror *mirror, GError **error)
 {
   g_autoptr (GAsyncQueue) answers = g_async_queue_new_full (look_free);
-  ChangeSet set = { .mirror = mirror, .answers = answers };
+  ChangeSet set = { .mirror = mirror,
+                    .answers = answers,
+                    .commit_at = g_get_monotonic_time () + COMMIT_EVERY };
   gboolean ok;
 
   g_autoptr (KpS3Location) location = kp_s3_service_ref_location (mirror->service);
   set.provider = kp_s3_location_get_provider (location);
-  set.may_copy_parts = set.provider->part_copy != KP_S3_SUPPORT_NO;
   if (!kp_catalogue_has_chunks (mirror->catalogue, &set.has_chunks, error))
     return FALSE;
   set.pool = kp_pool_new (mirror->service, mirror->options.jobs, look_cb, look_free, &set);

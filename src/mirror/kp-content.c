@@ -6,6 +6,7 @@
 #include "kp-error.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <openssl/evp.h>
 #include <string.h>
 #include <unistd.h>
@@ -18,6 +19,10 @@
  * fraction. */
 #define TICK (20 * G_TIME_SPAN_MILLISECOND)
 #define COARSE_TICK (2 * G_TIME_SPAN_SECOND)
+
+/* A page stays dirty for so long at most, by what kernels do unless told otherwise
+ * (vm.dirty_expire_centisecs, and the interval at which that is looked at), and some more. */
+#define DIRTY_TIME (60 * G_TIME_SPAN_SECOND)
 
 /**
  * kp_content_part_size:
@@ -118,20 +123,37 @@ kp_content_is_settled (const KpFileInfo *info, gint64 now)
 
 /**
  * kp_content_wait_settled:
+ * @fd: a regular file
  * @info: (out): what the file is now
+ * @at: (out) (optional): the wall clock at that moment, in microseconds
  *
  * Waits until a change that comes from now on would show: a few milliseconds, or two seconds where
- * times are that coarse.
+ * times are that coarse. A file that changes all the time is not settled even then.
+ *
+ * Stores through a mapping show in the times only when a page becomes dirty, so pages that are
+ * dirty already are written out behind the look at the times: from there on each store is seen.
  */
 gboolean
-kp_content_wait_settled (int fd, KpFileInfo *info, GError **error)
+kp_content_wait_settled (int fd, KpFileInfo *info, gint64 *at, GError **error)
 {
   if (!kp_content_stat (fd, info, error))
     return FALSE;
-  if (kp_content_is_settled (info, g_get_real_time ()))
-    return TRUE;
-  g_usleep (info->ctime % 1000000000 == 0 ? COARSE_TICK : TICK);
-  return kp_content_stat (fd, info, error);
+
+  gint64 now = g_get_real_time ();
+  if (!kp_content_is_settled (info, now))
+    {
+      g_usleep (info->ctime % 1000000000 == 0 ? COARSE_TICK : TICK);
+      now = g_get_real_time ();
+      if (!kp_content_stat (fd, info, error))
+        return FALSE;
+    }
+  if (now - MAX (info->ctime, info->mtime) / 1000 < DIRTY_TIME)
+    /* Not every file system can; then nothing is lost but this. */
+    (void) sync_file_range (
+        fd, 0, 0, SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER);
+  if (at != NULL)
+    *at = now;
+  return TRUE;
 }
 
 /**

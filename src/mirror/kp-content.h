@@ -35,7 +35,7 @@ GArray *kp_content_chunks (int fd,
                            void *user_data,
                            GCancellable *cancellable,
                            GError **error) G_GNUC_WARN_UNUSED_RESULT;
-gboolean kp_content_wait_settled (int fd, KpFileInfo *info, GError **error)
+gboolean kp_content_wait_settled (int fd, KpFileInfo *info, gint64 *at, GError **error)
     G_GNUC_WARN_UNUSED_RESULT;
 
 typedef struct

@@ -5,6 +5,33 @@
 
 #include "kp-name.h"
 
+static gboolean
+is_too_much (guint64 deletions, guint64 known, guint64 count)
+{
+  return deletions > count && deletions > known / 100.0 * KP_GUARD_PERCENT;
+}
+
+/* One source may be small beside the others, and be all that somebody has of something. */
+static char *
+judge_source (const KpGuardSource *source, guint64 all_deletions)
+{
+  g_autofree char *name = kp_name_display (source->path);
+
+  if (source->is_unknown && is_too_much (source->deletions, source->known, KP_GUARD_COUNT_UNKNOWN))
+    return g_strdup_printf (
+        "nothing is remembered of “%s”, and %" G_GUINT64_FORMAT " of its %" G_GUINT64_FORMAT
+        " objects would be deleted; if everything is there and that is meant, say --max-delete "
+        "%" G_GUINT64_FORMAT,
+        name, source->deletions, source->known, all_deletions);
+  if (is_too_much (source->deletions, source->known, KP_GUARD_COUNT))
+    return g_strdup_printf ("%" G_GUINT64_FORMAT " of the %" G_GUINT64_FORMAT
+                            " objects of “%s” would be deleted, more than %d %%; if that is meant, "
+                            "say --max-delete %" G_GUINT64_FORMAT,
+                            source->deletions, source->known, name, KP_GUARD_PERCENT,
+                            all_deletions);
+  return NULL;
+}
+
 /**
  * kp_guard_judge:
  *
@@ -44,11 +71,17 @@ kp_guard_judge (const KpGuardCase *guard_case)
                                 "%" G_GUINT64_FORMAT " allowed by --max-delete",
                                 guard_case->deletions, guard_case->consent);
     }
-  else if (guard_case->deletions > KP_GUARD_COUNT
-           && guard_case->deletions > guard_case->known / 100.0 * KP_GUARD_PERCENT)
+  else if (is_too_much (guard_case->deletions, guard_case->known, KP_GUARD_COUNT))
     return g_strdup_printf (
         "%" G_GUINT64_FORMAT " of %" G_GUINT64_FORMAT " objects would be deleted, "
         "more than %d %%; if that is meant, say --max-delete %" G_GUINT64_FORMAT,
         guard_case->deletions, guard_case->known, KP_GUARD_PERCENT, guard_case->deletions);
+
+  for (gsize i = 0; !guard_case->has_consent && i < guard_case->n_sources; i++)
+    {
+      char *reason = judge_source (&guard_case->sources[i], guard_case->deletions);
+      if (reason != NULL)
+        return reason;
+    }
   return NULL;
 }

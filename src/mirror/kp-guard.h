@@ -14,14 +14,29 @@ G_BEGIN_DECLS
 #define KP_GUARD_PERCENT 25
 #define KP_GUARD_COUNT 100
 
+/* The same for a source of which nothing is remembered, as on a new computer or without the
+ * catalogue: nobody knows then what should be mounted where. */
+#define KP_GUARD_COUNT_UNKNOWN 10
+
+/* What would go of one source. */
 typedef struct
 {
+  const char *path;
+  guint64 known;       /* objects below its key */
+  guint64 deletions;   /* of them, how many would go */
+  gboolean is_unknown; /* where it was before is not remembered, and the bucket had objects of it */
+} KpGuardSource;
+
+typedef struct
+{
+  const KpGuardSource *sources;
+  gsize n_sources;
   gboolean source_missing;  /* a source could not be opened */
   const char *empty_source; /* path of a source that is empty and was not, or NULL */
   const char *moved_source; /* path of a source on another file system than before, or NULL */
   guint64 unreadable;       /* files and folders that could not be read */
   guint64 unsaved;          /* files that are nowhere in the bucket, as sending them failed */
-  guint64 known;            /* objects that the mirror has */
+  guint64 known;            /* objects that the mirror has, of all sources */
   guint64 deletions;        /* of them, how many would go */
   gboolean has_consent;     /* the user named a number… */
   guint64 consent;          /* …up to which deletions are meant */

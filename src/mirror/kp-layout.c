@@ -78,15 +78,15 @@ get_limits (const KpS3Provider *provider, guint64 size)
 /**
  * kp_layout_can_copy_from:
  *
- * Whether parts may be copied from the object @key. Ceph up to 16 decodes the name of the source of
- * such a copy twice: for "100%41" it takes "100A", if there is one, and says nothing. Where copies
- * are pinned to an ETag this is refused; elsewhere such names are not used.
+ * Whether parts, where the provider copies any, may be copied from the object @key. Ceph up to 16
+ * decodes the name of the source of such a copy twice: for "100%41" it takes "100A", if there is
+ * one, and says nothing. Where copies are pinned to an ETag this is refused; elsewhere such names
+ * are not used.
  */
 gboolean
 kp_layout_can_copy_from (const KpS3Provider *provider, const char *key)
 {
-  return provider->part_copy != KP_S3_SUPPORT_NO
-         && (provider->copy_if_match || strchr (key, '%') == NULL);
+  return provider->copy_if_match || strchr (key, '%') == NULL;
 }
 
 /**
@@ -214,13 +214,39 @@ load_source (KpLayout *layout,
 }
 
 /**
+ * kp_layout_get_only_source:
+ * @key: of the object that the layout is for
+ *
+ * Returns: (transfer none) (nullable): the other object that the layout is a copy of from end to
+ *   end
+ */
+const KpLayoutSource *
+kp_layout_get_only_source (const KpLayout *layout, const char *key)
+{
+  const KpPart *first = &g_array_index (layout->parts, KpPart, 0);
+  const KpLayoutSource *source
+      = first->source >= 0 ? g_ptr_array_index (layout->sources, (guint) first->source) : NULL;
+
+  if (source == NULL || layout->to_send > 0 || g_str_equal (source->key, key))
+    return NULL;
+  for (guint i = 0; i < layout->parts->len; i++)
+    {
+      const KpPart *part = &g_array_index (layout->parts, KpPart, i);
+      if (part->source != first->source || part->source_offset != part->offset)
+        return NULL;
+    }
+  return source;
+}
+
+/**
  * kp_layout_new_delta:
  * @key: of the new object
  * @etag: (nullable): of the object that is there now; %NULL for none
  * @chunks: (element-type KpChunk): of the new content
  *
  * Returns: (transfer full): the layout that sends least, out of what the object there now and
- * others hold
+ * others hold. Where the provider makes no object of parts of others, or none of unequal parts, it
+ * is everything, or a copy of all of one other object to a key without one
  */
 KpLayout *
 kp_layout_new_delta (KpCatalogue *catalogue,
@@ -279,6 +305,9 @@ kp_layout_new_delta (KpCatalogue *catalogue,
   KpDeltaLimits limits = get_limits (provider, layout->size);
   layout->parts = kp_delta_plan ((const KpPiece *) pieces->data, pieces->len, &limits);
   layout->to_send = kp_delta_bytes_to_send (layout->parts);
+  if ((provider->part_copy == KP_S3_SUPPORT_NO || provider->equal_parts) && layout->size > 0
+      && (etag != NULL || kp_layout_get_only_source (layout, key) == NULL))
+    return kp_layout_new_whole (layout->size, provider);
   return g_steal_pointer (&layout);
 }
 

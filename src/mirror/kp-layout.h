@@ -42,6 +42,7 @@ KpLayout *kp_layout_new_copy (const char *key,
 void kp_layout_free (KpLayout *layout);
 char *kp_layout_fingerprint (const KpLayout *layout);
 gboolean kp_layout_has_copies (const KpLayout *layout);
+const KpLayoutSource *kp_layout_get_only_source (const KpLayout *layout, const char *key);
 gboolean kp_layout_copies_from_others (const KpLayout *layout, const char *key);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (KpLayout, kp_layout_free)

@@ -7,6 +7,7 @@
  * kp-transfer.c, kp-upload.c and kp-vanished.c see it. */
 
 #include "kp-mirror.h"
+#include "kp-s3-client.h"
 #include "kp-scan.h"
 
 G_BEGIN_DECLS
@@ -30,6 +31,8 @@ struct _KpMirror
   guint64 unreadable; /* files and folders that could not be read */
   guint64 unsaved;    /* files that are in the bucket under no version at all */
   char *guard_reason;
+  char *moved_root;   /* a folder on another file system than before, or NULL */
+  char *emptied_root; /* a folder that is empty as if its disk was not mounted, or NULL */
 };
 
 KpSource *kp_mirror_get_source (KpMirror *mirror, guint index);
@@ -37,10 +40,18 @@ void kp_mirror_fail_file (KpMirror *mirror,
                           const KpScanned *local,
                           gboolean has_object,
                           const GError *error);
+gboolean kp_mirror_is_same_file (gboolean has_known, const KpKnown *known, const KpScanned *local);
+void kp_mirror_fail_xattrs (KpMirror *mirror, const KpScanned *local);
 
 gboolean kp_change_set_make (KpMirror *mirror, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 gboolean kp_change_set_print (KpMirror *mirror, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 gboolean kp_stale_end_uploads (KpMirror *mirror, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+void kp_stale_end_twins (KpMirror *mirror,
+                         KpS3Client *client,
+                         const char *key,
+                         const char *upload_id,
+                         unsigned most,
+                         gint64 began);
 gboolean kp_transfer_run (KpMirror *mirror, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 gboolean kp_vanished_find (KpMirror *mirror,
                            guint64 *n_vanished,
@@ -51,6 +62,11 @@ gboolean kp_vanished_judge (KpMirror *mirror,
                             guint64 n_deletions,
                             GError **error) G_GNUC_WARN_UNUSED_RESULT;
 gboolean kp_vanished_delete (KpMirror *mirror, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+gboolean kp_vanished_report_clashes (KpMirror *mirror, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+gboolean kp_vanished_is_kept (KpMirror *mirror, KpSource *source, const char *key);
+gboolean kp_roots_begin (KpMirror *mirror, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+gboolean kp_roots_examine (KpMirror *mirror, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+gboolean kp_roots_remember (KpMirror *mirror, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 const char *kp_action_name (KpAction action);
 

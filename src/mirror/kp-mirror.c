@@ -31,6 +31,8 @@ kp_mirror_finalize (GObject *object)
   g_free ((char *) self->options.state_dir);
   g_free ((char *) self->options.storage_class);
   g_free (self->guard_reason);
+  g_free (self->moved_root);
+  g_free (self->emptied_root);
   G_OBJECT_CLASS (kp_mirror_parent_class)->finalize (object);
 }
 
@@ -87,8 +89,16 @@ kp_mirror_get_source (KpMirror *self, guint index)
   return g_ptr_array_index (self->sources, index);
 }
 
+/* Whether the object was made from this very file, whatever it held then. One that was made from
+ * another file of the same name is no version of it: that may be under the name it had before. */
+gboolean
+kp_mirror_is_same_file (gboolean has_known, const KpKnown *known, const KpScanned *local)
+{
+  return has_known && known->info.ino == local->info.ino;
+}
+
 /* One file that failed, counted by what that means for deletions. @has_object says whether some
- * version of it is in the bucket. */
+ * version of it is in the bucket under its name. */
 void
 kp_mirror_fail_file (KpMirror *self,
                      const KpScanned *local,
@@ -104,6 +114,19 @@ kp_mirror_fail_file (KpMirror *self,
   else if (!has_object)
     self->unsaved++;
   kp_report_failed (self->report, path, error);
+}
+
+/* Said by every job, as long as it is so: the object is not all that the file is. */
+void
+kp_mirror_fail_xattrs (KpMirror *self, const KpScanned *local)
+{
+  g_autoptr (GError) error
+      = g_error_new (KP_ERROR, KP_ERROR_METADATA_TOO_LARGE,
+                     "The contents are safe, but the extended attributes do not fit into the %d "
+                     "bytes that S3 has for them",
+                     KP_METADATA_MAX);
+
+  kp_mirror_fail_file (self, local, TRUE, error);
 }
 
 /* Two names in the bucket for different folders would overwrite each other at each run. */
@@ -355,41 +378,14 @@ make_change_set (KpMirror *self, guint64 *n_vanished, guint64 *n_deletions, GErr
          && kp_catalogue_commit (self->catalogue, error);
 }
 
-/* Where each source is now becomes what the next run compares with, unless the guard has doubts:
- * then the doubt must stay until it is settled. */
-static gboolean
-remember_sources (KpMirror *self, GError **error)
-{
-  for (guint i = 0; i < self->sources->len; i++)
-    {
-      KpSource *source = kp_mirror_get_source (self, i);
-      KpRootIdentity before;
-      gboolean found;
-
-      if (source->fd < 0)
-        continue;
-      if (!kp_catalogue_get_root (self->catalogue, source->path, &before, &found, error))
-        return FALSE;
-      gboolean moved = found
-                       && (before.dev != source->identity.dev
-                           || before.is_mount_point != source->identity.is_mount_point);
-      gboolean accepted = self->options.accept_new_file_system
-                          || (self->options.delete_vanished && self->guard_reason == NULL);
-      if (found && moved && !accepted)
-        continue;
-      if (!kp_catalogue_put_root (self->catalogue, source->path, &source->identity, error))
-        return FALSE;
-    }
-  return TRUE;
-}
-
 static gboolean
 run_phases (KpMirror *self, GError **error)
 {
   guint64 n_vanished;
   guint64 n_deletions;
 
-  if (!scan_and_list (self, error) || !make_change_set (self, &n_vanished, &n_deletions, error))
+  if (!scan_and_list (self, error) || !kp_roots_begin (self, error)
+      || !make_change_set (self, &n_vanished, &n_deletions, error))
     return FALSE;
   if (self->options.dry_run)
     return kp_vanished_judge (self, n_vanished, n_deletions, error)
@@ -398,13 +394,18 @@ run_phases (KpMirror *self, GError **error)
   kp_report_begin_phase (self->report, KP_PHASE_TRANSFERRING);
   if (!kp_transfer_run (self, error) || !kp_vanished_judge (self, n_vanished, n_deletions, error))
     return FALSE;
-  if (n_deletions > 0 && self->guard_reason == NULL)
+  if (!self->options.delete_vanished || self->guard_reason != NULL)
+    {
+      if (!kp_vanished_report_clashes (self, error))
+        return FALSE;
+    }
+  else if (n_deletions > 0)
     {
       kp_report_begin_phase (self->report, KP_PHASE_DELETING);
       if (!kp_vanished_delete (self, error))
         return FALSE;
     }
-  return remember_sources (self, error);
+  return kp_roots_remember (self, error);
 }
 
 static void
@@ -437,6 +438,9 @@ kp_mirror_run (KpMirror *self, GCancellable *cancellable, GError **error)
   if (self->catalogue == NULL)
     return FALSE;
 
+  /* Its files change while the job runs. */
+  for (guint i = 0; i < self->sources->len; i++)
+    kp_source_leave_out (kp_mirror_get_source (self, i), self->options.state_dir);
   if (kp_catalogue_get_set_aside (self->catalogue) != NULL)
     kp_report_notice (self->report,
                       "The catalogue could not be used and is set aside as “%s”; a new one is made "

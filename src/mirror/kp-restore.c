@@ -58,6 +58,7 @@ struct _KpRestore
   char *base;             /* what is cut off the keys */
   int target_fd;
   gboolean target_is_new;
+  gint64 began;         /* as the target's file system has the time */
   guint32 default_mode; /* of folders that no object tells about */
   char *folder;         /* below the target: that of the last object that was handed out, or NULL */
   int etags;            /* Etags; atomic */
@@ -305,6 +306,16 @@ take_object (Task *task, const KpS3Object *object)
   task->xattrs = g_strdup (kp_s3_object_get_metadata (object, "xattr"));
 }
 
+/* A folder stands in the file's place. It is no file of the user's that could be kept instead, and
+ * to remove it with all that is in it is not ours. */
+static void
+set_folder_error (GError **error)
+{
+  g_set_error_literal (error, KP_ERROR, KP_ERROR_CONFLICT,
+                       "In the target there is a folder of this name; move it away, or restore "
+                       "into another target");
+}
+
 /* What is to become of the file, seeing what stands in its place: %OUTCOME_RESTORED for fetching
  * it.
  */
@@ -547,8 +558,16 @@ fetch_within_budget (Task *task, KpS3Client *client, gboolean *passed_on, GError
 
   *passed_on = FALSE;
   g_autoptr (KpTargetFile) file = kp_target_file_new (self->target_fd, task->path, error);
-  if (file == NULL || !kp_target_file_stat (file, &existing, &exists, error))
+  if (file == NULL)
     return FALSE;
+  kp_target_file_protect (file, self->began);
+  if (!kp_target_file_stat (file, &existing, &exists, error))
+    return FALSE;
+  if (exists && S_ISDIR (existing.mode))
+    {
+      set_folder_error (error);
+      return FALSE;
+    }
 
   /* A GET tells all that a HEAD does: one request for each small file that is not there yet. */
   gboolean in_one = task->size > 0 && task->size <= RANGE_SIZE;
@@ -624,8 +643,9 @@ make_directory (Task *task, KpS3Client *client, GError **error)
   int fd = kp_beneath_make_directories (self->target_fd, task->path);
   if (fd < 0)
     {
+      int code = errno;
       g_set_error (error, KP_ERROR, KP_ERROR_CONFLICT, "Cannot make the folder: %s",
-                   g_strerror (errno));
+                   code == ENOTDIR ? "there is a file of its name" : g_strerror (code));
       return FALSE;
     }
   close (fd);
@@ -806,17 +826,34 @@ path_of (KpRestore *self, const char *key, guint64 size, GError **error)
   return kp_name_from_key (key + strlen (self->base), error);
 }
 
+/* Whether @key is that of a file and there is a folder of its name, too: one of them was the other
+ * before, and was not deleted. A disk cannot hold both, and a folder holds more. */
+static gboolean
+is_hidden_by_folder (KpRestore *self, const char *key, gboolean *hidden, GError **error)
+{
+  g_autofree char *folder = g_strconcat (key, "/", NULL);
+
+  *hidden = FALSE;
+  return g_str_has_suffix (key, "/")
+         || kp_catalogue_has_listed_below (self->catalogue, folder, hidden, error);
+}
+
 static gboolean
 push_object (KpRestore *self, const char *key, guint64 size, GError **error)
 {
   g_autoptr (GError) key_error = NULL;
   g_autofree char *path = NULL;
+  gboolean hidden;
 
   /* The root of a bucket has no object. */
   if (*key == '\0')
     return TRUE;
   path = path_of (self, key, size, &key_error);
-  if (path == NULL)
+  if (!is_hidden_by_folder (self, key, &hidden, error))
+    return FALSE;
+  if (path != NULL && hidden)
+    g_set_error_literal (&key_error, KP_ERROR, KP_ERROR_CONFLICT, KP_RESTORE_HIDDEN_BY_FOLDER);
+  if (key_error != NULL)
     {
       report_failure (self, key, key_error);
       return TRUE;
@@ -1002,7 +1039,10 @@ open_target (KpRestore *self, GError **error)
   if (self->target_is_new || errno == EEXIST)
     self->target_fd = open (self->target, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (self->target_fd >= 0)
-    return TRUE;
+    {
+      self->began = kp_target_get_time (self->target_fd);
+      return TRUE;
+    }
   g_set_error (error, KP_ERROR, KP_ERROR_LOCAL_STORAGE, "Cannot use “%s” as the target folder: %s",
                self->target, g_strerror (errno));
   return FALSE;

@@ -11,6 +11,13 @@
 
 G_BEGIN_DECLS
 
+/* Why a file is not restored, and cannot be. */
+#define KP_RESTORE_HIDDEN_BY_FOLDER                                                                \
+  "The bucket has a file and a folder of this name, of which a disk can hold only one; the "       \
+  "folder "                                                                                        \
+  "is restored. Delete from the bucket which of them is out of date, as mirroring with --delete "  \
+  "does"
+
 #define KP_TYPE_RESTORE (kp_restore_get_type ())
 G_DECLARE_FINAL_TYPE (KpRestore, kp_restore, KP, RESTORE, GObject)
 

@@ -107,18 +107,43 @@ read_names (DIR *directory)
   return g_steal_pointer (&names);
 }
 
-static gboolean
-enters (Scan *scan, const char *path, const KpFileInfo *info, GError **error)
+static void
+mount_free (void *data)
+{
+  KpScanMount *mount = data;
+
+  g_free (mount->path);
+  g_free (mount);
+}
+
+/* The objects that are there of a folder that is not entered are not ours to delete. */
+static void
+leave_out (Scan *scan, const char *path, const KpFileInfo *info)
 {
   char *key = NULL;
 
-  if (info->dev == scan->source->identity.dev || scan->all_file_systems)
-    return TRUE;
   if (make_key (scan, path, info, &key))
     g_ptr_array_add (scan->result->left_out, key);
+}
 
-  g_autofree char *full_path = kp_source_full_path (scan->source, path);
-  g_autofree char *name = kp_name_display (full_path);
+/* Takes down what is mounted at this folder. Returns whether it is entered. */
+static gboolean
+enter_mount (Scan *scan, int fd, const char *path, const KpFileInfo *info)
+{
+  KpScanMount *mount = g_new0 (KpScanMount, 1);
+
+  mount->source = scan->index;
+  mount->path = kp_source_full_path (scan->source, path);
+  mount->entered = scan->all_file_systems;
+  if (!kp_source_identify (fd, &mount->identity))
+    mount->identity.dev = info->dev;
+  mount->identity.is_mount_point = TRUE;
+  g_ptr_array_add (scan->result->mounts, mount);
+  if (mount->entered)
+    return TRUE;
+
+  leave_out (scan, path, info);
+  g_autofree char *name = kp_name_display (mount->path);
   kp_report_notice (
       scan->report,
       "“%s” is another file system and was left out; use --all-file-systems to take it "
@@ -129,6 +154,7 @@ enters (Scan *scan, const char *path, const KpFileInfo *info, GError **error)
 
 static gboolean scan_directory (Scan *scan,
                                 int fd,
+                                guint64 dev,
                                 const char *path,
                                 unsigned depth,
                                 GError **error);
@@ -136,6 +162,7 @@ static gboolean scan_directory (Scan *scan,
 static gboolean
 scan_entry (Scan *scan,
             int parent_fd,
+            guint64 parent_dev,
             const char *path,
             const char *name,
             unsigned depth,
@@ -156,10 +183,16 @@ scan_entry (Scan *scan,
   g_autofree char *filter_path = g_strconcat (scan->source->filter_path, path, NULL);
   if (kp_filter_excludes (scan->filter, filter_path, S_ISDIR (info.mode)))
     return TRUE;
-  scan->result->entries++;
+  if (S_ISDIR (info.mode) && scan->source->own_ino != 0 && info.ino == scan->source->own_ino
+      && info.dev == scan->source->own_dev)
+    {
+      leave_out (scan, path, &info);
+      return TRUE;
+    }
+  scan->source->n_entries++;
   if (!add_entry (scan, path, &info, error))
     return FALSE;
-  if (!S_ISDIR (info.mode) || !enters (scan, path, &info, error))
+  if (!S_ISDIR (info.mode))
     return TRUE;
 
   int fd = openat (parent_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -169,12 +202,17 @@ scan_entry (Scan *scan,
         report_unreadable (scan, path, errno);
       return TRUE;
     }
-  return scan_directory (scan, fd, path, depth + 1, error);
+  if (info.dev != parent_dev && !enter_mount (scan, fd, path, &info))
+    {
+      close (fd);
+      return TRUE;
+    }
+  return scan_directory (scan, fd, info.dev, path, depth + 1, error);
 }
 
 /* Owns @fd. */
 static gboolean
-scan_directory (Scan *scan, int fd, const char *path, unsigned depth, GError **error)
+scan_directory (Scan *scan, int fd, guint64 dev, const char *path, unsigned depth, GError **error)
 {
   gboolean ok = TRUE;
   DIR *directory = depth <= MAX_DEPTH ? fdopendir (fd) : NULL;
@@ -203,7 +241,7 @@ scan_directory (Scan *scan, int fd, const char *path, unsigned depth, GError **e
               = *path != '\0' ? g_strconcat (path, "/", name, NULL) : g_strdup (name);
 
           ok = !g_cancellable_set_error_if_cancelled (scan->cancellable, error)
-               && scan_entry (scan, fd, entry_path, name, depth, error);
+               && scan_entry (scan, fd, dev, entry_path, name, depth, error);
         }
     }
   closedir (directory);
@@ -235,7 +273,10 @@ kp_scan_source (KpSource *source,
   KpFileInfo info;
 
   if (result->left_out == NULL)
-    result->left_out = g_ptr_array_new_with_free_func (g_free);
+    {
+      result->left_out = g_ptr_array_new_with_free_func (g_free);
+      result->mounts = g_ptr_array_new_with_free_func (mount_free);
+    }
   if (fstatat (source->fd, source->is_file ? source->file_name : ".", &st, AT_SYMLINK_NOFOLLOW) < 0)
     {
       report_unreadable (&scan, "", errno);
@@ -247,7 +288,7 @@ kp_scan_source (KpSource *source,
     return FALSE;
   if (source->is_file)
     {
-      result->entries++;
+      source->n_entries++;
       return TRUE;
     }
 
@@ -257,11 +298,12 @@ kp_scan_source (KpSource *source,
       report_unreadable (&scan, "", errno);
       return TRUE;
     }
-  return scan_directory (&scan, fd, "", 1, error);
+  return scan_directory (&scan, fd, info.dev, "", 1, error);
 }
 
 void
 kp_scan_result_clear (KpScanResult *result)
 {
   g_clear_pointer (&result->left_out, g_ptr_array_unref);
+  g_clear_pointer (&result->mounts, g_ptr_array_unref);
 }

@@ -12,12 +12,21 @@
 
 G_BEGIN_DECLS
 
+/* A file system that is mounted below a source. */
 typedef struct
 {
-  guint64 entries;     /* without the source's root itself */
+  guint source; /* its number */
+  char *path;   /* absolute */
+  KpRootIdentity identity;
+  gboolean entered; /* what is on it belongs to the scan */
+} KpScanMount;
+
+typedef struct
+{
   guint64 unreadable;  /* folders and names that could not be looked at */
   guint64 too_long;    /* names that the bucket cannot hold */
-  GPtrArray *left_out; /* keys of folders on other file systems, which were not entered */
+  GPtrArray *left_out; /* keys of folders that were not entered: on other file systems, or own */
+  GPtrArray *mounts;   /* of KpScanMount */
 } KpScanResult;
 
 gboolean kp_scan_source (KpSource *source,

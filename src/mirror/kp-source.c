@@ -69,6 +69,48 @@ turn_into_file (KpSource *source)
 }
 
 /**
+ * kp_source_leave_out:
+ * @folder: a path, which need not exist
+ *
+ * From here on the scan does not enter this folder, wherever it meets it.
+ */
+void
+kp_source_leave_out (KpSource *source, const char *folder)
+{
+  struct stat st;
+
+  if (stat (folder, &st) < 0)
+    return;
+  source->own_dev = st.st_dev;
+  source->own_ino = st.st_ino;
+}
+
+/**
+ * kp_source_identify:
+ * @fd: a folder
+ * @identity: (out): on which file system it is
+ *
+ * Returns: %FALSE with errno set
+ */
+gboolean
+kp_source_identify (int fd, KpRootIdentity *identity)
+{
+  struct stat st;
+  struct stat parent;
+  struct statfs fs;
+  guint32 fsid[2];
+
+  if (fstat (fd, &st) < 0 || fstatfs (fd, &fs) < 0)
+    return FALSE;
+  memcpy (fsid, &fs.f_fsid, sizeof fsid);
+  identity->dev = st.st_dev;
+  identity->fsid = (guint64) fsid[0] << 32 | fsid[1];
+  identity->is_mount_point
+      = fstatat (fd, "..", &parent, AT_SYMLINK_NOFOLLOW) == 0 && parent.st_dev != st.st_dev;
+  return TRUE;
+}
+
+/**
  * kp_source_open:
  * @error: %KP_ERROR_SOURCE_MISSING, %KP_ERROR_SOURCE_UNREADABLE
  *
@@ -79,8 +121,6 @@ gboolean
 kp_source_open (KpSource *source, GError **error)
 {
   struct stat st;
-  struct stat parent;
-  struct statfs fs;
 
   source->fd = open (source->path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
   if (source->fd < 0 || fstat (source->fd, &st) < 0)
@@ -94,19 +134,37 @@ kp_source_open (KpSource *source, GError **error)
           return set_open_error (source, error);
         }
       turn_into_file (source);
-      if (source->fd < 0 || fstat (source->fd, &st) < 0)
-        return set_open_error (source, error);
     }
-  if (fstatfs (source->fd, &fs) < 0)
+  if (source->fd < 0 || !kp_source_identify (source->fd, &source->identity))
     return set_open_error (source, error);
-
-  guint32 fsid[2];
-  memcpy (fsid, &fs.f_fsid, sizeof fsid);
-  source->identity.dev = st.st_dev;
-  source->identity.fsid = (guint64) fsid[0] << 32 | fsid[1];
-  source->identity.is_mount_point
-      = fstatat (source->fd, "..", &parent, AT_SYMLINK_NOFOLLOW) == 0 && parent.st_dev != st.st_dev;
   return TRUE;
+}
+
+/**
+ * kp_source_has_key:
+ * @key: a whole key below the source's
+ *
+ * Whether there is a file for this object at this moment: a folder for a key that ends with a
+ * slash, something else for one that does not.
+ */
+gboolean
+kp_source_has_key (KpSource *source, const char *key)
+{
+  g_autofree char *path = kp_name_from_key (key + strlen (source->key), NULL);
+  gsize length = path != NULL ? strlen (path) : 0;
+  gboolean is_folder = length > 0 && path[length - 1] == '/';
+  struct stat st;
+
+  if (length == 0)
+    return FALSE;
+  if (is_folder)
+    path[length - 1] = '\0';
+  int fd = kp_source_open_file (source, path, O_PATH);
+  if (fd < 0)
+    return FALSE;
+  gboolean found = fstat (fd, &st) == 0 && (S_ISDIR (st.st_mode) ? TRUE : FALSE) == is_folder;
+  close (fd);
+  return found;
 }
 
 /**

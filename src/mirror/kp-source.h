@@ -18,12 +18,25 @@ typedef struct
   int fd;          /* of the folder, or of the folder that holds the file; -1 until opened */
   char *file_name; /* of a single file */
 
+  /* A folder that is not entered, as a job changes it: with its own records. 0: none. */
+  guint64 own_dev;
+  guint64 own_ino;
+
   /* Known after kp_source_open(). */
   KpRootIdentity identity;
+
+  /* Known after the scan. */
+  guint64 n_entries;   /* without the root itself */
+  gboolean is_unknown; /* the bucket had objects of it, and the catalogue did not know it */
+
+  guint64 n_vanished; /* objects that are gone for good; counted when comparing */
 } KpSource;
 
 KpSource *kp_source_new (const char *argument, const char *stored_as, KpS3Location *location);
 gboolean kp_source_open (KpSource *source, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+void kp_source_leave_out (KpSource *source, const char *folder);
+gboolean kp_source_identify (int fd, KpRootIdentity *identity) G_GNUC_WARN_UNUSED_RESULT;
+gboolean kp_source_has_key (KpSource *source, const char *key);
 int kp_source_open_file (KpSource *source, const char *path, int flags);
 char *kp_source_read_link (KpSource *source, const char *path, GError **error)
     G_GNUC_WARN_UNUSED_RESULT;

@@ -10,6 +10,7 @@
 #include "kp-content.h"
 #include "kp-error.h"
 #include "kp-mirror-private.h"
+#include "kp-name.h"
 #include "kp-s3-client.h"
 
 /* How far the server's clock may be from what we take for it, and how long the request to begin an
@@ -37,33 +38,63 @@ is_empty (KpMirror *mirror, KpS3Client *client, const KpS3Upload *upload)
   return parts != NULL && parts->len == 0;
 }
 
-/* Ends the upload that a killed job began without learning its id: the only one under this key from
- * that moment, and without a part. If there is any doubt, nothing is ended. */
+/* Ends the uploads that a job began under this key, at about this time, without learning their ids:
+ * at most @most of them, and without a part. If there is any doubt, nothing is ended. */
 static gboolean
-end_beginning (KpMirror *mirror, KpS3Client *client, const KpBeginning *beginning, GError **error)
+end_unknown (KpMirror *mirror,
+             KpS3Client *client,
+             const char *key,
+             gint64 time,
+             unsigned most,
+             const char *own_id,
+             GError **error)
 {
   g_autoptr (GPtrArray) uploads
-      = kp_s3_client_list_uploads (client, beginning->key, mirror->cancellable, error);
-  const KpS3Upload *found = NULL;
-  unsigned n_found = 0;
+      = kp_s3_client_list_uploads (client, key, mirror->cancellable, error);
+  g_autoptr (GPtrArray) found = g_ptr_array_new ();
 
   if (uploads == NULL)
     return FALSE;
   for (guint i = 0; i < uploads->len; i++)
     {
-      const KpS3Upload *upload = g_ptr_array_index (uploads, i);
-      if (g_str_equal (upload->key, beginning->key)
-          && upload->initiated >= beginning->time - CLOCK_TOLERANCE
-          && upload->initiated <= beginning->time + CLOCK_TOLERANCE + BEGIN_WITHIN
-          && !is_recorded (mirror->catalogue, upload) && is_empty (mirror, client, upload))
-        {
-          found = upload;
-          n_found++;
-        }
+      KpS3Upload *upload = g_ptr_array_index (uploads, i);
+      gboolean is_known = own_id != NULL ? g_str_equal (upload->upload_id, own_id)
+                                         : is_recorded (mirror->catalogue, upload);
+      if (g_str_equal (upload->key, key) && upload->initiated >= time - CLOCK_TOLERANCE
+          && upload->initiated <= time + CLOCK_TOLERANCE + BEGIN_WITHIN && !is_known
+          && is_empty (mirror, client, upload))
+        g_ptr_array_add (found, upload);
     }
-  return n_found != 1
-         || kp_s3_client_abort_upload (client, found->key, found->upload_id, mirror->cancellable,
-                                       error);
+  for (guint i = 0; found->len <= most && i < found->len; i++)
+    {
+      const KpS3Upload *upload = g_ptr_array_index (found, i);
+      if (!kp_s3_client_abort_upload (client, upload->key, upload->upload_id, mirror->cancellable,
+                                      error))
+        return FALSE;
+    }
+  return TRUE;
+}
+
+/**
+ * kp_stale_end_twins:
+ * @upload_id: of the upload that was just begun and recorded
+ * @most: how many requests to begin it got no answer
+ * @began: the server's time before the first of them, in Unix seconds
+ *
+ * Those may have begun uploads as well, of which nobody knows. For workers.
+ */
+void
+kp_stale_end_twins (KpMirror *mirror,
+                    KpS3Client *client,
+                    const char *key,
+                    const char *upload_id,
+                    unsigned most,
+                    gint64 began)
+{
+  g_autoptr (GError) error = NULL;
+
+  if (most > 0 && !end_unknown (mirror, client, key, began, most, upload_id, &error))
+    g_debug ("Cannot look for another upload of %s: %s", key, error->message);
 }
 
 static gboolean
@@ -74,7 +105,7 @@ end_beginnings (KpMirror *mirror, KpS3Client *client, GPtrArray *beginnings, GEr
       const KpBeginning *beginning = g_ptr_array_index (beginnings, i);
       g_autoptr (GError) local_error = NULL;
 
-      if (!end_beginning (mirror, client, beginning, &local_error))
+      if (!end_unknown (mirror, client, beginning->key, beginning->time, 1, NULL, &local_error))
         {
           if (g_error_matches (local_error, G_IO_ERROR, G_IO_ERROR_CANCELLED)
               || kp_error_is (local_error, KP_ERROR_OFFLINE))
@@ -88,6 +119,46 @@ end_beginnings (KpMirror *mirror, KpS3Client *client, GPtrArray *beginnings, GEr
       if (!kp_catalogue_remove_beginning (mirror->catalogue, beginning->key, error))
         return FALSE;
     }
+  return TRUE;
+}
+
+/* Whether the job is about the file that the upload was begun for. Of a disk that is away today, or
+ * of a folder that is not among this job's sources, it will be continued. */
+static gboolean
+is_of_this_job (KpMirror *mirror, const char *key)
+{
+  for (guint i = 0; i < mirror->sources->len; i++)
+    {
+      KpSource *source = kp_mirror_get_source (mirror, i);
+      if (source->fd >= 0
+          && (source->is_file ? g_str_equal (key, source->key)
+                              : g_str_has_prefix (key, source->key)))
+        return TRUE;
+    }
+  return FALSE;
+}
+
+/* Ends an upload of ours that nobody will go on with. Where the server will not, it stays recorded,
+ * and the next job tries again. */
+static gboolean
+end_upload (KpMirror *mirror, KpS3Client *client, const KpUploadRow *upload, GError **error)
+{
+  g_autoptr (GError) local_error = NULL;
+
+  if (kp_s3_client_abort_upload (client, upload->key, upload->upload_id, mirror->cancellable,
+                                 &local_error))
+    return kp_catalogue_remove_upload (mirror->catalogue, upload->key, error);
+  if (kp_error_stops_job (local_error) && !kp_error_is (local_error, KP_ERROR_ACCESS_DENIED))
+    {
+      g_propagate_error (error, g_steal_pointer (&local_error));
+      return FALSE;
+    }
+  g_autofree char *name = kp_name_display (upload->key);
+  kp_report_notice (
+      mirror->report,
+      "An unfinished upload of “%s” could not be ended and goes on taking up storage: "
+      "%s",
+      name, local_error->message);
   return TRUE;
 }
 
@@ -113,9 +184,7 @@ kp_stale_end_uploads (KpMirror *mirror, GError **error)
   for (guint i = 0; i < uploads->len; i++)
     {
       const KpUploadRow *upload = g_ptr_array_index (uploads, i);
-      if (!kp_s3_client_abort_upload (client, upload->key, upload->upload_id, mirror->cancellable,
-                                      error)
-          || !kp_catalogue_remove_upload (mirror->catalogue, upload->key, error))
+      if (is_of_this_job (mirror, upload->key) && !end_upload (mirror, client, upload, error))
         return FALSE;
     }
   return end_beginnings (mirror, client, beginnings, error);

@@ -31,6 +31,9 @@
  * somebody who was killed. Of a regular file a lock tells. */
 #define LEFT_BEHIND (10 * 60)
 
+/* For kp_target_file_protect(): nothing is as young. */
+#define NEVER G_MAXINT64
+
 /* What set_metadata() says before all else, as its caller goes on. */
 #define CONTENTS_ARE_THERE "The contents are there, but "
 
@@ -40,7 +43,12 @@ struct _KpTargetFile
   char *name;
   char *temporary_name; /* NULL for none: before creation, after the rename, or for O_TMPFILE */
   int fd;               /* of a regular file */
+  gint64 protected;     /* what was made from this time on is not replaced, in nanoseconds */
 };
+
+/* Held while a file gets its name, so that nobody takes the name between the look at it and that.
+ */
+static GMutex naming;
 
 static gboolean
 set_error (GError **error, const char *what)
@@ -105,7 +113,54 @@ kp_target_file_new (int root_fd, const char *path, GError **error)
   file->parent_fd = parent_fd;
   file->name = g_strdup (slash != NULL ? slash + 1 : path);
   file->fd = -1;
+  file->protected = NEVER;
   return file;
+}
+
+/**
+ * kp_target_file_protect:
+ * @since: a time of kp_target_get_time()
+ *
+ * What stands under the file's name and was made at @since or later is left alone, and in
+ * kp_target_file_stat() and kp_target_file_commit() %KP_ERROR_CONFLICT. A restore makes nothing
+ * twice; but to a file system that does not tell capitals from small letters two names may be one.
+ */
+void
+kp_target_file_protect (KpTargetFile *file, gint64 since)
+{
+  file->protected = since;
+}
+
+/* When it was made, in nanoseconds since 1970; where the file system does not keep that, when it
+ * was changed last, be it its metadata. FALSE where there is nothing. */
+static gboolean
+get_birth (int parent_fd, const char *name, gint64 *birth)
+{
+  struct statx stx;
+
+  if (statx (parent_fd, name,
+             AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | (*name == '\0' ? AT_EMPTY_PATH : 0),
+             STATX_BTIME | STATX_CTIME, &stx)
+      < 0)
+    return FALSE;
+  const struct statx_timestamp *time
+      = (stx.stx_mask & STATX_BTIME) != 0 ? &stx.stx_btime : &stx.stx_ctime;
+  *birth = time->tv_sec * G_GINT64_CONSTANT (1000000000) + time->tv_nsec;
+  return TRUE;
+}
+
+static gboolean
+check_protected (KpTargetFile *file, GError **error)
+{
+  gint64 birth;
+
+  if (file->protected == NEVER || !get_birth (file->parent_fd, file->name, &birth)
+      || birth < file->protected)
+    return TRUE;
+  g_set_error_literal (error, KP_ERROR, KP_ERROR_CONFLICT,
+                       "Something was put under this name since the restore began. Does the disk "
+                       "tell capitals from small letters? If not, restore it into another folder");
+  return FALSE;
 }
 
 /**
@@ -130,6 +185,7 @@ kp_target_file_free (KpTargetFile *file)
  * kp_target_file_stat:
  * @info: (out): what stands under the file's name now
  * @exists: (out): whether anything does
+ * @error: %KP_ERROR_CONFLICT as for kp_target_file_protect(); %KP_ERROR_FAILED
  */
 gboolean
 kp_target_file_stat (KpTargetFile *file, KpFileInfo *info, gboolean *exists, GError **error)
@@ -141,7 +197,7 @@ kp_target_file_stat (KpTargetFile *file, KpFileInfo *info, gboolean *exists, GEr
     return set_error (error, "Cannot look at what is there");
   if (*exists)
     kp_file_info_from_stat (info, &st);
-  return TRUE;
+  return check_protected (file, error);
 }
 
 /* A regular file without a name, of which nothing is left when we are killed; it gets its name by
@@ -523,15 +579,28 @@ give_name (KpTargetFile *file)
 }
 
 static gboolean
-put_in_place (KpTargetFile *file, GError **error)
+take_name (KpTargetFile *file, GError **error)
 {
-  if (file->fd >= 0 && fsync (file->fd) < 0)
-    return set_error (error, "Cannot write");
+  if (!check_protected (file, error))
+    return FALSE;
   if (file->temporary_name == NULL && !give_name (file))
     return set_error (error, "Cannot put the file in its place");
   if (file->temporary_name != NULL
       && renameat (file->parent_fd, file->temporary_name, file->parent_fd, file->name) < 0)
     return set_error (error, "Cannot put the file in its place");
+  return TRUE;
+}
+
+static gboolean
+put_in_place (KpTargetFile *file, GError **error)
+{
+  if (file->fd >= 0 && fsync (file->fd) < 0)
+    return set_error (error, "Cannot write");
+  g_mutex_lock (&naming);
+  gboolean ok = take_name (file, error);
+  g_mutex_unlock (&naming);
+  if (!ok)
+    return FALSE;
   g_clear_pointer (&file->temporary_name, g_free);
   if (file->fd >= 0)
     {
@@ -700,6 +769,26 @@ sweep (int directory_fd)
         && unlinkat (fd, entry->d_name, 0) < 0)
       g_debug ("Cannot remove %s: %s", entry->d_name, g_strerror (errno));
   closedir (directory);
+}
+
+/**
+ * kp_target_get_time:
+ *
+ * Returns: the present time, in nanoseconds since 1970, as the file system of the target notes it
+ *   down for what is made: it may be another computer's, or be rounded. Where it cannot be told,
+ *   a time that never comes
+ */
+gint64
+kp_target_get_time (int root_fd)
+{
+  const KpFileInfo info = { .mode = S_IFREG };
+  g_autoptr (KpTargetFile) file = kp_target_file_new (root_fd, "probe", NULL);
+  gint64 birth;
+
+  if (file != NULL && kp_target_file_create (file, &info, NULL, NULL)
+      && get_birth (file->fd, "", &birth))
+    return birth;
+  return NEVER;
 }
 
 /**

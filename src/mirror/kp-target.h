@@ -18,6 +18,7 @@ typedef struct _KpTargetFile KpTargetFile;
 KpTargetFile *kp_target_file_new (int root_fd, const char *path, GError **error)
     G_GNUC_WARN_UNUSED_RESULT;
 void kp_target_file_free (KpTargetFile *file);
+void kp_target_file_protect (KpTargetFile *file, gint64 since);
 gboolean kp_target_file_stat (KpTargetFile *file,
                               KpFileInfo *info,
                               gboolean *exists,
@@ -46,6 +47,7 @@ gboolean kp_target_file_correct (KpTargetFile *file,
                                  gboolean *is_ours,
                                  GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+gint64 kp_target_get_time (int root_fd);
 gboolean kp_target_enter_directory (int root_fd, const char *path, gboolean *made, guint32 *mode)
     G_GNUC_WARN_UNUSED_RESULT;
 gboolean kp_target_leave_directory (int root_fd, const char *path, guint32 mode, GError **error)

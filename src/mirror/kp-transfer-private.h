@@ -29,7 +29,11 @@ typedef struct
   guint64 n_recorded; /* …and recorded, or failed to be; counted alike */
 
   unsigned outstanding;     /* actions with the workers */
+  gboolean has_success;     /* some action was carried out */
   unsigned server_failures; /* in a row */
+  unsigned refusals;        /* before the first success */
+  unsigned denials;         /* in a row, since the first success */
+  GQueue denied;            /* of KpTask: denied before the first success */
   const KpS3Provider *provider;
   const char *storage_class; /* asked for, or NULL */
   gint no_part_copy;         /* atomic: the server turned out not to copy parts */
@@ -64,9 +68,11 @@ typedef struct
   KpKnown known;             /* the outcome, to be recorded */
   gboolean has_no_xattrs;    /* of what is open: nothing that could have any, or not to be read */
   gboolean xattrs_left_out;
-  gboolean vanished; /* the file was deleted since the scan */
-  gint64 opened_at;  /* wall clock in microseconds: before any byte was read */
-  guint64 bytes;     /* of bodies that the server confirmed */
+  gboolean class_refused; /* the object's storage class cannot be written */
+  gboolean vanished;      /* the file was deleted since the scan */
+  gint64 opened_at; /* wall clock in microseconds: when its times were looked at, before a byte was
+                       read */
+  guint64 bytes;    /* of bodies that the server confirmed */
   GError *error;
 
   /* Of a part, or of what is to be recorded about an upload. */
@@ -87,6 +93,11 @@ KpS3HeaderList *kp_task_make_headers (KpTask *task, int fd, const KpFileInfo *in
     G_GNUC_WARN_UNUSED_RESULT;
 void kp_task_set_known (KpTask *task, const KpFileInfo *info, char *etag, GBytes *sha256);
 void kp_task_set_changed_error (GError **error);
+gboolean kp_task_check_object (KpTask *task,
+                               KpS3Client *client,
+                               const char *key,
+                               const char *etag,
+                               GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 void kp_upload_begin (KpTask *task, KpS3Client *client);
 void kp_upload_do_part (KpTask *task, KpS3Client *client);

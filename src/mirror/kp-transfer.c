@@ -28,6 +28,10 @@
 /* So many files in a row that the server would not take, and the job stops asking. */
 #define MAX_SERVER_FAILURES 10
 
+/* The same for what it says it will never take, if it has taken nothing so far: else it is the
+ * names that it does not like. */
+#define MAX_REFUSALS 100
+
 KpTask *
 kp_task_new (KpTransfer *transfer, KpTaskKind kind)
 {
@@ -163,7 +167,8 @@ kp_task_open_file (KpTask *task, int *fd, KpFileInfo *info, GError **error)
                    g_strerror (errno));
       return FALSE;
     }
-  if (!kp_content_stat (*fd, info, error))
+  if (S_ISREG (local->info.mode) ? !kp_content_wait_settled (*fd, info, &task->opened_at, error)
+                                 : !kp_content_stat (*fd, info, error))
     return FALSE;
   if ((info->mode & S_IFMT) != (local->info.mode & S_IFMT))
     {
@@ -189,7 +194,7 @@ kp_task_make_headers (KpTask *task, int fd, const KpFileInfo *info, GError **err
   const KpScanned *local = &task->change.local;
   /* A copy without a class would be in the bucket's default one. */
   const char *storage_class = task->transfer->storage_class;
-  if (storage_class == NULL && task->carried_out != KP_ACTION_PUT)
+  if (storage_class == NULL && task->change.action != KP_ACTION_PUT && !task->class_refused)
     storage_class = task->change.storage_class;
   g_autoptr (GPtrArray) xattrs = task->has_no_xattrs ? NULL : kp_xattrs_read (fd, error);
 
@@ -198,13 +203,18 @@ kp_task_make_headers (KpTask *task, int fd, const KpFileInfo *info, GError **err
   g_clear_pointer (&task->known.xattrs, g_bytes_unref);
   if (xattrs != NULL)
     task->known.xattrs = kp_xattrs_digest (xattrs);
-  return kp_metadata_to_headers (info, xattrs, *local->path != '\0' ? local->path : local->key,
+  /* The next job may have nothing but the headers to go by. The ctime of a file that was still
+   * changing must not be taken for the proof that it did not change since. */
+  KpFileInfo written = *info;
+  if (S_ISREG (info->mode) && !kp_content_is_settled (info, task->opened_at))
+    written.ctime--;
+  return kp_metadata_to_headers (&written, xattrs, *local->path != '\0' ? local->path : local->key,
                                  storage_class, &task->xattrs_left_out);
 }
 
 /* Fills in what the catalogue will know. The times are those before the bytes were read. A change
  * just before that could be followed by one just after it without a trace in them: then the next
- * job has to look at the bytes. So has it where they are another name's, of which that is true. */
+ * job has to look at the bytes. */
 void
 kp_task_set_known (KpTask *task, const KpFileInfo *info, char *etag, GBytes *sha256)
 {
@@ -213,9 +223,8 @@ kp_task_set_known (KpTask *task, const KpFileInfo *info, char *etag, GBytes *sha
   task->known.etag = etag;
   task->known.info = *info;
   task->known.sha256 = sha256;
-  if (S_ISREG (info->mode)
-      && (!kp_content_is_settled (info, task->opened_at)
-          || (task->carried_out == KP_ACTION_LINK && task->change.known.info.ctime == 0)))
+  task->known.xattrs_left_out = task->xattrs_left_out;
+  if (S_ISREG (info->mode) && !kp_content_is_settled (info, task->opened_at))
     task->known.info.ctime = 0;
 }
 
@@ -270,6 +279,19 @@ send_small (KpTask *task,
   return TRUE;
 }
 
+/* A storage class that a lifecycle rule gave an object may be one that nobody can write. */
+static gboolean
+drop_class (KpTask *task, GError **error)
+{
+  if (!kp_error_is (*error, KP_ERROR_REFUSED) || task->class_refused
+      || task->transfer->storage_class != NULL || task->change.storage_class == NULL
+      || task->change.action == KP_ACTION_PUT)
+    return FALSE;
+  g_clear_error (error);
+  task->class_refused = TRUE;
+  return TRUE;
+}
+
 /* Sends what fits in one request: files up to a part, and all that is not a regular file. Returns
  * FALSE with an error; large files that only grew so large meanwhile are passed on. */
 static gboolean
@@ -301,12 +323,16 @@ put_small (KpTask *task, KpS3Client *client, gboolean *passed_on, GError **error
 
       g_autoptr (GBytes) body = read_small (task, fd, &info, &headers, &read_error);
       close_file (&fd);
-      gboolean ok = body != NULL && send_small (task, client, &info, headers, body, error);
-      gboolean again = body == NULL && read_error == NULL;
+      g_autoptr (GError) send_error = NULL;
+      gboolean ok = body != NULL && send_small (task, client, &info, headers, body, &send_error);
+      gboolean again = (body == NULL && read_error == NULL)
+                       || (send_error != NULL && drop_class (task, &send_error));
       g_clear_pointer (&body, g_bytes_unref);
       kp_budget_give_back (transfer->budget, size);
       if (read_error != NULL)
         g_propagate_error (error, g_steal_pointer (&read_error));
+      else if (send_error != NULL)
+        g_propagate_error (error, g_steal_pointer (&send_error));
       if (!again)
         return ok;
     }
@@ -336,7 +362,10 @@ can_fall_back (const GError *error)
 {
   return kp_error_is (error, KP_ERROR_UNSUPPORTED_BY_PROVIDER)
          || kp_error_is (error, KP_ERROR_CONFLICT) || kp_error_is (error, KP_ERROR_NOT_FOUND)
-         || kp_error_is (error, KP_ERROR_SERVER);
+         || kp_error_is (error, KP_ERROR_ARCHIVED) || kp_error_is (error, KP_ERROR_SERVER)
+         || kp_error_is (error, KP_ERROR_REFUSED)
+         /* A key that may write and not read. */
+         || kp_error_is (error, KP_ERROR_ACCESS_DENIED);
 }
 
 static gboolean
@@ -346,12 +375,12 @@ is_plain_md5 (const char *etag)
 }
 
 /* Whether the bytes that were copied are those we know. A provider that pins copies to an ETag has
- * seen to that; else the ETag of a copy is the source's where both are MD5s. */
+ * seen to that; else the ETag of a copy must be the source's MD5. */
 static gboolean
 is_true_copy (KpTransfer *transfer, const KpKnown *known, const char *etag)
 {
-  return transfer->provider->copy_if_match || !is_plain_md5 (known->etag) || !is_plain_md5 (etag)
-         || g_str_equal (known->etag, etag);
+  return transfer->provider->copy_if_match
+         || (is_plain_md5 (known->etag) && g_str_equal (known->etag, etag));
 }
 
 /* Whether the bytes of the object to be copied are those of the task's file. Of a rename or a copy,
@@ -366,7 +395,50 @@ has_equal_source (const KpChange *change)
     return FALSE;
   if (change->action != KP_ACTION_LINK)
     return known->size == local->size;
-  return known->ino == local->ino && known->size == local->size && known->mtime == local->mtime;
+  /* Equal size and mtime are no proof, and the object may be an older one whose successor failed.
+   */
+  return known->ino == local->ino && known->size == local->size && known->mtime == local->mtime
+         && known->ctime == local->ctime;
+}
+
+/**
+ * kp_task_check_object:
+ * @error: %KP_ERROR_CONFLICT when it is not; any of a HEAD
+ *
+ * Whether an object is still the one with this ETag.
+ */
+gboolean
+kp_task_check_object (KpTask *task,
+                      KpS3Client *client,
+                      const char *key,
+                      const char *etag,
+                      GError **error)
+{
+  g_autoptr (GError) local_error = NULL;
+  g_autoptr (KpS3Object) object
+      = kp_s3_client_head (client, key, NULL, task->transfer->mirror->cancellable, &local_error);
+
+  if (object == NULL && !kp_error_is (local_error, KP_ERROR_NOT_FOUND))
+    {
+      g_propagate_error (error, g_steal_pointer (&local_error));
+      return FALSE;
+    }
+  if (object != NULL && g_str_equal (object->etag, etag))
+    return TRUE;
+  g_set_error (error, KP_ERROR, KP_ERROR_CONFLICT,
+               "“%s” was changed or deleted in the bucket by somebody else", key);
+  return FALSE;
+}
+
+/* Whether a copy that can be neither pinned nor made in parts can be made sure of by looking at its
+ * source before and after it: not where it overwrites that source. */
+static gboolean
+can_watch_copy (KpTask *task, const char *from_key)
+{
+  const KpS3Provider *provider = task->transfer->provider;
+
+  return provider->part_copy == KP_S3_SUPPORT_NO && !g_str_equal (from_key, task->change.local.key)
+         && task->change.local.info.size <= provider->max_copy;
 }
 
 /* Sends the file after all: what was to be copied cannot be. */
@@ -384,7 +456,8 @@ copy_in_parts (KpTask *task, KpS3Client *client, const char *from_key)
 {
   KpTransfer *transfer = task->transfer;
 
-  if (!kp_layout_can_copy_from (transfer->provider, from_key)
+  if (transfer->provider->part_copy == KP_S3_SUPPORT_NO
+      || !kp_layout_can_copy_from (transfer->provider, from_key)
       || g_atomic_int_get (&transfer->no_part_copy))
     {
       put_instead (task, client);
@@ -416,7 +489,10 @@ copy (KpTask *task, KpS3Client *client)
       put_instead (task, client);
       return;
     }
-  if (kp_layout_needs_parts (transfer->provider, known->etag, change->local.info.size))
+  gboolean needs_parts
+      = kp_layout_needs_parts (transfer->provider, known->etag, change->local.info.size);
+  gboolean is_watched = needs_parts && can_watch_copy (task, from_key);
+  if (needs_parts && !is_watched)
     {
       copy_in_parts (task, client, from_key);
       return;
@@ -426,10 +502,13 @@ copy (KpTask *task, KpS3Client *client)
       && kp_file_info_same_content (&info, &change->local.info))
     headers = kp_task_make_headers (task, fd, &info, &error);
   close_file (&fd);
-  if (headers != NULL)
+  if (headers != NULL
+      && (!is_watched || kp_task_check_object (task, client, from_key, known->etag, &error)))
     etag = kp_s3_client_copy (client, from_key, known->etag, change->local.key, headers,
                               transfer->mirror->cancellable, &error);
-  if (etag != NULL && is_true_copy (transfer, known, etag))
+  if (etag != NULL
+      && (is_watched ? kp_task_check_object (task, client, from_key, known->etag, &error)
+                     : is_true_copy (transfer, known, etag)))
     {
       kp_task_set_known (task, &info, g_steal_pointer (&etag),
                          known->sha256 != NULL ? g_bytes_ref (known->sha256) : NULL);
@@ -541,56 +620,115 @@ record_object (KpMirror *mirror, KpTask *task, GError **error)
              || kp_catalogue_put_chunks (catalogue, key, task->known.etag, task->chunks, error));
 }
 
-/* An action has ended, in the job's thread. Returns FALSE when the job cannot go on. */
+/* One file could not be stored. */
+static void
+fail_action (KpTransfer *transfer, const KpTask *task)
+{
+  const KpScanned *local = &task->change.local;
+  /* What is known for a rename or a link is what it would have been copied from. */
+  gboolean has_object
+      = task->change.from_key == NULL
+        && kp_mirror_is_same_file (task->change.has_known, &task->change.known, local);
+
+  kp_mirror_fail_file (transfer->mirror, local, has_object, task->error);
+}
+
+/* Files that were denied while it could still be that everything is. */
+static void
+fail_denied (KpTransfer *transfer)
+{
+  KpTask *task;
+
+  while ((task = g_queue_pop_head (&transfer->denied)) != NULL)
+    {
+      fail_action (transfer, task);
+      kp_task_free (task);
+    }
+}
+
 static gboolean
-take_action (KpTransfer *transfer, KpTask *task, GError **error)
+take_success (KpTransfer *transfer, KpTask *task, GError **error)
 {
   KpMirror *mirror = transfer->mirror;
   const KpScanned *local = &task->change.local;
 
-  transfer->outstanding--;
-  if (task->error == NULL)
+  transfer->has_success = TRUE;
+  transfer->server_failures = 0;
+  transfer->denials = 0;
+  fail_denied (transfer);
+  if (!record_object (mirror, task, error)
+      || (task->change.action == KP_ACTION_RENAME
+          && !kp_catalogue_set_rename_done (mirror->catalogue, task->change.from_key, local->key,
+                                            error)))
+    return FALSE;
+  count_result (mirror, task);
+  kp_report_done (mirror->report, kp_action_name (task->carried_out), local->key, task->bytes);
+  if (task->known.xattrs_left_out)
+    kp_mirror_fail_xattrs (mirror, local);
+  return TRUE;
+}
+
+/* A key that may not write this one object is one failed file; a key that may not write at all ends
+ * the job. Takes @task over where that is not known yet. Returns FALSE when the job cannot go on.
+ */
+static gboolean
+take_denial (KpTransfer *transfer, KpTask **task, GError **error)
+{
+  if (transfer->has_success)
     {
-      transfer->server_failures = 0;
-      if (!record_object (mirror, task, error))
-        return FALSE;
-      count_result (mirror, task);
-      kp_report_done (mirror->report, kp_action_name (task->carried_out), local->key, task->bytes);
-      if (task->xattrs_left_out)
+      if (++transfer->denials >= MAX_SERVER_FAILURES)
         {
-          g_autoptr (GError) left_out = g_error_new (KP_ERROR, KP_ERROR_METADATA_TOO_LARGE,
-                                                     "The contents are safe, but the extended "
-                                                     "attributes do not fit into the %d bytes that "
-                                                     "S3 has for them",
-                                                     KP_METADATA_MAX);
-          kp_mirror_fail_file (mirror, local, TRUE, left_out);
+          g_propagate_error (error, g_steal_pointer (&(*task)->error));
+          return FALSE;
         }
+      fail_action (transfer, *task);
       return TRUE;
     }
+  g_queue_push_tail (&transfer->denied, g_steal_pointer (task));
+  if (transfer->denied.length < MAX_SERVER_FAILURES)
+    return TRUE;
+  KpTask *first = g_queue_peek_head (&transfer->denied);
+  g_propagate_error (error, g_error_copy (first->error));
+  return FALSE;
+}
 
+/* An action has ended, in the job's thread. Returns FALSE when the job cannot go on. */
+static gboolean
+take_action (KpTransfer *transfer, KpTask **owned, GError **error)
+{
+  KpMirror *mirror = transfer->mirror;
+  KpTask *task = *owned;
+
+  transfer->outstanding--;
+  if (task->error == NULL)
+    return take_success (transfer, task, error);
   if (task->vanished)
     {
-      g_autofree char *name = kp_name_display (local->key);
+      g_autofree char *name = kp_name_display (task->change.local.key);
       kp_report_notice (mirror->report, "“%s” was deleted before it could be read", name);
       return TRUE;
     }
-  if (kp_error_is (task->error, KP_ERROR_SERVER))
-    transfer->server_failures++;
-  if (kp_error_stops_job (task->error) || transfer->server_failures >= MAX_SERVER_FAILURES)
+  if (kp_error_is (task->error, KP_ERROR_ACCESS_DENIED))
+    return take_denial (transfer, owned, error);
+
+  transfer->server_failures += kp_error_is (task->error, KP_ERROR_SERVER) ? 1 : 0;
+  transfer->refusals
+      += !transfer->has_success && kp_error_is (task->error, KP_ERROR_REFUSED) ? 1 : 0;
+  if (kp_error_stops_job (task->error) || transfer->server_failures >= MAX_SERVER_FAILURES
+      || transfer->refusals >= MAX_REFUSALS)
     {
       g_propagate_error (error, g_steal_pointer (&task->error));
       return FALSE;
     }
-  /* What is listed for a rename or a link is what it would have been copied from. */
-  gboolean has_object = task->change.from_key == NULL && task->change.listed_etag != NULL;
-  kp_mirror_fail_file (mirror, local, has_object, task->error);
+  fail_action (transfer, task);
   return TRUE;
 }
 
 static gboolean
-take_result (KpTransfer *transfer, KpTask *task, GError **error)
+take_result (KpTransfer *transfer, KpTask **owned, GError **error)
 {
   KpCatalogue *catalogue = transfer->mirror->catalogue;
+  KpTask *task = *owned;
 
   switch (task->kind)
     {
@@ -608,7 +746,7 @@ take_result (KpTransfer *transfer, KpTask *task, GError **error)
     case KP_TASK_PART:
     case KP_TASK_CHUNKS:
     default:
-      return take_action (transfer, task, error);
+      return take_action (transfer, owned, error);
     }
 }
 
@@ -636,12 +774,13 @@ take_results (KpTransfer *transfer, GError **error)
   while (ok && next != NULL)
     {
       g_autoptr (KpTask) task = next;
+      gboolean is_awaited = task->is_awaited;
 
-      ok = take_result (transfer, task, error);
+      ok = take_result (transfer, &task, error);
       n++;
       gint64 now = g_get_monotonic_time ();
       kp_pool_adapt (transfer->pool, now);
-      if (task->is_awaited)
+      if (is_awaited)
         deadline = now;
       next = !ok                          ? NULL
              : transfer->outstanding == 0 ? g_async_queue_try_pop (transfer->results)
@@ -742,12 +881,24 @@ drain (KpTransfer *transfer)
     {
       g_autoptr (KpTask) task = next;
       g_autoptr (GError) error = NULL;
-      gboolean ok = task->kind != KP_TASK_ACTION ? take_result (transfer, task, &error)
+      gboolean ok = task->kind != KP_TASK_ACTION ? take_result (transfer, &task, &error)
                     : task->error == NULL        ? record_object (transfer->mirror, task, &error)
                                                  : TRUE;
       if (!ok)
         g_debug ("Cannot record what was finished: %s", error->message);
     }
+}
+
+/* Everything that was tried was denied: then that is the end of the job, not of some files. */
+static gboolean
+check_denials (KpTransfer *transfer, GError **error)
+{
+  KpTask *first = g_queue_peek_head (&transfer->denied);
+
+  if (first == NULL)
+    return TRUE;
+  g_propagate_error (error, g_error_copy (first->error));
+  return FALSE;
 }
 
 /**
@@ -780,11 +931,13 @@ kp_transfer_run (KpMirror *mirror, GError **error)
                 && run_actions (&transfer, KP_ACTION_RENAME, KP_ACTION_COPY, error)
                 && run_actions (&transfer, KP_ACTION_ASSEMBLE, KP_ACTION_ASSEMBLE, error)
                 && run_actions (&transfer, KP_ACTION_PUT, KP_ACTION_METADATA, error)
-                && run_actions (&transfer, KP_ACTION_LINK, KP_ACTION_LINK, error);
+                && run_actions (&transfer, KP_ACTION_LINK, KP_ACTION_LINK, error)
+                && check_denials (&transfer, error);
   if (!ok)
     g_cancellable_cancel (mirror->cancellable);
   kp_pool_free (transfer.pool);
   drain (&transfer);
+  g_queue_clear_full (&transfer.denied, kp_task_free);
   kp_budget_free (transfer.budget);
   g_mutex_clear (&transfer.lock);
   g_cond_clear (&transfer.recorded_more);

@@ -27,6 +27,7 @@ struct _KpUpload
   KpS3HeaderList *headers;
   char *upload_id;
   KpLayout *layout;
+  gboolean copy_refused;     /* it was UploadPartCopy that the server would not do */
   unsigned attempt;          /* how often the file was begun, from 1 */
   gboolean has_known_chunks; /* the chunks were there before: each part is held against them */
 
@@ -109,6 +110,9 @@ new_record (KpUpload *upload, KpTaskKind kind, unsigned part, const char *etag)
   task->row->key = g_strdup (upload->task->change.local.key);
   task->row->upload_id = g_strdup (upload->upload_id);
   task->row->info = upload->info;
+  /* A change in the same tick would not show: then it must not be gone on with. */
+  if (!kp_content_is_settled (&upload->info, upload->task->opened_at))
+    task->row->info.ctime = 0;
   task->row->layout = kp_layout_fingerprint (upload->layout);
   task->part = part;
   task->etag = g_strdup (etag);
@@ -151,32 +155,15 @@ static gboolean
 cannot_copy (const GError *error)
 {
   return kp_error_is (error, KP_ERROR_UNSUPPORTED_BY_PROVIDER)
-         || kp_error_is (error, KP_ERROR_CONFLICT) || kp_error_is (error, KP_ERROR_SERVER);
+         || kp_error_is (error, KP_ERROR_CONFLICT) || kp_error_is (error, KP_ERROR_ARCHIVED)
+         || kp_error_is (error, KP_ERROR_SERVER) || kp_error_is (error, KP_ERROR_REFUSED)
+         || kp_error_is (error, KP_ERROR_ACCESS_DENIED);
 }
 
-/* Whether the object is still the one that the plan was made for. */
-static gboolean
-check_source (KpUpload *upload, KpS3Client *client, const KpLayoutSource *source, GError **error)
-{
-  GCancellable *cancellable = upload->task->transfer->mirror->cancellable;
-  g_autoptr (GError) local_error = NULL;
-  g_autoptr (KpS3Object) object
-      = kp_s3_client_head (client, source->key, NULL, cancellable, &local_error);
-
-  if (object == NULL && !kp_error_is (local_error, KP_ERROR_NOT_FOUND))
-    {
-      g_propagate_error (error, g_steal_pointer (&local_error));
-      return FALSE;
-    }
-  if (object != NULL && g_str_equal (object->etag, source->etag))
-    return TRUE;
-  g_set_error (error, KP_ERROR, KP_ERROR_CONFLICT,
-               "“%s” was changed or deleted in the bucket by somebody else", source->key);
-  return FALSE;
-}
-
-/* The same for each object that parts are copied from: where the provider cannot pin copies to an
- * ETag, this is asked before the first copy and after the last. */
+/* Whether the objects that parts are copied from are still those that the plan was made for: where
+ * the provider cannot pin copies to an ETag, this is asked before the first copy and after the
+ * last.
+ */
 static gboolean
 check_sources (KpUpload *upload, KpS3Client *client, GError **error)
 {
@@ -188,8 +175,8 @@ check_sources (KpUpload *upload, KpS3Client *client, GError **error)
 
       for (unsigned j = 0; j < n_parts (upload); j++)
         used |= get_part (upload, j)->source == (int) i;
-      if (used
-          && !check_source (upload, client, g_ptr_array_index (upload->layout->sources, i), error))
+      const KpLayoutSource *source = g_ptr_array_index (upload->layout->sources, i);
+      if (used && !kp_task_check_object (upload->task, client, source->key, source->etag, error))
         return FALSE;
     }
   return TRUE;
@@ -202,17 +189,22 @@ give_up_copying (KpUpload *upload)
   KpTransfer *transfer = upload->task->transfer;
   g_autofree char *name = kp_name_display (upload->task->change.local.key);
 
-  if (kp_error_is (upload->error, KP_ERROR_UNSUPPORTED_BY_PROVIDER)
-      || kp_error_is (upload->error, KP_ERROR_SERVER))
+  if (upload->copy_refused)
     {
       if (g_atomic_int_compare_and_exchange (&transfer->no_part_copy, 0, 1))
         kp_report_notice (transfer->mirror->report,
                           "The server does not copy parts of objects; changed large files are sent "
                           "as a whole");
     }
-  else
+  else if (kp_error_is (upload->error, KP_ERROR_ARCHIVED))
+    kp_report_notice (transfer->mirror->report,
+                      "“%s” is sent as a whole: what was to be copied is in an archive", name);
+  else if (kp_error_is (upload->error, KP_ERROR_CONFLICT))
     kp_report_notice (transfer->mirror->report,
                       "“%s” is sent as a whole: what was to be copied changed in the bucket", name);
+  else
+    kp_report_notice (transfer->mirror->report, "“%s” is sent as a whole: %s", name,
+                      upload->error->message);
 }
 
 /* Starts the same file again: as a whole, when copying was what failed. */
@@ -228,6 +220,8 @@ start_again (KpUpload *upload, KpS3Client *client, gboolean as_a_whole)
       kp_report_add_total (task->transfer->mirror->report, 0,
                            (gint64) (upload->layout->size - upload->layout->to_send));
       task->carried_out = KP_ACTION_PUT;
+      /* It was the headers that it did not like. */
+      task->class_refused |= upload->upload_id == NULL;
       if (upload->has_known_chunks)
         task->chunks = g_steal_pointer (&upload->chunks);
     }
@@ -246,7 +240,7 @@ fail (KpUpload *upload, KpS3Client *client)
 
   kp_report_add_bytes (transfer->mirror->report, -(gint64) upload->counted);
   /* A job that is stopped leaves its upload for the next one. */
-  if (!kp_error_stops_job (upload->error) && upload->upload_id != NULL)
+  if ((as_a_whole || !kp_error_stops_job (upload->error)) && upload->upload_id != NULL)
     {
       g_autoptr (GError) abort_error = NULL;
       if (!kp_s3_client_abort_upload (client, task->change.local.key, upload->upload_id,
@@ -443,10 +437,18 @@ copy_part (KpUpload *upload, KpS3Client *client, unsigned i, GError **error)
                                 part->length, upload->task->change.local.key, upload->upload_id,
                                 i + 1, upload->task->transfer->mirror->cancellable, &local_error);
 
+  if (kp_error_is (local_error, KP_ERROR_UNSUPPORTED_BY_PROVIDER)
+      || kp_error_is (local_error, KP_ERROR_SERVER) || kp_error_is (local_error, KP_ERROR_REFUSED)
+      || kp_error_is (local_error, KP_ERROR_ACCESS_DENIED))
+    {
+      g_mutex_lock (&upload->lock);
+      upload->copy_refused = TRUE;
+      g_mutex_unlock (&upload->lock);
+    }
   /* Not found: the source, or the upload. */
   if (etag == NULL
       && (!kp_error_is (local_error, KP_ERROR_NOT_FOUND)
-          || check_source (upload, client, source, error)))
+          || kp_task_check_object (upload->task, client, source->key, source->etag, error)))
     g_propagate_error (error, g_steal_pointer (&local_error));
   return etag;
 }
@@ -624,9 +626,11 @@ continue_earlier (KpUpload *upload, KpS3Client *client, GError **error)
 
   if (!is_same_file (&earlier->info, &upload->info) || !g_str_equal (earlier->layout, fingerprint))
     {
-      /* Ours, and of no use any more. */
-      return kp_s3_client_abort_upload (client, task->change.local.key, earlier->upload_id,
-                                        transfer->mirror->cancellable, error);
+      /* Ours, and of no use any more. Where it cannot be ended, the file is more important. */
+      if (!kp_s3_client_abort_upload (client, task->change.local.key, earlier->upload_id,
+                                      transfer->mirror->cancellable, &local_error))
+        g_debug ("Cannot abort the upload of %s: %s", task->change.local.key, local_error->message);
+      return TRUE;
     }
 
   g_autoptr (GPtrArray) parts
@@ -694,13 +698,20 @@ create (KpUpload *upload, KpS3Client *client, GError **error)
   KpTask *task = upload->task;
   KpTransfer *transfer = task->transfer;
   g_autoptr (GError) local_error = NULL;
+  gint64 began = kp_s3_service_get_now (transfer->mirror->service);
 
   if (!kp_task_finish_and_wait (new_record (upload, KP_TASK_BEGINNING, 0, NULL), error))
     return FALSE;
   upload->upload_id = kp_s3_client_create_upload (client, task->change.local.key, upload->headers,
                                                   transfer->mirror->cancellable, &local_error);
   if (upload->upload_id != NULL)
-    return kp_task_finish_and_wait (new_record (upload, KP_TASK_UPLOAD_BEGUN, 0, NULL), error);
+    {
+      if (!kp_task_finish_and_wait (new_record (upload, KP_TASK_UPLOAD_BEGUN, 0, NULL), error))
+        return FALSE;
+      kp_stale_end_twins (transfer->mirror, client, task->change.local.key, upload->upload_id,
+                          kp_s3_client_get_attempts (client) - 1, began);
+      return TRUE;
+    }
   /* A server that says no has begun nothing. */
   if (local_error->domain == KP_ERROR && !kp_error_is (local_error, KP_ERROR_SERVER)
       && !kp_error_is (local_error, KP_ERROR_OFFLINE))
@@ -746,7 +757,7 @@ kp_upload_begin (KpTask *task, KpS3Client *client)
   if (!prepare (upload, client, &upload->error))
     {
       if (upload->layout != NULL && kp_layout_has_copies (upload->layout)
-          && kp_error_is (upload->error, KP_ERROR_CONFLICT))
+          && cannot_copy (upload->error))
         {
           fail (upload, client);
           return;

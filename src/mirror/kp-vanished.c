@@ -55,6 +55,18 @@ is_left_out (KpMirror *mirror, const char *key)
 }
 
 /**
+ * kp_vanished_is_kept:
+ * @key: of an object below @source
+ *
+ * Whether it is not deleted, whatever became of its file.
+ */
+gboolean
+kp_vanished_is_kept (KpMirror *mirror, KpSource *source, const char *key)
+{
+  return is_excluded (mirror, source, key) || is_left_out (mirror, key);
+}
+
+/**
  * kp_vanished_find:
  * @n_vanished: (out): how many are gone for good
  * @n_deletions: (out): those, and the old names of what was renamed
@@ -78,13 +90,14 @@ kp_vanished_find (KpMirror *mirror, guint64 *n_vanished, guint64 *n_deletions, G
       if (result != 1)
         break;
       KpSource *source = find_source (mirror, key);
-      if (source == NULL || is_excluded (mirror, source, key) || is_left_out (mirror, key))
+      if (source == NULL || kp_vanished_is_kept (mirror, source, key))
         continue;
       /* A name that was only changed is not a deletion in the eyes of the guard. */
       gboolean is_renamed;
       if (!kp_catalogue_is_renamed (mirror->catalogue, key, &is_renamed, error))
         return FALSE;
       *n_vanished += is_renamed ? 0 : 1;
+      source->n_vanished += is_renamed ? 0 : 1;
       *n_deletions += 1;
       if (!kp_catalogue_add_change (mirror->catalogue, KP_ACTION_DELETE, key, 0, NULL, error))
         return FALSE;
@@ -92,37 +105,25 @@ kp_vanished_find (KpMirror *mirror, guint64 *n_vanished, guint64 *n_deletions, G
   return result == 0;
 }
 
-/* What only can be said of each source: empty now and not before, or on another file system. */
-static gboolean
-examine_sources (KpMirror *mirror, KpGuardCase *guard_case, GError **error)
+/* What would go of each source. */
+static GArray *
+judge_sources (KpMirror *mirror, GError **error)
 {
+  g_autoptr (GArray) sources = g_array_new (FALSE, FALSE, sizeof (KpGuardSource));
+
   for (guint i = 0; i < mirror->sources->len; i++)
     {
       KpSource *source = kp_mirror_get_source (mirror, i);
-      KpRootIdentity before;
-      gboolean found;
+      KpGuardSource share
+          = { .path = source->path,
+              .deletions = source->n_vanished,
+              .is_unknown = source->is_unknown && !mirror->options.accept_new_file_system };
 
-      if (source->fd < 0 || source->is_file)
-        continue;
-      if (!kp_catalogue_get_root (mirror->catalogue, source->path, &before, &found, error))
-        return FALSE;
-      /* Device numbers change at a reboot, and so does what some file systems give as their id:
-       * only both together, or a disk that was mounted here and is not, mean another file system.
-       */
-      if (found && !mirror->options.accept_new_file_system
-          && ((before.dev != source->identity.dev && before.fsid != source->identity.fsid)
-              || (before.is_mount_point && !source->identity.is_mount_point)))
-        guard_case->moved_source = source->path;
-
-      gboolean has_files;
-      gboolean has_objects;
-      if (!kp_catalogue_has_scanned_below (mirror->catalogue, source->key, &has_files, error)
-          || !kp_catalogue_has_listed_below (mirror->catalogue, source->key, &has_objects, error))
-        return FALSE;
-      if (!has_files && has_objects)
-        guard_case->empty_source = source->path;
+      if (!kp_catalogue_count_listed_below (mirror->catalogue, source->key, &share.known, error))
+        return NULL;
+      g_array_append_val (sources, share);
     }
-  return TRUE;
+  return g_steal_pointer (&sources);
 }
 
 /**
@@ -145,9 +146,15 @@ kp_vanished_judge (KpMirror *mirror, guint64 n_vanished, guint64 n_deletions, GE
 
   if (n_deletions == 0)
     return TRUE;
-  if (!kp_catalogue_count (mirror->catalogue, &n_scanned, &guard_case.known, error)
-      || !examine_sources (mirror, &guard_case, error))
+  g_autoptr (GArray) sources = judge_sources (mirror, error);
+  if (sources == NULL
+      || !kp_catalogue_count (mirror->catalogue, &n_scanned, &guard_case.known, error)
+      || !kp_roots_examine (mirror, error))
     return FALSE;
+  guard_case.sources = (const KpGuardSource *) sources->data;
+  guard_case.n_sources = sources->len;
+  guard_case.moved_source = mirror->moved_root;
+  guard_case.empty_source = mirror->emptied_root;
   g_free (mirror->guard_reason);
   mirror->guard_reason = kp_guard_judge (&guard_case);
   if (mirror->guard_reason != NULL)
@@ -199,6 +206,21 @@ delete_batch (KpMirror *mirror, KpS3Client *client, GPtrArray *keys, GError **er
   return kp_catalogue_commit (mirror->catalogue, error);
 }
 
+/* Whether the deletion still makes sense: its file may be there again, and an old name is only
+ * deleted when the file is stored under the new one. */
+static gboolean
+is_still_due (KpMirror *mirror, const char *key, gboolean *due, guint64 *n_open, GError **error)
+{
+  KpSource *source = find_source (mirror, key);
+  gboolean open;
+
+  if (!kp_catalogue_is_rename_open (mirror->catalogue, key, &open, error))
+    return FALSE;
+  *n_open += open ? 1 : 0;
+  *due = !open && source != NULL && !kp_source_has_key (source, key);
+  return TRUE;
+}
+
 /**
  * kp_vanished_delete:
  * @error: the server refuses as a whole; single keys are reported
@@ -212,6 +234,7 @@ kp_vanished_delete (KpMirror *mirror, GError **error)
   g_autoptr (KpCursor) cursor
       = kp_catalogue_list_changes (mirror->catalogue, KP_ACTION_DELETE, KP_ACTION_DELETE, error);
   g_autoptr (GPtrArray) keys = g_ptr_array_new_with_free_func (g_free);
+  guint64 n_open = 0;
   int result = 1;
 
   if (cursor == NULL)
@@ -219,11 +242,95 @@ kp_vanished_delete (KpMirror *mirror, GError **error)
   while (result == 1)
     {
       g_auto (KpChange) change = { 0 };
+      gboolean due = FALSE;
+
       result = kp_cursor_next_change (cursor, &change, error);
-      if (result == 1)
+      if (result == 1 && !is_still_due (mirror, change.local.key, &due, &n_open, error))
+        return FALSE;
+      if (due)
         g_ptr_array_add (keys, g_steal_pointer (&change.local.key));
       if ((result == 0 || keys->len == KEYS_AT_ONCE) && !delete_batch (mirror, client, keys, error))
         return FALSE;
+    }
+  if (n_open > 0)
+    kp_report_notice (mirror->report,
+                      "%" G_GUINT64_FORMAT
+                      " objects stay under their old names until the files are "
+                      "stored under the new ones",
+                      n_open);
+  return result == 0;
+}
+
+/* The file or folder of the scan whose name in the bucket is taken as well by the vanished object
+ * @key: a file that was a folder, or the reverse. NULL for none. */
+static gboolean
+find_clash (KpMirror *mirror, KpSource *source, const char *key, char **clash, GError **error)
+{
+  g_autofree char *name = g_strdup (key);
+  gboolean found;
+
+  *clash = NULL;
+  if (!g_str_has_suffix (key, "/"))
+    {
+      g_autofree char *folder = g_strconcat (key, "/", NULL);
+      if (!kp_catalogue_is_scanned (mirror->catalogue, folder, &found, error))
+        return FALSE;
+      if (found)
+        *clash = g_steal_pointer (&folder);
+    }
+  for (char *slash; *clash == NULL && (slash = strrchr (name, '/')) != NULL
+                    && (gsize) (slash - name) > strlen (source->key);)
+    {
+      *slash = '\0';
+      if (!kp_catalogue_is_scanned (mirror->catalogue, name, &found, error))
+        return FALSE;
+      if (found)
+        *clash = g_strdup (name);
+    }
+  return TRUE;
+}
+
+/**
+ * kp_vanished_report_clashes:
+ *
+ * What is not deleted may stand in the way of what is there now: a bucket can hold a file and a
+ * folder of one name, a file system cannot, and a restore could give back only one. To be called
+ * where nothing is deleted.
+ */
+gboolean
+kp_vanished_report_clashes (KpMirror *mirror, GError **error)
+{
+  g_autoptr (KpCursor) cursor = kp_catalogue_list_vanished (mirror->catalogue, error);
+  g_autofree char *last = NULL;
+  int result = 1;
+
+  if (cursor == NULL)
+    return FALSE;
+  while (result == 1)
+    {
+      g_autofree char *key = NULL;
+      g_autofree char *clash = NULL;
+
+      result = kp_cursor_next_key (cursor, &key, error);
+      KpSource *source = result == 1 ? find_source (mirror, key) : NULL;
+      if (source == NULL)
+        continue;
+      if (!find_clash (mirror, source, key, &clash, error))
+        return FALSE;
+      if (clash == NULL || g_strcmp0 (clash, last) == 0)
+        continue;
+      g_autofree char *path = kp_name_from_key (clash + strlen (source->key), NULL);
+      if (path != NULL && g_str_has_suffix (path, "/"))
+        path[strlen (path) - 1] = '\0';
+      g_autofree char *full_path = kp_source_full_path (source, path != NULL ? path : clash);
+      g_autoptr (GError) clash_error = g_error_new_literal (
+          KP_ERROR, KP_ERROR_CONFLICT,
+          "The bucket still holds what had this name before, a file instead of a folder or the "
+          "reverse, and only one of both could be restored; --delete deletes the old one");
+      mirror->result.failed++;
+      kp_report_failed (mirror->report, full_path, clash_error);
+      g_free (last);
+      last = g_steal_pointer (&clash);
     }
   return result == 0;
 }

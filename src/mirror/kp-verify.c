@@ -10,6 +10,7 @@
 #include "kp-content.h"
 #include "kp-error.h"
 #include "kp-pool.h"
+#include "kp-restore.h"
 #include "kp-s3-listing.h"
 #include "kp-scan.h"
 
@@ -302,6 +303,59 @@ take_results (KpVerify *self, GError **error)
   return ok && !g_cancellable_set_error_if_cancelled (self->cancellable, error);
 }
 
+static gboolean
+is_hidden (KpVerify *self, const char *key, gboolean *hidden, GError **error)
+{
+  g_autofree char *folder = g_strconcat (key, "/", NULL);
+
+  *hidden = FALSE;
+  return g_str_has_suffix (key, "/")
+         || kp_catalogue_has_listed_below (self->catalogue, folder, hidden, error);
+}
+
+static void
+report_hidden_key (KpVerify *self, const char *key)
+{
+  g_autoptr (GError) error
+      = g_error_new_literal (KP_ERROR, KP_ERROR_CONFLICT, KP_RESTORE_HIDDEN_BY_FOLDER);
+
+  self->result.failed++;
+  kp_report_failed (self->report, key, error);
+}
+
+/* Reports what a restore could not give back: files of whose name there is a folder in the bucket,
+ * too. In the order of keys, other names may stand between a file and what lies in the folder
+ * ("a", "a.txt", "a/b"), but all of them begin with the file's: so those files are enough to be
+ * remembered whose name the last key begins with. */
+static gboolean
+report_hidden (KpVerify *self, GError **error)
+{
+  g_autoptr (GPtrArray) files = g_ptr_array_new_with_free_func (g_free);
+  g_autoptr (KpCursor) cursor = kp_catalogue_list_listed (self->catalogue, error);
+  guint64 size;
+  int result = cursor != NULL ? 1 : -1;
+
+  while (result == 1)
+    {
+      g_autofree char *key = NULL;
+
+      result = kp_cursor_next_listed (cursor, &key, &size, error);
+      if (result != 1)
+        break;
+      while (files->len > 0 && !g_str_has_prefix (key, g_ptr_array_index (files, files->len - 1)))
+        g_ptr_array_set_size (files, (gint) files->len - 1);
+      const char *last = files->len > 0 ? g_ptr_array_index (files, files->len - 1) : NULL;
+      if (last != NULL && key[strlen (last)] == '/')
+        {
+          report_hidden_key (self, last);
+          g_ptr_array_set_size (files, (gint) files->len - 1);
+        }
+      if (!g_str_has_suffix (key, "/"))
+        g_ptr_array_add (files, g_steal_pointer (&key));
+    }
+  return result == 0;
+}
+
 /* Only what has bytes to compare; of the rest, that it is there. */
 static void
 take_row (KpVerify *self, KpComparison *row)
@@ -343,7 +397,10 @@ compare_all (KpVerify *self, GError **error)
           result = kp_cursor_next_comparison (cursor, &row, error);
           if (result < 0)
             return FALSE;
-          if (result == 1)
+          gboolean hidden = FALSE;
+          if (result == 1 && row.listed && !is_hidden (self, row.local.key, &hidden, error))
+            return FALSE;
+          if (result == 1 && !hidden)
             take_row (self, &row);
         }
       if (self->outstanding > 0 && !take_results (self, error))
@@ -371,6 +428,7 @@ list_and_scan (KpVerify *self, GError **error)
           if (page == NULL || !kp_catalogue_add_listed (self->catalogue, page, error))
             return FALSE;
           kp_report_add_listed (self->report, page->len);
+          kp_s3_client_set_max_attempts (client, KP_S3_MAX_ATTEMPTS);
         }
       if (!kp_scan_source (source, i, self->options.filter, self->options.all_file_systems,
                            self->catalogue, self->report, &self->scan, self->cancellable, error))
@@ -391,7 +449,7 @@ run_phases (KpVerify *self, GError **error)
   self->results = g_async_queue_new_full (task_free);
   self->budget = kp_budget_new (KP_MEMORY_BUDGET);
   self->pool = kp_pool_new (self->service, self->options.jobs, task_cb, task_free, self);
-  gboolean ok = compare_all (self, error);
+  gboolean ok = report_hidden (self, error) && compare_all (self, error);
   if (!ok)
     g_cancellable_cancel (self->cancellable);
   g_clear_pointer (&self->pool, kp_pool_free);

@@ -840,16 +840,19 @@ kp_history_get_summary (KpHistory *self,
 {
   g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->lock);
   g_autoptr (GError) local_error = NULL;
-  g_autoptr (Statement) statement
-      = query (self, error,
-               "SELECT max(started) FILTER (WHERE kind = 'backup' AND started <= ?2),"
-               " max(ended) FILTER (WHERE kind = 'backup' AND state = 'finished' AND ended <= ?2),"
-               " max(ended) FILTER (WHERE kind = 'backup' AND state = 'finished' AND failed = 0"
-               "  AND ended <= ?2),"
-               " max(ended) FILTER (WHERE kind = 'verify' AND state = 'finished' AND failed = 0"
-               "  AND ended <= ?2)"
-               " FROM job WHERE plan = ?1",
-               "si", plan_id, now);
+  g_autoptr (Statement) statement = query (
+      self, error,
+      "SELECT max(started) FILTER (WHERE kind = 'backup' AND started <= ?2),"
+      " max(ended) FILTER (WHERE kind = 'backup' AND state = 'finished' AND ended <= ?2),"
+      " max(ended) FILTER (WHERE kind = 'backup' AND state = 'finished' AND failed = 0"
+      "  AND ended <= ?2),"
+      " max(ended) FILTER (WHERE kind = 'verify' AND state = 'finished' AND failed = 0"
+      "  AND ended <= ?2),"
+      " (SELECT min(started) FROM job WHERE plan = ?1 AND kind = 'backup' AND started <= ?2"
+      "  AND id > coalesce((SELECT max(id) FROM job"
+      "   WHERE plan = ?1 AND kind = 'backup' AND state = 'finished' AND ended <= ?2), 0))"
+      " FROM job WHERE plan = ?1",
+      "si", plan_id, now);
 
   *summary = (KpHistorySummary){ 0 };
   if (statement == NULL)
@@ -864,6 +867,7 @@ kp_history_get_summary (KpHistory *self,
   summary->last_success = sqlite3_column_int64 (statement, 1);
   summary->last_complete = sqlite3_column_int64 (statement, 2);
   summary->last_verified = sqlite3_column_int64 (statement, 3);
+  summary->failing_since = sqlite3_column_int64 (statement, 4);
   return TRUE;
 }
 

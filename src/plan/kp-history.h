@@ -100,6 +100,7 @@ typedef struct
   gint64 last_success;  /* end of the last backup that went to its end */
   gint64 last_complete; /* and in which no file failed */
   gint64 last_verified; /* end of the last verification that found nothing wrong */
+  gint64 failing_since; /* start of the first backup after the last that went to its end */
 } KpHistorySummary;
 
 typedef struct _KpHistory KpHistory;

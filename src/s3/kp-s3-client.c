@@ -26,8 +26,9 @@ struct _KpS3Client
   KpS3Service *service;
   SoupSession *session;
   unsigned max_attempts;
-  char key_day[9];  /* for which the signing key is; "" for none yet… */
-  char *key_region; /* …and in which region */
+  unsigned attempts; /* of the last request that began an upload */
+  char key_day[9];   /* for which the signing key is; "" for none yet… */
+  char *key_region;  /* …and in which region */
   guint8 signing_key[KP_S3_SIGNING_KEY_SIZE];
   gsize head_size; /* bytes of the last request's head; 0: none yet */
 };
@@ -154,7 +155,8 @@ reply_etag (KpS3Reply *reply)
  * @headers: (nullable): metadata, content type, storage class
  * @body: the whole object, at most 5 GiB
  * @sha256: (nullable): SHA-256 of @body in hexadecimal, where it is known
- * @error: any #KpError of kp_s3_request_send()
+ * @error: %KP_ERROR_CORRUPT when the server says that it has stored something else; any other
+ *   #KpError of kp_s3_request_send()
  *
  * Returns: (transfer full): the ETag of the object
  */
@@ -171,6 +173,7 @@ kp_s3_client_put (KpS3Client *client,
 
   kp_s3_request_add_headers (request, headers);
   kp_s3_request_set_body (request, body, sha256);
+  kp_s3_request_set_is_stored (request);
   g_autoptr (KpS3Reply) reply = kp_s3_request_send (request, client, cancellable, error);
   return reply != NULL ? reply_etag (reply) : NULL;
 }
@@ -371,74 +374,50 @@ xml_can_hold (const char *key)
   return TRUE;
 }
 
-/**
- * kp_s3_client_delete_many:
- * @keys: at most 1,000 keys
- * @func: (nullable): called for each key that could not be deleted
- * @error: the request as a whole failed
- *
- * DeleteObjects; keys that its document cannot hold are deleted by a request each.
- *
- * Returns: whether the requests were carried out; @func tells of single keys
- */
-gboolean
-kp_s3_client_delete_many (KpS3Client *client,
-                          const char *const *keys,
-                          guint n_keys,
-                          KpS3DeleteErrorFunc func,
-                          void *user_data,
-                          GCancellable *cancellable,
-                          GError **error)
+/* Deletes one of many keys; FALSE with an error that ends them all. */
+static gboolean
+delete_one_of_many (KpS3Client *client,
+                    const char *key,
+                    KpS3DeleteErrorFunc func,
+                    void *user_data,
+                    GCancellable *cancellable,
+                    GError **error)
 {
-  g_autoptr (KpS3Request) request = kp_s3_request_new (KP_S3_OPERATION_DELETE, "POST", NULL);
-  GString *document = g_string_new ("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
-                                    "<Delete xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">"
-                                    "<Quiet>true</Quiet>");
+  g_autoptr (GError) key_error = NULL;
 
-  guint n_in_document = 0;
-
-  g_return_val_if_fail (n_keys <= 1000, FALSE);
-
-  for (guint i = 0; i < n_keys; i++)
-    if (xml_can_hold (keys[i]))
-      {
-        g_autofree char *escaped = g_markup_escape_text (keys[i], -1);
-        g_string_append_printf (document, "<Object><Key>%s</Key></Object>", escaped);
-        n_in_document++;
-      }
-    else
-      {
-        g_autoptr (GError) key_error = NULL;
-        if (kp_s3_client_delete (client, keys[i], cancellable, &key_error))
-          continue;
-        if (kp_error_stops_job (key_error))
-          {
-            g_string_free (document, TRUE);
-            g_propagate_error (error, g_steal_pointer (&key_error));
-            return FALSE;
-          }
-        if (func != NULL)
-          func (keys[i], key_error, user_data);
-      }
-  if (n_in_document == 0)
+  if (kp_s3_client_delete (client, key, cancellable, &key_error))
+    return TRUE;
+  if (kp_error_stops_job (key_error))
     {
-      g_string_free (document, TRUE);
-      return TRUE;
+      g_propagate_error (error, g_steal_pointer (&key_error));
+      return FALSE;
     }
-  g_string_append (document, "</Delete>");
-  g_autoptr (GBytes) body = g_string_free_to_bytes (document);
-  g_autofree char *md5 = kp_s3_md5_base64 (g_bytes_get_data (body, NULL), g_bytes_get_size (body));
+  if (func != NULL)
+    func (key, key_error, user_data);
+  return TRUE;
+}
+
+static KpS3Request *
+delete_many_request (GBytes *document)
+{
+  KpS3Request *request = kp_s3_request_new (KP_S3_OPERATION_DELETE, "POST", NULL);
+  g_autofree char *md5
+      = kp_s3_md5_base64 (g_bytes_get_data (document, NULL), g_bytes_get_size (document));
 
   kp_s3_request_add_query (request, "delete", "");
   kp_s3_request_add_header (request, "content-md5", md5);
   kp_s3_request_add_header (request, "content-type", "application/xml");
-  kp_s3_request_set_body (request, body, NULL);
+  kp_s3_request_set_body (request, document, NULL);
   kp_s3_request_set_hides_errors (request);
-  g_autoptr (KpS3Reply) reply = kp_s3_request_send (request, client, cancellable, error);
-  if (reply == NULL)
-    return FALSE;
+  return request;
+}
 
+/* Passes on which keys the answer says were not deleted. */
+static gboolean
+read_delete_result (KpS3Reply *reply, KpS3DeleteErrorFunc func, void *user_data, GError **error)
+{
   g_autoptr (KpS3Xml) xml = kp_s3_xml_parse (kp_s3_reply_get_body (reply), error);
+
   if (xml == NULL)
     return FALSE;
   for (guint i = 0; i < kp_s3_xml_get_n_records (xml); i++)
@@ -459,6 +438,76 @@ kp_s3_client_delete_many (KpS3Client *client,
       func (key != NULL ? key : "", key_error, user_data);
     }
   return TRUE;
+}
+
+/**
+ * kp_s3_client_delete_many:
+ * @keys: at most 1,000 keys
+ * @func: (nullable): called for each key that could not be deleted
+ * @error: the request as a whole failed
+ *
+ * DeleteObjects; keys that its document cannot hold are deleted by a request each, and so are all
+ * where the server does not know DeleteObjects.
+ *
+ * Returns: whether the requests were carried out; @func tells of single keys
+ */
+gboolean
+kp_s3_client_delete_many (KpS3Client *client,
+                          const char *const *keys,
+                          guint n_keys,
+                          KpS3DeleteErrorFunc func,
+                          void *user_data,
+                          GCancellable *cancellable,
+                          GError **error)
+{
+  gboolean one_by_one = !kp_s3_service_has_multi_delete (client->service);
+  g_autofree const char **held = g_new (const char *, n_keys + 1);
+  guint n_held = 0;
+
+  g_return_val_if_fail (n_keys <= 1000, FALSE);
+
+  g_autoptr (GString) document
+      = g_string_new ("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
+                      "<Delete xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">"
+                      "<Quiet>true</Quiet>");
+  for (guint i = 0; i < n_keys; i++)
+    if (!one_by_one && xml_can_hold (keys[i]))
+      {
+        g_autofree char *escaped = g_markup_escape_text (keys[i], -1);
+        g_string_append_printf (document, "<Object><Key>%s</Key></Object>", escaped);
+        held[n_held++] = keys[i];
+      }
+    else if (!delete_one_of_many (client, keys[i], func, user_data, cancellable, error))
+      return FALSE;
+  if (n_held == 0)
+    return TRUE;
+  g_string_append (document, "</Delete>");
+
+  g_autoptr (GError) local_error = NULL;
+  g_autoptr (GBytes) body = g_bytes_new (document->str, document->len);
+  g_autoptr (KpS3Request) request = delete_many_request (body);
+  g_autoptr (KpS3Reply) reply = kp_s3_request_send (request, client, cancellable, &local_error);
+  if (reply != NULL)
+    return read_delete_result (reply, func, user_data, error);
+  if (!kp_error_is (local_error, KP_ERROR_UNSUPPORTED_BY_PROVIDER))
+    {
+      g_propagate_error (error, g_steal_pointer (&local_error));
+      return FALSE;
+    }
+  kp_s3_service_give_up_multi_delete (client->service);
+  return kp_s3_client_delete_many (client, held, n_held, func, user_data, cancellable, error);
+}
+
+/**
+ * kp_s3_client_get_attempts:
+ *
+ * Returns: how often the request of the last kp_s3_client_create_upload() that succeeded was sent.
+ *   More than once means that the server may have begun uploads of which nobody heard
+ */
+unsigned
+kp_s3_client_get_attempts (KpS3Client *client)
+{
+  return client->attempts;
 }
 
 /**
@@ -484,6 +533,7 @@ kp_s3_client_create_upload (KpS3Client *client,
   g_autoptr (KpS3Reply) reply = kp_s3_request_send (request, client, cancellable, error);
   if (reply == NULL)
     return NULL;
+  client->attempts = kp_s3_reply_get_attempts (reply);
 
   g_autoptr (KpS3Xml) xml = kp_s3_xml_parse (kp_s3_reply_get_body (reply), error);
   if (xml == NULL)
@@ -514,7 +564,8 @@ part_request (KpS3Operation operation, const char *key, const char *upload_id, u
  * @number: 1 … 10,000
  * @body: 5 MiB to 5 GiB; the last part may be smaller
  * @sha256: (nullable): SHA-256 of @body in hexadecimal
- * @error: %KP_ERROR_NOT_FOUND when the upload is no more; others of kp_s3_request_send()
+ * @error: %KP_ERROR_NOT_FOUND when the upload is no more; %KP_ERROR_CORRUPT as for
+ *   kp_s3_client_put(); others of kp_s3_request_send()
  *
  * Returns: (transfer full): the ETag of the part
  */
@@ -531,6 +582,7 @@ kp_s3_client_upload_part (KpS3Client *client,
   g_autoptr (KpS3Request) request = part_request (KP_S3_OPERATION_PUT, key, upload_id, number);
 
   kp_s3_request_set_body (request, body, sha256);
+  kp_s3_request_set_is_stored (request);
   g_autoptr (KpS3Reply) reply = kp_s3_request_send (request, client, cancellable, error);
   return reply != NULL ? reply_etag (reply) : NULL;
 }
@@ -603,6 +655,35 @@ expected_upload_etag (const char *const *part_etags, guint n_parts)
   return g_string_free (etag, FALSE);
 }
 
+/* The ETag of an object that was just put together. Some servers name another one in their answer
+ * than in listings (Riak CS, SeaweedFS): recorded, it would make the object look like somebody
+ * else's in the next job, and in all that follow. So where it is not the usual one, the object is
+ * asked, by the version that we made where there is one. That it cannot be asked is no failure of
+ * the upload.
+ *
+ * @said: (nullable): by the answer
+ * @expected: (nullable): of most servers */
+static char *
+find_upload_etag (KpS3Client *client,
+                  const char *key,
+                  const char *said,
+                  const char *expected,
+                  const char *version_id,
+                  GCancellable *cancellable)
+{
+  g_autofree char *etag = kp_s3_etag_normalise (said);
+
+  /* Ceph 16 says none, and lists the usual one. */
+  if (*etag == '\0' && expected != NULL)
+    return g_strdup (expected);
+  if (expected != NULL && g_ascii_strcasecmp (etag, expected) == 0)
+    return g_steal_pointer (&etag);
+
+  g_autoptr (KpS3Object) object = kp_s3_client_head (client, key, version_id, cancellable, NULL);
+  return object != NULL && *object->etag != '\0' ? g_strdup (object->etag)
+                                                 : g_steal_pointer (&etag);
+}
+
 /**
  * kp_s3_client_complete_upload:
  * @part_etags: the ETags of the parts 1 … @n_parts, in order
@@ -612,7 +693,8 @@ expected_upload_etag (const char *const *part_etags, guint n_parts)
  * CompleteMultipartUpload. When an answer was lost on the way, the second attempt finds no upload:
  * then the object itself tells whether the first was carried out.
  *
- * Returns: (transfer full): the ETag of the object
+ * Returns: (transfer full): the ETag of the object, as listings have it; where it is not that of
+ * its parts' MD5s, that is asked for with a HEAD
  */
 char *
 kp_s3_client_complete_upload (KpS3Client *client,
@@ -644,6 +726,7 @@ kp_s3_client_complete_upload (KpS3Client *client,
   kp_s3_request_set_hides_errors (request);
   g_autoptr (KpS3Reply) reply = kp_s3_request_send (request, client, cancellable, &local_error);
   g_autofree char *expected = expected_upload_etag (part_etags, n_parts);
+
   if (reply != NULL)
     {
       g_autoptr (KpS3Xml) xml = kp_s3_xml_parse (kp_s3_reply_get_body (reply), error);
@@ -657,11 +740,8 @@ kp_s3_client_complete_upload (KpS3Client *client,
                        "The server answered the end of an upload with a document “%s”", root);
           return NULL;
         }
-      const char *etag = kp_s3_xml_get (xml, "ETag");
-      if (etag != NULL && *etag != '\0')
-        return kp_s3_etag_normalise (etag);
-      /* Ceph 16 leaves it empty. A wrong guess costs a HEAD in the next job, no more. */
-      return expected != NULL ? g_steal_pointer (&expected) : g_strdup ("");
+      return find_upload_etag (client, key, kp_s3_xml_get (xml, "ETag"), expected,
+                               kp_s3_reply_get_header (reply, "x-amz-version-id"), cancellable);
     }
 
   if (kp_error_is (local_error, KP_ERROR_NOT_FOUND) && expected != NULL)

@@ -91,6 +91,7 @@ typedef struct
   gint64 initiated; /* Unix seconds; 0 where unknown */
 } KpS3Upload;
 
+unsigned kp_s3_client_get_attempts (KpS3Client *client);
 char *kp_s3_client_create_upload (KpS3Client *client,
                                   const char *key,
                                   KpS3HeaderList *headers,

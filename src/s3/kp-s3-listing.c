@@ -12,14 +12,19 @@
 /* A page of 1,000 keys of 1,024 bytes, each percent-encoded, with its other fields. */
 #define PAGE_LIMIT (8 * 1024 * 1024)
 
+/* Pages without a key that may follow one another. Servers send them where they have gone through
+ * keys that were deleted or belong to others. */
+#define MAX_EMPTY_PAGES 1000
+
 struct _KpS3Listing
 {
   char *prefix;
-  char *delimiter;   /* or NULL */
-  char *start_after; /* or NULL */
-  char *end;         /* the last key of interest, or NULL */
-  char *token;       /* v2: where to go on; NULL at first */
-  char *marker;      /* v1: the last key or prefix seen; also guards v2 */
+  char *delimiter;      /* or NULL */
+  char *start_after;    /* or NULL */
+  char *end;            /* the last key of interest, or NULL */
+  char *token;          /* v2: where to go on; NULL at first */
+  char *marker;         /* v1: the last key or prefix seen; also guards v2 */
+  unsigned empty_pages; /* in a row */
   gboolean finished;
 };
 
@@ -69,6 +74,17 @@ kp_s3_listing_is_finished (KpS3Listing *listing)
   return listing->finished;
 }
 
+/* Where the next page starts, unless there is a token. A server that does not know start-after may
+ * have sent only keys before it so far. */
+static const char *
+get_start (KpS3Listing *listing)
+{
+  if (listing->marker == NULL
+      || (listing->start_after != NULL && strcmp (listing->marker, listing->start_after) < 0))
+    return listing->start_after;
+  return listing->marker;
+}
+
 static KpS3Request *
 page_request (KpS3Listing *listing, unsigned version, gboolean url_encoding)
 {
@@ -79,13 +95,11 @@ page_request (KpS3Listing *listing, unsigned version, gboolean url_encoding)
       kp_s3_request_add_query (request, "list-type", "2");
       kp_s3_request_add_query (request, "continuation-token", listing->token);
       if (listing->token == NULL)
-        kp_s3_request_add_query (request, "start-after",
-                                 listing->marker != NULL ? listing->marker : listing->start_after);
+        kp_s3_request_add_query (request, "start-after", get_start (listing));
     }
   else
     {
-      kp_s3_request_add_query (request, "marker",
-                               listing->marker != NULL ? listing->marker : listing->start_after);
+      kp_s3_request_add_query (request, "marker", get_start (listing));
     }
   kp_s3_request_add_query (request, "prefix", listing->prefix);
   kp_s3_request_add_query (request, "delimiter", listing->delimiter);
@@ -155,12 +169,25 @@ find_fault (const GString *key, const char *prefix)
   return NULL;
 }
 
-/* Adds what a record says to @page; nothing for a record that is no entry. */
+static void
+take_if_later (char **last, const char *key)
+{
+  if (*last != NULL && strcmp (key, *last) <= 0)
+    return;
+  g_free (*last);
+  *last = g_strdup (key);
+}
+
+/* Adds what a record says to @page; nothing for a record that is no entry.
+ *
+ * @last: (inout): the last key that the server has sent, also of those that were not asked for: it
+ *   tells whether the listing gets on */
 static gboolean
 read_entry (KpS3Listing *listing,
             const KpS3Record *record,
             gboolean is_encoded,
             GPtrArray *page,
+            char **last,
             GError **error)
 {
   const char *name = kp_s3_record_get_name (record);
@@ -180,6 +207,7 @@ read_entry (KpS3Listing *listing,
                    "The server's listing makes no sense: the key “%s” %s", shown, fault);
       return FALSE;
     }
+  take_if_later (last, key->str);
   /* A server may not know start-after. */
   if (!is_prefix && listing->start_after != NULL && strcmp (key->str, listing->start_after) <= 0)
     {
@@ -199,51 +227,49 @@ read_entry (KpS3Listing *listing,
   return TRUE;
 }
 
-/* What the next page has to start behind: the server's own word, or the last entry. */
+/* What the next page has to start behind: the server's own word, or the last key.
+ *
+ * @last: (transfer full) (nullable): the last key or prefix of the page */
 static gboolean
 advance (KpS3Listing *listing,
          KpS3Xml *xml,
-         GPtrArray *page,
+         char *last,
          unsigned version,
          gboolean is_encoded,
          GError **error)
 {
   const char *next_marker = kp_s3_xml_get (xml, "NextMarker");
-  g_autofree char *last = NULL;
+  const char *next_token = version == 2 ? kp_s3_xml_get (xml, "NextContinuationToken") : NULL;
+  g_autofree char *reached = last;
 
   listing->finished = g_strcmp0 (kp_s3_xml_get (xml, "IsTruncated"), "true") != 0;
-  for (guint i = 0; i < page->len; i++)
-    {
-      KpS3Entry *entry = g_ptr_array_index (page, i);
-      if (last == NULL || strcmp (entry->key, last) > 0)
-        {
-          g_free (last);
-          last = g_strdup (entry->key);
-        }
-    }
+  listing->empty_pages = last == NULL ? listing->empty_pages + 1 : 0;
   if (last == NULL && next_marker != NULL && version == 1)
-    last = g_string_free (decode (next_marker, is_encoded), FALSE);
+    reached = g_string_free (decode (next_marker, is_encoded), FALSE);
 
-  if (listing->marker != NULL && last != NULL && strcmp (last, listing->marker) <= 0)
+  if (listing->marker != NULL && reached != NULL && strcmp (reached, listing->marker) <= 0)
     {
-      g_autofree char *shown = kp_s3_xml_display (last);
+      g_autofree char *shown = kp_s3_xml_display (reached);
       g_set_error (error, KP_ERROR, KP_ERROR_SERVER,
                    "The server's listing repeats itself or is out of order at “%s”", shown);
       return FALSE;
     }
-  if (!listing->finished && last == NULL)
+  gboolean gets_on
+      = reached != NULL || (next_token != NULL && g_strcmp0 (next_token, listing->token) != 0);
+  if (!listing->finished && (!gets_on || listing->empty_pages > MAX_EMPTY_PAGES))
     {
       g_set_error_literal (error, KP_ERROR, KP_ERROR_SERVER,
-                           "The server's listing has an empty page and says there is more");
+                           "The server's listing says again and again that there is more, and has "
+                           "nothing");
       return FALSE;
     }
 
   g_free (listing->token);
-  listing->token = version == 2 ? g_strdup (kp_s3_xml_get (xml, "NextContinuationToken")) : NULL;
-  if (last != NULL)
+  listing->token = g_strdup (next_token);
+  if (reached != NULL)
     {
       g_free (listing->marker);
-      listing->marker = g_steal_pointer (&last);
+      listing->marker = g_steal_pointer (&reached);
     }
   return TRUE;
 }
@@ -307,10 +333,11 @@ kp_s3_listing_next_page (KpS3Listing *listing,
 
   gboolean is_encoded = g_strcmp0 (kp_s3_xml_get (xml, "EncodingType"), "url") == 0;
   g_autoptr (GPtrArray) page = g_ptr_array_new_with_free_func ((GDestroyNotify) kp_s3_entry_free);
+  g_autofree char *last = NULL;
   for (guint i = 0; i < kp_s3_xml_get_n_records (xml); i++)
-    if (!read_entry (listing, kp_s3_xml_get_record (xml, i), is_encoded, page, error))
+    if (!read_entry (listing, kp_s3_xml_get_record (xml, i), is_encoded, page, &last, error))
       return NULL;
-  if (!advance (listing, xml, page, version, is_encoded, error))
+  if (!advance (listing, xml, g_steal_pointer (&last), version, is_encoded, error))
     return NULL;
   if (listing->end != NULL && listing->marker != NULL
       && strcmp (listing->marker, listing->end) >= 0)

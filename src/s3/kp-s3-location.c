@@ -338,12 +338,6 @@ kp_s3_location_get_endpoint (KpS3Location *location)
   return location->endpoint;
 }
 
-const char *
-kp_s3_location_get_host (KpS3Location *location)
-{
-  return location->host;
-}
-
 const KpS3Provider *
 kp_s3_location_get_provider (KpS3Location *location)
 {
@@ -375,6 +369,43 @@ kp_s3_location_to_string (KpS3Location *location)
 {
   return g_strconcat ("s3://", location->bucket, *location->prefix != '\0' ? "/" : "",
                       location->prefix, NULL);
+}
+
+/* Whether @host, in small letters, is one of the provider's own endpoints, in whichever region. */
+static gboolean
+is_own_endpoint (KpS3Location *location, const char *host)
+{
+  g_autofree char *address = g_strconcat (location->scheme, "://", host, location->base_path, NULL);
+  g_auto (GStrv) parts = g_strsplit (location->provider->endpoint, "{region}", -1);
+  gsize length = strlen (address);
+
+  if ((location->port != -1 && location->port != 443) || g_strv_length (parts) != 2
+      || length <= strlen (parts[0]) + strlen (parts[1]) || !g_str_has_prefix (address, parts[0])
+      || !g_str_has_suffix (address, parts[1]))
+    return FALSE;
+  gsize region_length = length - strlen (parts[0]) - strlen (parts[1]);
+  return memchr (address + strlen (parts[0]), '.', region_length) == NULL;
+}
+
+/**
+ * kp_s3_location_get_identity:
+ *
+ * Returns: (transfer full): a text that is the same for every spelling of one destination: host in
+ *   small letters, port, path of the endpoint, bucket and prefix, each on a line. Where the name of
+ *   a bucket says enough, the region does not matter, and the provider stands in place of the host:
+ *   whoever learns the right region, and then writes it, has not moved.
+ */
+char *
+kp_s3_location_get_identity (KpS3Location *location)
+{
+  g_autofree char *host = g_ascii_strdown (location->host, -1);
+
+  /* No host has a blank in its name. */
+  if (location->provider->global_names && is_own_endpoint (location, host))
+    return g_strdup_printf ("provider %s\n\n\n%s\n%s", location->provider->id, location->bucket,
+                            location->prefix);
+  return g_strdup_printf ("%s\n%d\n%s\n%s\n%s", host, location->port, location->base_path,
+                          location->bucket, location->prefix);
 }
 
 /**

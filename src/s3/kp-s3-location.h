@@ -33,10 +33,10 @@ const char *kp_s3_location_get_bucket (KpS3Location *location);
 const char *kp_s3_location_get_prefix (KpS3Location *location);
 const char *kp_s3_location_get_region (KpS3Location *location);
 const char *kp_s3_location_get_endpoint (KpS3Location *location);
-const char *kp_s3_location_get_host (KpS3Location *location);
 const KpS3Provider *kp_s3_location_get_provider (KpS3Location *location);
 char *kp_s3_location_get_key (KpS3Location *location, const char *relative);
 char *kp_s3_location_to_string (KpS3Location *location);
+char *kp_s3_location_get_identity (KpS3Location *location);
 GUri *kp_s3_location_build_uri (KpS3Location *location, const char *key, const char *query);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (KpS3Location, kp_s3_location_unref)

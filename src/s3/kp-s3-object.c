@@ -85,18 +85,29 @@ kp_s3_etag_normalise (const char *etag)
   return g_strdup (etag);
 }
 
-/* The ETag of an object in several parts ends in "-N"; that of one which is encrypted with a key of
- * its own is no MD5 of the bytes that we see ("Object", Amazon S3 API reference). */
-static gboolean
-is_md5_etag (SoupMessageHeaders *headers, const char *etag)
+/**
+ * kp_s3_etag_is_md5:
+ * @etag: without quotes
+ * @headers: of the reply that it came with
+ *
+ * Whether @etag looks like the MD5 of the bytes, and nothing in @headers says that it is none. That
+ * of an object in several parts ends in "-N"; that of one which is encrypted with a key of its own
+ * is no MD5 of the bytes that we see ("Object", Amazon S3 API reference; Google says the same of
+ * keys of the customer).
+ */
+gboolean
+kp_s3_etag_is_md5 (const char *etag, SoupMessageHeaders *headers)
 {
+  static const char *const own_key[]
+      = { "x-amz-server-side-encryption-customer-algorithm", "x-goog-encryption-algorithm",
+          "x-goog-encryption-kms-key-name" };
   const char *encryption = soup_message_headers_get_one (headers, "x-amz-server-side-encryption");
 
+  for (gsize i = 0; i < G_N_ELEMENTS (own_key); i++)
+    if (soup_message_headers_get_one (headers, own_key[i]) != NULL)
+      return FALSE;
   return strlen (etag) == 32 && etag[strspn (etag, "0123456789abcdefABCDEF")] == '\0'
-         && (encryption == NULL || g_ascii_strcasecmp (encryption, "AES256") == 0)
-         && soup_message_headers_get_one (headers,
-                                          "x-amz-server-side-encryption-customer-algorithm")
-                == NULL;
+         && (encryption == NULL || g_ascii_strcasecmp (encryption, "AES256") == 0);
 }
 
 /**
@@ -119,7 +130,7 @@ kp_s3_object_new_from_headers (SoupMessageHeaders *headers)
   else
     object->size = (guint64) MAX (soup_message_headers_get_content_length (headers), 0);
   object->etag = kp_s3_etag_normalise (soup_message_headers_get_one (headers, "ETag"));
-  object->is_md5_etag = is_md5_etag (headers, object->etag);
+  object->is_md5_etag = kp_s3_etag_is_md5 (object->etag, headers);
   object->last_modified = time != NULL ? g_date_time_to_unix (time) : 0;
   object->content_type = g_strdup (soup_message_headers_get_one (headers, "Content-Type"));
   object->storage_class = g_strdup (soup_message_headers_get_one (headers, "x-amz-storage-class"));

@@ -41,6 +41,7 @@ KpS3Object *kp_s3_object_new_from_headers (SoupMessageHeaders *headers);
 void kp_s3_object_free (KpS3Object *object);
 const char *kp_s3_object_get_metadata (const KpS3Object *object, const char *name);
 char *kp_s3_etag_normalise (const char *etag);
+gboolean kp_s3_etag_is_md5 (const char *etag, SoupMessageHeaders *headers);
 
 /* One entry of a listing. */
 typedef struct

@@ -67,17 +67,20 @@ load_provider (GKeyFile *file, const char *group)
   KpS3Provider *provider = g_new0 (KpS3Provider, 1);
   g_autofree char *style = get_value (file, group, "style");
   g_autofree char *versioning = get_value (file, group, "versioning");
+  g_autofree char *names = get_value (file, group, "bucket-names");
 
   provider->id = g_strdup (group);
   provider->name = get_value (file, group, "name");
   provider->hosts = get_words (file, group, "hosts");
   provider->endpoint = get_value (file, group, "endpoint");
   provider->regions = get_words (file, group, "regions");
+  provider->global_names = g_str_equal (names, "global");
   provider->virtual_style = g_str_equal (style, "virtual");
   provider->list_version = (unsigned) get_size (file, group, "list");
   provider->url_encoding = get_support (file, group, "url-encoding") == KP_S3_SUPPORT_YES;
   provider->part_copy = get_support (file, group, "part-copy");
   provider->copy_if_match = get_support (file, group, "copy-if-match") == KP_S3_SUPPORT_YES;
+  provider->equal_parts = get_support (file, group, "equal-parts") == KP_S3_SUPPORT_YES;
   provider->max_parts = (unsigned) get_size (file, group, "max-parts");
   provider->min_part = get_size (file, group, "min-part");
   provider->max_copy = get_size (file, group, "max-copy");

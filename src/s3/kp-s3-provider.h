@@ -24,11 +24,13 @@ typedef struct
   const char *const *hosts;   /* patterns as for g_pattern_match_simple() */
   const char *endpoint;       /* template with {region} and {account}, or "" */
   const char *const *regions; /* at least one; the first is the default */
+  gboolean global_names;      /* a bucket's name is enough to find it, whatever the region */
   gboolean virtual_style;
   unsigned list_version; /* 1 or 2 */
   gboolean url_encoding;
   KpS3Support part_copy;
   gboolean copy_if_match;
+  gboolean equal_parts; /* all parts of an upload but the last are equally long */
   unsigned max_parts;
   guint64 min_part; /* bytes */
   guint64 max_copy; /* bytes */

@@ -22,6 +22,11 @@
  * end. */
 #define LONG_OPERATION 15
 
+/* Bodies up to here have their MD5 held against the ETag each; of larger ones, one of so many.
+ * Of every one it would cost more than a tenth of the CPU of a run that sends large files. */
+#define ALWAYS_PROVED (64 * 1024)
+#define PROVED_ONE_OF 8
+
 /* What a first request is assumed to take for its head, until one was seen. */
 #define TYPICAL_HEAD_SIZE 700
 
@@ -40,8 +45,10 @@ struct _KpS3Request
   GArray *headers;    /* of Pair, names in lower case */
   GBytes *body;       /* or NULL */
   char *sha256;
+  char *md5; /* or NULL: see is_stored */
   gsize reply_limit;
   gboolean hides_errors;
+  gboolean is_stored; /* the ETag of the reply is that of the body */
 };
 
 struct _KpS3Reply
@@ -98,6 +105,7 @@ kp_s3_request_free (KpS3Request *request)
   g_array_unref (request->headers);
   g_clear_pointer (&request->body, g_bytes_unref);
   g_free (request->sha256);
+  g_free (request->md5);
   g_free (request);
 }
 
@@ -152,6 +160,18 @@ kp_s3_request_set_body (KpS3Request *request, GBytes *body, const char *sha256)
   request->body = g_bytes_ref (body);
   g_free (request->sha256);
   request->sha256 = sha256 != NULL ? g_strdup (sha256) : kp_s3_sha256_hex (data, length);
+}
+
+/**
+ * kp_s3_request_set_is_stored:
+ *
+ * Says that the body becomes an object, or a part of one: the ETag in the reply then tells whether
+ * the server has stored what was sent.
+ */
+void
+kp_s3_request_set_is_stored (KpS3Request *request)
+{
+  request->is_stored = TRUE;
 }
 
 /**
@@ -634,6 +654,10 @@ describe_complaint (KpS3Request *request,
     case KP_ERROR_ARCHIVED:
       text = g_strdup_printf ("“%s” is archived; request its retrieval first", key);
       break;
+    case KP_ERROR_REFUSED:
+      text
+          = g_strdup_printf ("%s refuses to %s", endpoint, operation_in_words (request->operation));
+      break;
     default:
       text = g_strdup_printf ("%s cannot %s at the moment", endpoint,
                               operation_in_words (request->operation));
@@ -723,6 +747,36 @@ is_whole (KpS3Reply *reply)
          || g_bytes_get_size (reply->body) == (guint64) (end - start + 1);
 }
 
+/* Whether the server's ETag of what it has stored is the MD5 of what was sent, as far as that can
+ * be told. The signature has the server check what it reads, not what it writes. */
+static gboolean
+is_stored_right (KpS3Request *request,
+                 KpS3Service *service,
+                 KpS3Location *location,
+                 KpS3Reply *reply,
+                 GError **error)
+{
+  g_autofree char *etag = kp_s3_etag_normalise (kp_s3_reply_get_header (reply, "ETag"));
+  gsize size;
+  const void *data = g_bytes_get_data (request->body, &size);
+
+  if (!kp_s3_location_get_provider (location)->md5_etag
+      || !kp_s3_etag_is_md5 (etag, kp_s3_reply_get_headers (reply)))
+    return TRUE;
+  if (request->md5 == NULL && size > ALWAYS_PROVED
+      && kp_s3_service_count_large_body (service) % PROVED_ONE_OF != 0)
+    return TRUE;
+  if (request->md5 == NULL)
+    request->md5 = kp_s3_md5_hex (data, size);
+  if (g_ascii_strcasecmp (etag, request->md5) == 0)
+    return TRUE;
+  g_autofree char *key = kp_s3_xml_display (request->key);
+  g_set_error (error, KP_ERROR, KP_ERROR_CORRUPT,
+               "%s says that it has stored other bytes of “%s” than were sent (MD5 %s, not %s)",
+               kp_s3_location_get_endpoint (location), key, etag, request->md5);
+  return FALSE;
+}
+
 /* Takes one attempt's outcome apart: %KP_S3_VERDICT_OK with @reply kept, or a verdict with @error
  * set. */
 static KpS3Verdict
@@ -765,6 +819,8 @@ judge (KpS3Request *request,
   if (verdict != KP_S3_VERDICT_OK)
     g_propagate_error (error,
                        describe_complaint (request, service, location, status, complaint, code));
+  else if (request->is_stored && !is_stored_right (request, service, location, reply, error))
+    verdict = KP_S3_VERDICT_TRANSIENT;
   return verdict;
 }
 

@@ -23,6 +23,7 @@ void kp_s3_request_add_header (KpS3Request *request, const char *name, const cha
 void kp_s3_request_add_headers (KpS3Request *request, KpS3HeaderList *headers);
 void kp_s3_request_set_body (KpS3Request *request, GBytes *body, const char *sha256);
 void kp_s3_request_set_reply_limit (KpS3Request *request, gsize bytes);
+void kp_s3_request_set_is_stored (KpS3Request *request);
 void kp_s3_request_set_hides_errors (KpS3Request *request);
 
 KpS3Reply *kp_s3_request_send (KpS3Request *request,

@@ -32,6 +32,7 @@ struct _KpS3Service
   KpS3Location *location;
   gint64 clock_offset; /* seconds to add to our clock */
   unsigned list_version;
+  gboolean no_multi_delete;
   gboolean held; /* no request may begin */
   GCond released;
 
@@ -39,6 +40,7 @@ struct _KpS3Service
   guint64 requests[KP_S3_N_OPERATIONS];
   guint64 retries;
   guint64 slow_downs;
+  guint64 large_bodies;
 };
 
 G_DEFINE_FINAL_TYPE (KpS3Service, kp_s3_service, G_TYPE_OBJECT)
@@ -366,6 +368,28 @@ kp_s3_service_fall_back_to_list_v1 (KpS3Service *self)
   g_mutex_unlock (&self->lock);
 }
 
+/**
+ * kp_s3_service_has_multi_delete:
+ *
+ * Returns: whether the server deletes many objects by one request; %TRUE until it has said no
+ */
+gboolean
+kp_s3_service_has_multi_delete (KpS3Service *self)
+{
+  g_mutex_lock (&self->lock);
+  gboolean has = !self->no_multi_delete;
+  g_mutex_unlock (&self->lock);
+  return has;
+}
+
+void
+kp_s3_service_give_up_multi_delete (KpS3Service *self)
+{
+  g_mutex_lock (&self->lock);
+  self->no_multi_delete = TRUE;
+  g_mutex_unlock (&self->lock);
+}
+
 void
 kp_s3_service_count (KpS3Service *self, KpS3Operation operation, gboolean is_retry)
 {
@@ -378,6 +402,17 @@ void
 kp_s3_service_count_slow_down (KpS3Service *self)
 {
   __atomic_add_fetch (&self->slow_downs, 1, __ATOMIC_RELAXED);
+}
+
+/**
+ * kp_s3_service_count_large_body:
+ *
+ * Returns: how many came before it: for looking closely at some of many
+ */
+guint64
+kp_s3_service_count_large_body (KpS3Service *self)
+{
+  return __atomic_fetch_add (&self->large_bodies, 1, __ATOMIC_RELAXED);
 }
 
 void

@@ -4,7 +4,7 @@
 #pragma once
 
 /* What all connections to one destination share: where it is, who we are, both throttles, and what
- * was learnt on the way (the server's clock, the bucket's region, which listing it speaks).
+ * was learnt on the way (the server's clock, the bucket's region, which calls it knows).
  * Thread-safe.
  *
  * It opens no connection itself: that is KpS3Client, one for each worker thread. */
@@ -79,9 +79,12 @@ gboolean kp_s3_service_is_region (const char *region);
 gboolean kp_s3_service_learn_region (KpS3Service *service, KpS3Location *used, const char *region);
 unsigned kp_s3_service_get_list_version (KpS3Service *service);
 void kp_s3_service_fall_back_to_list_v1 (KpS3Service *service);
+gboolean kp_s3_service_has_multi_delete (KpS3Service *service);
+void kp_s3_service_give_up_multi_delete (KpS3Service *service);
 
 void kp_s3_service_count (KpS3Service *service, KpS3Operation operation, gboolean is_retry);
 void kp_s3_service_count_slow_down (KpS3Service *service);
+guint64 kp_s3_service_count_large_body (KpS3Service *service);
 void kp_s3_service_get_statistics (KpS3Service *service, KpS3Statistics *statistics);
 
 G_END_DECLS

@@ -97,6 +97,24 @@ kp_s3_md5_base64 (const void *data, gsize length)
 }
 
 /**
+ * kp_s3_md5_hex:
+ *
+ * Returns: (transfer full): 32 hexadecimal digits in small letters, as an ETag has them
+ */
+char *
+kp_s3_md5_hex (const void *data, gsize length)
+{
+  guchar digest[EVP_MAX_MD_SIZE];
+  unsigned digest_length = 0;
+
+  if (!EVP_Digest (data, length, digest, &digest_length, EVP_md5 (), NULL))
+    g_error ("libcrypto has no MD5");
+  GString *hex = g_string_sized_new (2 * digest_length + 1);
+  append_hex (hex, digest, digest_length);
+  return g_string_free (hex, FALSE);
+}
+
+/**
  * kp_s3_sign_date:
  *
  * Returns: (transfer full): the value of x-amz-date, "20130524T000000Z"

@@ -25,6 +25,7 @@ typedef struct
 char *kp_s3_uri_encode (const char *text, gboolean keep_slash);
 char *kp_s3_sha256_hex (const void *data, gsize length);
 char *kp_s3_md5_base64 (const void *data, gsize length);
+char *kp_s3_md5_hex (const void *data, gsize length);
 
 char *kp_s3_sign_date (gint64 unix_seconds);
 char *kp_s3_sign_canonical_request (const char *method,

@@ -120,7 +120,11 @@ kp_s3_judge_reply (unsigned status, const char *s3_code, KpError *code)
         *code = known_statuses[i].code;
         return known_statuses[i].verdict;
       }
-  return status >= 500 ? KP_S3_VERDICT_TRANSIENT : KP_S3_VERDICT_PERMANENT;
+  if (status >= 500)
+    return KP_S3_VERDICT_TRANSIENT;
+  if (status >= 400)
+    *code = KP_ERROR_REFUSED;
+  return KP_S3_VERDICT_PERMANENT;
 }
 
 /**

@@ -15,10 +15,22 @@
 
 #define QUANTUMS_PER_SECOND 50
 
+/* What the line missed while a waiter slept too long or a server kept everybody waiting, at most
+ * 1/5 s of the rate, comes back over the next seconds: an eighth of it in the first, and so never
+ * more than 1/40 of the rate on top. */
+#define MAX_ARREARS_DIVISOR 5
+#define ARREARS_TIME (8 * G_TIME_SPAN_SECOND)
+
 static gint64
 capacity (const KpTokenBucket *bucket)
 {
   return (gint64) (kp_token_bucket_quantum (bucket) + bucket->rate / QUANTUMS_PER_SECOND) * BYTE;
+}
+
+static gint64
+max_arrears (const KpTokenBucket *bucket)
+{
+  return (gint64) (bucket->rate / MAX_ARREARS_DIVISOR) * BYTE;
 }
 
 static void
@@ -32,10 +44,23 @@ refill (KpTokenBucket *bucket, gint64 now)
   if (bucket->rate == 0)
     return;
 
-  /* Compared by division: after a night of idling the product would overflow. */
   gint64 missing = capacity (bucket) - bucket->credit;
   gint64 rate = (gint64) bucket->rate;
-  bucket->credit += elapsed > missing / rate ? missing : elapsed * rate;
+  gint64 room = max_arrears (bucket) - bucket->arrears;
+
+  /* Compared by division: after a night of idling the product would overflow. */
+  if (elapsed > missing / rate)
+    {
+      gint64 late = elapsed - missing / rate;
+      bucket->credit += missing;
+      bucket->arrears += late > room / rate ? room : late * rate;
+      return;
+    }
+
+  gint64 back = bucket->arrears / ARREARS_TIME * MIN (elapsed, ARREARS_TIME);
+  back = MIN (back, missing - elapsed * rate);
+  bucket->credit += elapsed * rate + back;
+  bucket->arrears -= back;
 }
 
 /**
@@ -50,6 +75,7 @@ kp_token_bucket_init (KpTokenBucket *bucket, guint64 rate, gint64 now)
 {
   bucket->rate = MIN (rate, MAX_RATE);
   bucket->credit = 0;
+  bucket->arrears = 0;
   bucket->updated = now;
 }
 
@@ -59,7 +85,7 @@ kp_token_bucket_init (KpTokenBucket *bucket, guint64 rate, gint64 now)
  * @now: microseconds
  *
  * What was earned at the old rate stays, up to the capacity at the new one. Debts stay too; only
- * switching the limit off forgets them.
+ * switching the limit off forgets them. What was missed at the old rate is forgotten.
  */
 void
 kp_token_bucket_set_rate (KpTokenBucket *bucket, guint64 rate, gint64 now)
@@ -67,6 +93,7 @@ kp_token_bucket_set_rate (KpTokenBucket *bucket, guint64 rate, gint64 now)
   refill (bucket, now);
   if (bucket->rate == 0 || rate == 0)
     bucket->credit = 0;
+  bucket->arrears = 0;
   bucket->rate = MIN (rate, MAX_RATE);
   if (bucket->rate != 0)
     bucket->credit = MIN (bucket->credit, capacity (bucket));

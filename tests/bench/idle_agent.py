@@ -27,12 +27,12 @@ from fixtures.session_bus import SessionBus  # noqa: E402
 
 
 def switches(pid: int) -> dict[str, int]:
-    """Voluntary context switches by thread."""
+    """Voluntary context switches by thread: its number and name."""
     found = {}
-    for status in Path(f"/proc/{pid}/task").glob("*/status"):
-        for line in status.read_text().splitlines():
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        for line in (task / "status").read_text().splitlines():
             if line.startswith("voluntary_ctxt_switches"):
-                found[status.parent.name] = int(line.split()[1])
+                found[f"{task.name} {(task / 'comm').read_text().strip()}"] = int(line.split()[1])
     return found
 
 
@@ -73,11 +73,14 @@ def main() -> None:
         before, cpu_before, start = switches(pid), cpu_seconds(pid), time.monotonic()
         time.sleep(seconds)
         minutes = (time.monotonic() - start) / 60
-        woken = sum(n - before.get(thread, 0) for thread, n in switches(pid).items())
+        by_thread = {name: n - before.get(name, 0) for name, n in switches(pid).items()}
+        woken = sum(by_thread.values())
         cpu = cpu_seconds(pid) - cpu_before
         sizes = memory(pid)
         print(f"{minutes:.1f} minutes: {woken} wake-ups ({woken / minutes:.2f} a minute), "
               f"{cpu:.2f} s of CPU")  # fmt: skip
+        for name, n in sorted(by_thread.items()):
+            print(f"    {n:4} {name}")
         print(f"RSS {sizes['Rss'] / 1024:.1f} MiB, of which private "
               f"{(sizes['Private_Clean'] + sizes['Private_Dirty']) / 1024:.1f} MiB, "
               f"PSS {sizes['Pss'] / 1024:.1f} MiB")  # fmt: skip

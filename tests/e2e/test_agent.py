@@ -4,9 +4,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -18,7 +20,7 @@ from conftest import TOP
 from fixtures import wait_until
 from fixtures.agent import INTERFACE, NAME, ROOT, Agent, Job, Plan, raises
 from fixtures.checks import body, keys, unfinished_uploads, write_files
-from fixtures.recorder import Recorders
+from fixtures.recorder import Recorder, Recorders
 from fixtures.trees import MIB
 
 
@@ -118,10 +120,28 @@ def test_files_that_fail_are_named(
     assert started.get("State") == "attention"
 
 
-def test_pause_resume_cancel(started: Agent, slow_folder: Path, s3: Any, bucket: str) -> None:
-    plan = add(started, "Slow", slow_folder, bucket, **SLOW)
+def connections(agent: Agent) -> int:
+    """How many the agent has open to the server now."""
+    port = f":{int(agent.rgw.endpoint.rpartition(':')[2]):04X}"
+    established = {
+        fields[9]
+        for fields in map(str.split, Path("/proc/net/tcp").read_text().splitlines()[1:])
+        if fields[2].endswith(port) and fields[3] == "01"
+    }
+    ours = set()
+    for fd in Path(f"/proc/{agent.pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # it may be closed meanwhile
+            ours.add(os.readlink(fd).removeprefix("socket:[").removesuffix("]"))
+    return len(established & ours)
+
+
+def test_pause_resume_cancel(started: Agent, tmp_path: Path, s3: Any, bucket: str) -> None:
+    # More than there are workers: one that has nothing to do keeps its connection.
+    folder = write_files(tmp_path / "Many", {str(i): os.urandom(8_000) for i in range(200)})
+    plan = add(started, "Many", folder, bucket, **SLOW)
     job = plan.run()
     job.wait_for_state("transferring")
+    wait_until(lambda: connections(started) > 0, 20, "a connection")
     job.call("Pause")
     assert job.state == plan.get("State") == "paused"
 
@@ -130,8 +150,9 @@ def test_pause_resume_cancel(started: Agent, slow_folder: Path, s3: Any, bucket:
         return before == keys(s3, bucket) == keys(s3, bucket)
 
     wait_until(settled, 20, "the requests under way to end")
+    wait_until(lambda: connections(started) == 0, 20, "the connections to be closed")
     held = keys(s3, bucket)
-    assert len(held) < 31
+    assert len(held) < 201
     with raises("Busy"):
         plan.run()
     job.call("Resume")
@@ -145,10 +166,10 @@ def test_pause_resume_cancel(started: Agent, slow_folder: Path, s3: Any, bucket:
         job.call("Cancel")
     started.settle()
     assert plan.jobs()[0]["state"] == "cancelled"
-    assert len(held) <= len(keys(s3, bucket)) < 31
+    assert len(held) <= len(keys(s3, bucket)) < 201
     started.manager("SetUploadLimit", "(xa{sv})", 0, {})
     assert plan.run().wait()["failed"] == 0
-    assert len(keys(s3, bucket)) == 31
+    assert len(keys(s3, bucket)) == 201
 
 
 def test_pause_of_all_holds_what_runs(started: Agent, slow_folder: Path, bucket: str) -> None:
@@ -160,6 +181,48 @@ def test_pause_of_all_holds_what_runs(started: Agent, slow_folder: Path, bucket:
     assert started.get("State") == "paused"
     started.manager("Resume")
     assert job.wait()["failed"] == 0
+
+
+def test_resume_of_all_resumes_what_was_paused_alone(
+    started: Agent, slow_folder: Path, bucket: str
+) -> None:
+    """The tray offers one "Resume Backups", whatever was paused."""
+    plan = add(started, "Slow", slow_folder, bucket, **SLOW)
+    job = plan.run()
+    job.wait_for_state("transferring")
+    job.call("Pause")
+    assert started.get("State") == "paused"
+    started.manager("Resume")
+    assert job.wait()["failed"] == 0
+
+
+def test_run_without_what_it_needs(started: Agent, folder: Path, bucket: str) -> None:
+    plan = add(started, "Photos", folder, bucket, keys=False)
+    with raises("BadCredentials"):
+        plan.run()
+    with raises("BadCredentials"):
+        plan.call("Restore", "(ayaya{sv})", b"", b"/tmp/x", {})
+    with raises("BadCredentials"):
+        plan.call("UnlockKeyring")
+    started.store_keys(plan.id)
+    folder.rename(folder.with_name("elsewhere"))
+    with raises("SourceMissing"):
+        plan.run()
+
+
+def test_progress_is_told_at_most_ten_times_a_second(
+    started: Agent, slow_folder: Path, bucket: str
+) -> None:
+    plan = add(started, "Slow", slow_folder, bucket, **SLOW)
+    with Recorder(started.bus) as recorder:
+        begin = time.monotonic()
+        job = plan.run()
+        job.wait()
+        seconds = time.monotonic() - begin
+        told = recorder.messages(
+            kind="signal", member="PropertiesChanged", path=job.full_path
+        )  # fmt: skip
+    assert 5 <= len(told) <= 10 * seconds + 5  # some for the states
 
 
 def test_limit_changes_while_it_runs(started: Agent, tmp_path: Path, bucket: str) -> None:
@@ -290,8 +353,49 @@ def test_end_of_the_session(agent: Agent, slow_folder: Path, s3: Any, bucket: st
     agent.start()
     second, first = plan.jobs()
     assert (first["state"], second["state"]) == ("interrupted", "finished")
-    assert "stopped" in first["message"]
+    assert "its process was ended" in first["message"]
     assert len(keys(s3, bucket)) == 31
+
+
+def test_end_of_the_session_before_its_turn(
+    agent: Agent, slow_folder: Path, folder: Path, bucket: str
+) -> None:
+    """What somebody asked for and got not is told."""
+    agent.keyring.start()
+    agent.start("2026-03-01 13:00")
+    slow = add(agent, "Slow", slow_folder, bucket, **SLOW)
+    quick = add(agent, "Quick", folder, bucket)
+    slow.run().wait_for_state("transferring")
+    assert quick.run().state == "queued"
+    agent.stop()
+    agent.start()
+    ((reason, message),) = [(skip["reason"], skip["message"]) for skip in quick.skips()]
+    assert reason == "not-running" and "before the job could begin" in message
+    assert quick.jobs() == [] == slow.skips()
+
+
+def test_system_that_tells_no_changes(agent: Agent, folder: Path, tmp_path: Path, bucket: str) -> None:
+    """Other programs may have taken all of inotify: then plans run, and edits by hand are not
+    noticed, which is said."""
+    real = agent.binary
+    agent.binary = tmp_path / "without-inotify"
+    agent.binary.write_text(
+        "#!/bin/sh\n"
+        "exec unshare --user --map-root-user sh -c 'echo 0 >/proc/sys/user/max_inotify_instances &&"
+        f' exec "$0" "$@"\' {real} "$@"\n'
+    )
+    agent.binary.chmod(0o755)
+    agent.keyring.start()
+    plan = agent.add_plan("Photos", folder, bucket, schedule="@daily 12:30")
+    watched = agent.add_plan("Watched", folder, bucket, schedule="@watch")
+    agent.start("2026-03-01 13:00")
+    assert plan.jobs()[0]["state"] == watched.jobs()[0]["state"] == "finished"
+    assert watched.get("WatchNote")
+    ((path, reason),) = agent.get("Problems")
+    assert bytes(path) == os.fsencode(agent.plans_folder) and "Cannot notice changes" in reason
+    text = json.dumps(plan.members | {"name": "Fotos"})
+    plan.call("Update", "(sa{sv})", text, {})
+    assert plan.get("Name") == "Fotos"
 
 
 def test_second_agent_goes_away(started: Agent) -> None:

@@ -162,6 +162,13 @@ def test_progress_in_the_dock(
         assert {message.body[0] for message in updates} == {f"application://{ID}.desktop"}
         assert any(s.get("progress-visible") and 0 < s["progress"] < 1 for s in states)
         assert states[-1]["progress-visible"] is False
+        # Nothing is told twice: each signal wakes up all who listen.
+        percents = [(s["progress-visible"], int(s["progress"] * 100)) for s in states]
+        assert all(a != b for a, b in zip(percents, percents[1:], strict=False))
+        recorder.clear()
+        started.set_time("2026-03-01 13:30")
+        started.settle()
+        assert recorder.messages(kind="signal", sender=started.bus.owner(NAME)) == []
 
 
 # -- notifications ------------------------------------------------------------------------------------

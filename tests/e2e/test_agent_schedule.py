@@ -4,15 +4,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from conftest import short_folder
 from fixtures import wait_until
-from fixtures.agent import Agent, moment, text_of
+from fixtures.agent import Agent, Plan, moment, raises, text_of
 from fixtures.checks import keys, write_files
+from fixtures.session_bus import SessionBus
 from fixtures.system_bus import SystemBus
 
 
@@ -221,6 +225,61 @@ def test_overdue(agent: Agent, folder: Path, bucket: str) -> None:
     assert agent.get("State") == "idle"
 
 
+def test_source_that_is_not_mounted(
+    agent: Agent, tmp_path: Path, folder: Path, s3: Any, bucket: str
+) -> None:
+    """The folder is there, and empty: a backup of it would go well and be of nothing."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    (tmp_path / "fstab").write_text(f"/dev/none / ext4\n/dev/none2 {disk} ext4 noauto\n")
+    agent.environment["LIBMOUNT_FSTAB"] = str(tmp_path / "fstab")
+    agent.keyring.start()
+    plan = agent.add_plan("Disk", disk, bucket, schedule="@daily 12:30")
+    both = agent.make_plan("Both", disk, bucket, schedule="@daily 12:30")
+    both["sources"].append({"path": str(folder), "as": "Pictures"})
+    agent.store_keys(both["id"])
+    both = Plan(agent, both)
+    both.write()
+    agent.start("2026-03-01 13:00")
+    assert (plan.get("HeldBy"), plan.jobs()) == ("source-missing", [])
+    assert f"{disk}” cannot be found (nothing is mounted there)" in plan.get("HeldMessage")
+    with raises("SourceMissing"):
+        plan.run()
+    # What is there of another plan is backed up.
+    assert both.jobs()[0]["state"] == "finished"
+    # As good as mounted: it is not empty.
+    (disk / "one").write_text("1")
+    agent.set_time("2026-03-01 13:06")
+    assert plan.jobs()[0]["state"] == "finished"
+    assert "disk/disk/one" in keys(s3, bucket)
+
+
+def test_mounts_are_heard_of_only_while_one_is_awaited(
+    agent: Agent, folder: Path, bucket: str
+) -> None:
+    """Each change of the table would wake up an agent that has nothing to do."""
+
+    def hears() -> bool:
+        links = []
+        for fd in Path(f"/proc/{agent.pid}/fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):
+                links.append(os.readlink(fd))
+        return any(link.endswith(("/mountinfo", "/mounts")) for link in links)
+
+    agent.keyring.start()
+    plan = agent.add_plan("Photos", folder, bucket, schedule="@daily 12:30")
+    agent.start("2026-03-01 13:00")
+    assert not hears()
+    folder.rename(folder.with_name("elsewhere"))
+    agent.set_time("2026-03-02 13:00")
+    assert plan.get("HeldBy") == "source-missing"
+    assert hears()
+    folder.with_name("elsewhere").rename(folder)
+    agent.set_time("2026-03-02 13:06")
+    assert plan.get("State") == "idle"
+    assert not hears()
+
+
 def test_wrong_key_waits_for_somebody(agent: Agent, folder: Path, bucket: str) -> None:
     """Trying again would not help, and might lock the account."""
     agent.keyring.start()
@@ -268,6 +327,13 @@ def _boolean(value: bool) -> Any:
     return GLib.Variant("b", value)
 
 
+def put(path: Path, text: str) -> None:
+    """In one step, so that it is told once: the second half could come after the clock was moved."""
+    place = Path(tempfile.mkdtemp(dir=path.parent.parent, prefix=".put-"))
+    (place / "new").write_text(text)
+    (place / "new").rename(path)
+
+
 def test_watch(agent: Agent, folder: Path, s3: Any, bucket: str) -> None:
     """Some quiet minutes after a change."""
     agent.keyring.start()
@@ -277,7 +343,7 @@ def test_watch(agent: Agent, folder: Path, s3: Any, bucket: str) -> None:
     done = len(plan.jobs())
     agent.set_time("2026-03-01 18:00")
     assert len(plan.jobs()) == done
-    (folder / "three").write_text("3")
+    put(folder / "three", "3")
     wait_until(lambda: plan.get("NextRun") == moment("2026-03-01 18:05"), 10, "the change")
     agent.set_time("2026-03-01 18:04")
     assert len(plan.jobs()) == done
@@ -297,6 +363,91 @@ def test_verification_follows(agent: Agent, folder: Path, bucket: str) -> None:
     assert [job["kind"] for job in plan.jobs()] == ["backup", "verify", "backup"]
     agent.set_time("2026-03-08 13:10")
     assert [job["kind"] for job in plan.jobs()][:2] == ["verify", "backup"]
+
+
+def test_watch_and_our_own_files(agent: Agent, tmp_path: Path, bucket: str) -> None:
+    """What a backup writes on the disk is not the reason for the next one."""
+    home = write_files(tmp_path / "home", {"one": "1", ".local/state/other": "2"})
+    elsewhere = write_files(tmp_path / "elsewhere", {"one": "1"})
+    agent.environment["XDG_STATE_HOME"] = str(home / ".local/state")
+    agent.keyring.start()
+    plan = agent.add_plan("Home", home, bucket, schedule="@watch 5m")
+    other = agent.add_plan("Elsewhere", elsewhere, bucket, schedule="@watch 20m")
+    agent.start("2026-03-01 13:00")
+    assert (home / ".local/state/keepsake/history.sqlite").exists()
+    agent.set_time("2026-03-01 14:00")
+    assert len(plan.jobs()) == 1
+    put(home / "other", "new")
+    plan.wait_for("NextRun", moment("2026-03-01 14:05"))
+    agent.set_time("2026-03-01 14:10")
+    assert len(plan.jobs()) == 2
+    # Two changes of another plan, which are told a second apart: time enough to hear of ours.
+    for minute in (11, 12):
+        agent.set_time(f"2026-03-01 14:{minute}")
+        put(elsewhere / str(minute), "new")
+        other.wait_for("NextRun", moment(f"2026-03-01 14:{minute + 20}"))
+    assert (plan.get("NextRun"), plan.get("WatchNote")) == (0, "")
+    agent.set_time("2026-03-01 14:30")
+    assert len(plan.jobs()) == 2
+
+
+def test_held_new_plan_is_told_once(
+    agent: Agent, system_bus: SystemBus, folder: Path, bucket: str
+) -> None:
+    agent.environment["KEEPSAKE_TEST_LOOPBACK_IS_REMOTE"] = "1"
+    agent.keyring.start()
+    system_bus.set_metered(True)
+    plan = agent.add_plan("Photos", folder, bucket, schedule="@daily 12:30")
+    agent.environment["KEEPSAKE_TEST_CLOCK"] = str(moment("2026-03-01 13:00"))
+    agent.arguments = ["--autostart"]  # by when it knows of the network
+    agent.start("2026-03-01 13:00")
+    wait_until(lambda: agent.get("Conditions") == ["metered"], 10, "the condition")
+    for time in ("13:05", "14:00", "20:00"):
+        agent.set_time(f"2026-03-01 {time}")
+    assert plan.get("DueSince") == moment("2026-03-01 13:00")
+    assert [(reason, count) for reason, _, count in reasons(plan)] == [("metered", 1)]
+    assert plan.jobs() == []
+
+
+def test_clock_set_back(agent: Agent, folder: Path, bucket: str) -> None:
+    """Nothing waits until the year that a wrong clock has shown."""
+    agent.keyring.start()
+    plan = agent.add_plan("Photos", folder, bucket, schedule="@daily 12:30")
+    agent.arguments = ["--autostart"]
+    agent.start("2030-01-01 09:00")
+    assert plan.get("HeldBy") == "waking-up"
+    agent.set_time("2026-03-01 09:00")
+    assert plan.jobs() == []
+    agent.set_time("2026-03-01 09:03")
+    assert started(plan) == ["2026-03-01 09:03"]
+
+
+def test_system_bus_goes_away(agent: Agent, session_bus: SessionBus, folder: Path, bucket: str) -> None:
+    """As when it is upgraded: what it told is not known any more, and all goes on."""
+    agent.keyring.start()
+    with short_folder("system") as place, SystemBus(place) as system_bus:
+        session_bus.set_environment(DBUS_SYSTEM_BUS_ADDRESS=system_bus.address)
+        plan = agent.add_plan("Photos", folder, bucket, schedule="@daily 12:30")
+        agent.start("2026-03-01 13:00")
+        system_bus.set_on_battery(True)
+        wait_until(lambda: agent.get("Conditions") == ["battery"], 10, "the condition")
+        pid = agent.pid
+    wait_until(lambda: agent.get("Conditions") == [], 10, "nothing to be known")
+    agent.set_time("2026-03-02 13:00")
+    assert agent.pid == pid
+    assert len(plan.jobs()) == 2
+
+
+def test_quiet_after_sleep_that_nobody_tells(agent: Agent, folder: Path, bucket: str) -> None:
+    """In a sandbox there is no logind, and elsewhere its word may come after the alarm."""
+    agent.keyring.start()
+    plan = agent.add_plan("Photos", folder, bucket, schedule="@daily 12:30")
+    agent.start("2026-03-01 13:00")
+    agent.call("Testing", "Testing.Sleep", "(x)", 86400)
+    agent.settle()
+    assert (plan.get("HeldBy"), len(plan.jobs())) == ("waking-up", 1)
+    agent.set_time("2026-03-02 13:01")
+    assert started(plan)[1:] == ["2026-03-02 13:01"]
 
 
 def test_quiet_after_login(agent: Agent, folder: Path, bucket: str) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import secrets
 import shutil
 import sqlite3
@@ -28,7 +29,7 @@ from fixtures.checks import (
     sent_keys,
     unfinished_uploads,
 )
-from fixtures.fault_proxy import FaultProxy, Rule
+from fixtures.fault_proxy import FaultProxy, Headers, ReplaceReply, Rule, without
 from fixtures.large_files import (
     After,
     OneByOne,
@@ -352,20 +353,6 @@ def test_dry_run_tells_the_bytes_and_sends_none(mirror: Mirror, s3: Any) -> None
     }  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def cold_class(rgw: CephRgw) -> str:
-    """A storage class that the server did not have before."""
-    placement = ["placement", "add", "--placement-id=default-placement"]
-    name = "STANDARD_IA"
-    rgw.admin("zonegroup", *placement, "--rgw-zonegroup=default", f"--storage-class={name}")
-    rgw.admin("zone", *placement, "--rgw-zone=default", f"--storage-class={name}",
-              "--data-pool=default.rgw.buckets.data")  # fmt: skip
-    rgw.stop_gateway()
-    rgw.start_gateway()
-    wait_until(lambda: rgw._answers("/"), 60, "the S3 gateway")
-    return name
-
-
 def test_storage_class_is_kept(mirror: Mirror, cold_class: str, s3: Any) -> None:
     """Of what was once stored in another class, whichever way it changes."""
     (mirror / "small").write_text("small")
@@ -611,6 +598,29 @@ def test_server_that_wants_parts_of_one_length(mirror: Mirror, s3: Any) -> None:
     assert sorted(sizes)[-3:] == [8 * MIB] * 3
     assert is_right(s3, mirror, "large")
     assert unfinished_uploads(s3, mirror.bucket) == []
+
+
+def test_server_that_lists_another_etag_than_it_said(mirror: Mirror, s3: Any) -> None:
+    """As Riak CS and SeaweedFS do: the next run must not take it for somebody else's object."""
+
+    def listed(status: int, headers: Headers, body: bytes) -> tuple[int, Headers, bytes]:
+        other = {**without(headers, "etag"), "ETag": '"00112233445566778899aabbccddeeff-9"'}
+        tag = b"<ETag>&quot;00112233445566778899aabbccddeeff-9&quot;</ETag>"
+        return status, other, re.sub(rb"<ETag>[^<]*-3[^<]*</ETag>", tag, body)
+
+    def said(status: int, headers: Headers, body: bytes) -> tuple[int, Headers, bytes]:
+        return status, headers, re.sub(rb"<ETag>[^<]*</ETag>|<ETag/>", b"<ETag>u-3</ETag>", body)
+
+    mirror.proxy.rules += [
+        Rule(completes_upload, ReplaceReply(said), times=None),
+        Rule(lambda r: r.method in ("GET", "HEAD"), ReplaceReply(listed), times=None),
+    ]
+    write_random(mirror / "large", 24 * MIB, "others")
+    mirror()
+    mirror()
+    assert operations(mirror.proxy) == {"list": 1}
+    mirror.proxy.rules.clear()
+    assert is_right(s3, mirror, "large")
 
 
 @pytest.mark.parametrize("name", ["ä+ ?&=#;'~", "caf\udce9", "\ue0a5", "a\nb\x7f", " .. "])

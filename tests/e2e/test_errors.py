@@ -83,7 +83,11 @@ def test_wrong_secret_key_in_other_commands(
     wrong = {"AWS_SECRET_ACCESS_KEY": "not-the-right-secret-at-all"}
     result = run(command, *before, f"s3://{bucket}", *after, env=wrong)
     assert the_sentence(result, 4).startswith("The secret key does not belong to the access key")
-    assert result.stdout == ""
+    if command == "probe":
+        reach, sign_in = (line.split() for line in result.stdout.splitlines())
+        assert (reach[:2], sign_in[:2]) == (["reach", "yes"], ["sign-in", "no"])
+    else:
+        assert result.stdout == ""
 
 
 def test_debug_messages_hold_no_secret(mirror: Run) -> None:

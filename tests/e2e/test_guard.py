@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from fixtures import wait_until
 from fixtures.checks import body, keys, operations, write_files
 from fixtures.fault_proxy import FaultProxy, Reply, Rule
 from fixtures.trees import MIB
@@ -131,6 +133,121 @@ def test_source_that_moved_to_another_disk(
         write_files(disk, {"c": "3"})
         mirror(disk, check=0)
         assert keys(s3, bucket) == ["p/", "p/c"]
+
+
+def test_disk_that_was_not_mounted_after_a_stopped_first_run(
+    ctl: Any, mirror: Mirror, tmp_path: Path, s3: Any, bucket: str, proxy: FaultProxy
+) -> None:
+    """A first backup may take weeks; where its source was is known from the first moment."""
+    disk = write_files(tmp_path / "disk", {"README": "not mounted"})
+    with mounted("-t", "tmpfs", "none", disk):
+        write_files(disk, {f"{i:02}": os.urandom(50_000) for i in range(40)})
+        process = ctl.popen(
+            "mirror", f"{disk}/", f"s3://{bucket}/p", "--upload-limit=300K", "--jobs=2",
+            endpoint=proxy,
+        )  # fmt: skip
+        wait_until(lambda: proxy.count("PUT", lambda r: r.status == 200) >= 10, 60, "ten files")
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 6
+    before = len(keys(s3, bucket))
+    result = mirror(disk, check=3, endpoint=proxy)
+    assert f"“{disk}” is on another file system than before" in result.stderr
+    assert len(keys(s3, bucket)) > before
+
+
+def test_disk_below_a_source(mirror: Mirror, tmp_path: Path, s3: Any, bucket: str) -> None:
+    """Mounted in one of its folders, and taken in."""
+    folder = write_files(tmp_path / "folder", {"a": "1", "b": "2", "sub/disk/./": ""})
+    disk = folder / "sub/disk"
+    every = "--all-file-systems"
+    with mounted(*TMPFS, disk):
+        write_files(disk, {"x": "1", "y": "2"})
+        mirror(folder, every, check=0)
+        (disk / "y").unlink()
+        mirror(folder, every, check=0)
+    stored = ["p/", "p/a", "p/b", "p/sub/", "p/sub/disk/", "p/sub/disk/x"]
+    assert keys(s3, bucket) == stored
+    # Whether it is to be entered or not, and whatever else is gone.
+    (folder / "b").unlink()
+    for options in ([every], []):
+        reason = held_back(mirror(folder, *options), 2)
+        assert f"“{disk}” is on another file system than before" in reason
+        assert keys(s3, bucket) == stored
+    mirror(folder, every, "--accept-new-file-system", check=0)
+    assert keys(s3, bucket) == ["p/", "p/a", "p/sub/", "p/sub/disk/"]
+    # Once is enough.
+    (folder / "a").unlink()
+    write_files(folder, {"c": "3"})
+    mirror(folder, every, check=0)
+    assert keys(s3, bucket) == ["p/", "p/c", "p/sub/", "p/sub/disk/"]
+
+
+def test_disk_that_is_mounted_over_files(mirror: Mirror, folder: Path, s3: Any, bucket: str) -> None:
+    """They are out of sight, and not gone."""
+    mirror(folder, check=0)
+    with mounted(*TMPFS, folder / "sub"):
+        (folder / "a").unlink()
+        mirror(folder, check=0)
+    assert keys(s3, bucket) == ["p/", "p/b", "p/sub/", "p/sub/c"]
+
+
+def test_disk_below_a_source_without_a_catalogue(
+    mirror: Mirror, tmp_path: Path, state_dir: Path, s3: Any, bucket: str
+) -> None:
+    """Nothing tells any more that it was one; an empty folder that has objects is enough to ask."""
+    folder = write_files(tmp_path / "folder", {"a": "1", "disk/x": "2"})
+    mirror(folder, check=0)
+    shutil.rmtree(state_dir)
+    (folder / "disk/x").unlink()
+    for _ in range(2):
+        reason = held_back(mirror(folder), 1)
+        assert f"“{folder}/disk” is empty and was not before" in reason
+    assert "p/disk/x" in keys(s3, bucket)
+    mirror(folder, "--accept-new-file-system", check=0)
+    assert "p/disk/x" not in keys(s3, bucket)
+
+
+def test_many_deletions_without_a_catalogue(
+    mirror: Mirror, tmp_path: Path, state_dir: Path, s3: Any, bucket: str
+) -> None:
+    folder = write_files(tmp_path / "folder", {f"{i:02}": "x" for i in range(20)})
+    mirror(folder, check=0)
+    shutil.rmtree(state_dir)
+    for i in range(11):
+        (folder / f"{i:02}").unlink()
+    for _ in range(2):
+        reason = held_back(mirror(folder), 11)
+        assert f"nothing is remembered of “{folder}”" in reason
+    mirror(folder, "--max-delete=11", check=0)
+    assert len(keys(s3, bucket)) == 10
+
+
+def test_source_inside_another_that_is_empty(
+    ctl: Any, tmp_path: Path, s3: Any, bucket: str
+) -> None:
+    """What the other one has below the same prefix does not make it less empty."""
+    one = write_files(tmp_path / "one", {f"d/{i}": "x" for i in range(20)})
+    two = write_files(tmp_path / "two", {"x": "x"})
+    arguments = ["mirror", "--delete", f"{one}/", two, f"s3://{bucket}/p"]
+    ctl(*arguments, check=0)
+    shutil.rmtree(one / "d")
+    reason = held_back(ctl(*arguments), 21)
+    assert f"“{one}” is empty and was not before" in reason
+    assert len(keys(s3, bucket, "p/d/")) == 21
+
+
+def test_most_of_a_small_source(ctl: Any, tmp_path: Path, s3: Any, bucket: str) -> None:
+    """A quarter of all is much more than this source ever had."""
+    one = write_files(tmp_path / "one", {f"{i:03}": "x" for i in range(500)})
+    two = write_files(tmp_path / "two", {f"{i:03}": "y" for i in range(101)})
+    arguments = ["mirror", "--delete", one, two, f"s3://{bucket}/p"]
+    ctl(*arguments, check=0)
+    shutil.rmtree(two)
+    write_files(two, {".placeholder": ""})
+    reason = held_back(ctl(*arguments), 101)
+    assert f"101 of the 102 objects of “{two}” would be deleted" in reason
+    ctl(*arguments, "--max-delete=101", check=0)
+    assert keys(s3, bucket, "p/two/") == ["p/two/", "p/two/.placeholder"]
 
 
 def test_one_missing_source_of_two(
@@ -309,7 +426,7 @@ def test_job_that_ends_early_deletes_nothing(
     (folder / "a").unlink()
     write_files(folder, {"new": "4"})
     denied = Reply(403, {}, b"<Error><Code>AccessDenied</Code></Error>")
-    proxy.rules.append(Rule(lambda r: r.key == "p/new", denied))
+    proxy.rules.append(Rule(lambda r: r.method == "PUT", denied, times=None))
     mirror(folder, check=4, endpoint=proxy)
     assert operations(proxy)["delete"] == 0
     assert "p/a" in keys(s3, bucket)

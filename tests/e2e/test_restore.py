@@ -17,6 +17,7 @@ import pytest
 from fixtures import wait_until
 from fixtures.checks import operations, rsync_changes, sent_keys, the_sentence, write_files
 from fixtures.fault_proxy import FaultProxy, Hang, Rule
+from fixtures.large_files import After
 from fixtures.trees import MIB, differences, make_tree, read_tree
 
 # -- there and back -----------------------------------------------------------------------------
@@ -207,6 +208,78 @@ def test_what_stands_in_the_way_is_named(
     assert (back / "cat/inside").read_text() == "a folder"
     assert (back / "2026-old/x").read_text() == "x"
     assert not list(back.rglob(".keepsake-*"))
+
+
+# A file that was a folder before, or will be one: without --delete the bucket has both.
+BOTH = {"p/note": b"a file", "p/note.txt": b"other", "p/note/": b"", "p/note/x": b"inside",
+        "p/z/deep": b"a file", "p/z/deep/er/y": b"inside"}  # fmt: skip
+HIDDEN = ["p/note", "p/z/deep"]
+
+
+@pytest.fixture
+def both(s3: Any, bucket: str) -> str:
+    for key, content in BOTH.items():
+        s3.put_object(Bucket=bucket, Key=key, Body=content)
+    return bucket
+
+
+@pytest.mark.parametrize("jobs", ["--jobs=1", "--jobs=8"])
+@pytest.mark.parametrize("overwrite", ["never", "older", "always"])
+def test_file_and_folder_of_one_name(
+    ctl: Any, tmp_path: Path, both: str, overwrite: str, jobs: str
+) -> None:
+    """What the restore itself has just made is no newer file of the user's: nothing is "kept"."""
+    back = tmp_path / "back"
+    result = ctl(
+        "restore", "--json", jobs, "--overwrite", overwrite, f"s3://{both}/p", back, check=2
+    )
+    failed = [row for row in result.json if row["type"] == "failed"]
+    assert [(row["path"], row["error"]) for row in failed] == [(k, "conflict") for k in HIDDEN]
+    assert "a file and a folder of this name" in failed[0]["message"]
+    assert result.json[-1]["kept"] == 0
+    assert (back / "note/x").read_bytes() == b"inside"
+    assert (back / "note.txt").read_bytes() == b"other"
+    assert (back / "z/deep/er/y").read_bytes() == b"inside"
+
+
+@pytest.mark.parametrize("jobs", ["--jobs=1", "--jobs=8"])
+def test_file_and_empty_folder_of_one_name(
+    ctl: Any, tmp_path: Path, s3: Any, bucket: str, jobs: str
+) -> None:
+    """Whichever comes first, the other is named."""
+    s3.put_object(Bucket=bucket, Key="p/note", Body=b"a file")
+    s3.put_object(Bucket=bucket, Key="p/note/")
+    result = ctl("restore", "--json", jobs, f"s3://{bucket}/p", tmp_path / "back", check=2)
+    (failed,) = [row for row in result.json if row["type"] == "failed"]
+    assert failed["error"] == "conflict"
+    is_file = (tmp_path / "back/note").is_file()
+    assert failed["path"] == ("p/note/" if is_file else "p/note")
+
+
+@pytest.mark.parametrize("overwrite", ["never", "older", "always"])
+def test_folder_in_a_files_place_is_not_kept_in_silence(
+    ctl: Any, photos: Path, tmp_path: Path, bucket: str, overwrite: str
+) -> None:
+    back = write_files(tmp_path / "back", {"cat/inside": "a folder"})
+    result = ctl("restore", "--overwrite", overwrite, f"s3://{bucket}/p", back, check=2)
+    assert "failed   p/cat: In the target there is a folder of this name" in result.stderr
+    assert (back / "cat/inside").read_text() == "a folder"
+
+
+def test_file_that_appears_under_a_name_meanwhile(
+    ctl: Any, photos: Path, tmp_path: Path, bucket: str, proxy: FaultProxy
+) -> None:
+    """As "Cat" and "cat" would do on a disk to which they are one."""
+    back = tmp_path / "back"
+    proxy.rules.append(
+        Rule(lambda r: r.key == "p/cat", After(lambda _: (back / "cat").write_text("first")))
+    )
+    arguments = ["restore", "--overwrite", "always", f"s3://{bucket}/p", back]
+    result = ctl(*arguments, check=2, endpoint=proxy)
+    assert "failed   p/cat: Something was put under this name" in result.stderr
+    assert (back / "cat").read_text() == "first"
+    ctl(*arguments, check=0)
+    assert (back / "cat").read_text() == "meow"
 
 
 @pytest.mark.parametrize(
@@ -480,6 +553,16 @@ def test_fifo_with_a_body_does_not_lose_it_in_silence(
     has_content = odd.is_file() and odd.read_bytes() == b"content"
     is_named = result.returncode == 2 and "failed   p/odd: " in result.stderr
     assert has_content or is_named, result
+
+
+def test_second_key_of_one_name(ctl: Any, tmp_path: Path, s3: Any, bucket: str) -> None:
+    """U+E0C3 U+E0A9 stand for the bytes of "é", which nobody has to write so."""
+    s3.put_object(Bucket=bucket, Key="p/é", Body=b"one")
+    s3.put_object(Bucket=bucket, Key="p/\ue0c3\ue0a9", Body=b"two")
+    result = ctl("restore", f"s3://{bucket}/p", tmp_path / "back", check=2)
+    assert "failed   p/\ue0c3\ue0a9: The key is not the one" in result.stderr
+    assert read_tree(tmp_path / "back").keys() == {"é".encode()}
+    assert (tmp_path / "back/é").read_bytes() == b"one"
 
 
 # -- keys that mean harm ------------------------------------------------------------------------

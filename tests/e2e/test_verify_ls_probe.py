@@ -22,7 +22,8 @@ from fixtures.checks import (
     unfinished_uploads,
     write_files,
 )
-from fixtures.fault_proxy import FaultProxy
+from fixtures.fault_proxy import FaultProxy, Headers, ReplaceReply, Reply, Rule
+from fixtures.large_files import refusal
 from fixtures.trees import MIB, make_tree, read_tree
 
 # -- verify -------------------------------------------------------------------------------------
@@ -113,6 +114,44 @@ def test_what_verify_advises_helps(ctl: Any, folder: Path, s3: Any, bucket: str)
     ctl("verify", f"{folder}/", f"s3://{bucket}/p", check=2)
     ctl("mirror", "--checksum", f"{folder}/", f"s3://{bucket}/p", check=0)
     ctl("verify", f"{folder}/", f"s3://{bucket}/p", check=0)
+
+
+def test_verify_names_what_could_not_be_restored(
+    ctl: Any, folder: Path, tmp_path: Path, s3: Any, bucket: str
+) -> None:
+    """A file that was a folder before: without --delete the bucket has both, a disk cannot."""
+    for key in ("p/same/old", "p/link/", "p/same.txt"):
+        s3.put_object(Bucket=bucket, Key=key, Body=b"old")
+    s3.put_object(Bucket=bucket, Key="p/sub", Body=b"a file before it was a folder")
+    result = ctl("verify", "--json", f"{folder}/", f"s3://{bucket}/p", check=2)
+    failed = [row for row in result.json if row["type"] == "failed"]
+    assert sorted(row["path"] for row in failed) == ["p/link", "p/same", "p/sub"]
+    assert {row["error"] for row in failed} == {"conflict"}
+    assert "a file and a folder of this name" in failed[0]["message"]
+    equal = [row["key"] for row in result.json if row.get("action") == "equal"]
+    assert "p/same" not in equal and "p/sub/same" in equal
+    assert result.json[-1]["failed"] == 3
+
+
+def test_listing_of_verify_is_as_patient_as_others(
+    ctl: Any, folder: Path, bucket: str, proxy: FaultProxy
+) -> None:
+    """Few attempts are for finding out that nothing is there; the first page has been."""
+
+    def cut(status: int, headers: Headers, body: bytes) -> tuple[int, Headers, bytes]:
+        more = b"<IsTruncated>true</IsTruncated><NextContinuationToken>t</NextContinuationToken>"
+        return status, headers, body.replace(b"<IsTruncated>false</IsTruncated>", more)
+
+    end = b"<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>"
+    failing = Rule(lambda r: "continuation-token" in r.params, refusal(500, "InternalError"), 4)
+    proxy.rules += [
+        failing,
+        Rule(lambda r: "continuation-token" in r.params, Reply(200, {}, end)),
+        Rule(lambda r: "list-type" in r.params, ReplaceReply(cut)),
+    ]
+    ctl("verify", f"{folder}/", f"s3://{bucket}/p", check=0, endpoint=proxy)
+    assert failing.hits == 4
+    assert operations(proxy)["list"] == 6
 
 
 def test_damaged_symlink(ctl: Any, folder: Path, s3: Any, bucket: str) -> None:
@@ -256,7 +295,7 @@ def test_probe_says_what_works_and_leaves_nothing(
 ) -> None:
     s3.put_object(Bucket=bucket, Key="p/mine", Body=b"stays")
     result = ctl("probe", f"s3://{bucket}/p", check=0)
-    lines = result.stdout.replace("sign in", "sign-in").splitlines()
+    lines = result.stdout.splitlines()
     assert [line.split(None, 2) for line in lines] == [
         ["reach", "yes", rgw.endpoint],
         ["sign-in", "yes"],
@@ -265,9 +304,10 @@ def test_probe_says_what_works_and_leaves_nothing(
         ["read", "yes"],
         ["metadata", "yes"],
         ["parts", "yes"],
-        ["part", "copy", "yes"],
+        ["part-copy", "yes"],
         ["delete", "yes"],
         ["versions", "no", "what is overwritten or deleted is gone"],
+        ["clock", "yes"],
     ]  # fmt: skip
     assert result.stderr == ""
     assert keys(s3, bucket) == ["p/mine"]
@@ -279,9 +319,11 @@ def test_probe_sees_versions(ctl: Any, s3: Any, bucket: str) -> None:
     result = ctl("probe", "--json", f"s3://{bucket}", check=0)
     works = {row["what"]: row["works"] for row in result.json}
     assert works == dict.fromkeys(
-        ["reach", "sign in", "list", "write", "read", "metadata", "parts", "part copy", "delete",
-         "versions"], True,
+        ["reach", "sign-in", "list", "write", "read", "metadata", "parts", "part-copy", "delete",
+         "versions", "clock"], True,
     )  # fmt: skip
+    rows = s3.list_object_versions(Bucket=bucket)
+    assert "Versions" not in rows and "DeleteMarkers" not in rows
 
 
 def test_probe_where_nothing_may_be_written(ctl: Any, s3: Any, bucket: str) -> None:
@@ -291,7 +333,9 @@ def test_probe_where_nothing_may_be_written(ctl: Any, s3: Any, bucket: str) -> N
     s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps(policy))
     result = ctl("probe", f"s3://{bucket}")
     assert "may not write objects" in the_sentence(result, 4)
-    assert result.stdout.splitlines()[-1].split() == ["list", "yes", "ListObjectsV2"]
+    *_, listed, written = result.stdout.splitlines()
+    assert listed.split() == ["list", "yes", "ListObjectsV2"]
+    assert written.split()[:2] == ["write", "no"]
 
 
 @pytest.mark.parametrize("command", ["ls", "probe", "restore"])

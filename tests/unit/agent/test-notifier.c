@@ -428,6 +428,15 @@ test_portal (Fixture *fixture, gconstpointer data)
   kp_notifier_withdraw (fixture->notifier, "a");
   wait_for (fixture->closed->len > 0);
   g_assert_cmpstr (fixture->closed->str, ==, "a ");
+
+  /* The portal keeps what an agent has shown that is no more. */
+  g_variant_builder_init (&none, G_VARIANT_TYPE ("av"));
+  say (fixture, KP_PORTAL_PATH, PORTAL_INTERFACE, "ActionInvoked",
+       g_variant_new ("(ssav)", "old", "details", &none));
+  g_assert_cmpstr (fixture->actions->str, ==, "a:backup old:details ");
+  kp_notifier_withdraw (fixture->notifier, "old");
+  wait_for (fixture->closed->len > 2);
+  g_assert_cmpstr (fixture->closed->str, ==, "a old ");
 }
 
 int

@@ -14,6 +14,9 @@
 
 #define MANY 1000
 
+/* Where the agent is said to write itself. */
+#define OWN "state/keepsake"
+
 typedef struct
 {
   TemporaryTree *tree;
@@ -60,7 +63,8 @@ start (Fixture *fixture, guint max_watches)
 {
   if (fixture->sources->len == 0)
     add_source (fixture, "", "");
-  fixture->watch = kp_tree_watch_new (fixture->sources, fixture->filter, max_watches);
+  g_autofree char *own = temporary_tree_path (fixture->tree, OWN);
+  fixture->watch = kp_tree_watch_new (fixture->sources, fixture->filter, own, max_watches);
   g_signal_connect (fixture->watch, "changed", G_CALLBACK (changed_cb), fixture);
   wait_for (kp_tree_watch_is_ready (fixture->watch));
 }
@@ -236,6 +240,44 @@ test_filter (Fixture *fixture, gconstpointer data)
   expect_change (fixture);
 }
 
+/* A backup writes there, and must not be the reason for the next one. */
+static void
+test_own_folder (Fixture *fixture, gconstpointer data)
+{
+  temporary_tree_make_directory (fixture->tree, "state");
+  temporary_tree_make_directory (fixture->tree, OWN);
+  temporary_tree_make_directory (fixture->tree, OWN "/catalogue");
+  start (fixture, MANY);
+  g_assert_cmpuint (kp_tree_watch_get_n_watches (fixture->watch), ==, 2);
+  g_assert_null (kp_tree_watch_get_complaint (fixture->watch));
+  temporary_tree_write (fixture->tree, OWN "/history", "1", 1);
+  temporary_tree_write (fixture->tree, OWN "/catalogue/new", "1", 1);
+  temporary_tree_make_directory (fixture->tree, OWN "/more");
+  expect_no_change (fixture);
+
+  /* Somebody has moved it away and it was made anew. */
+  rename_in (fixture, OWN, "old");
+  expect_change (fixture);
+  expect_watches (fixture, 5);
+  temporary_tree_make_directory (fixture->tree, OWN);
+  expect_change (fixture);
+  temporary_tree_write (fixture->tree, OWN "/history", "1", 1);
+  expect_no_change (fixture);
+  temporary_tree_write (fixture->tree, "old/history", "2", 1);
+  expect_change (fixture);
+}
+
+static void
+test_own_folder_is_the_source (Fixture *fixture, gconstpointer data)
+{
+  temporary_tree_make_directory (fixture->tree, "state");
+  temporary_tree_make_directory (fixture->tree, OWN);
+  add_source (fixture, OWN, "");
+  start (fixture, MANY);
+  g_assert_nonnull (strstr (kp_tree_watch_get_complaint (fixture->watch), "own records"));
+  g_assert_cmpuint (kp_tree_watch_get_n_watches (fixture->watch), ==, 0);
+}
+
 static void
 test_single_file (Fixture *fixture, gconstpointer data)
 {
@@ -374,6 +416,8 @@ main (int argc, char **argv)
   ADD ("/agent/tree-watch/links", test_links);
   ADD ("/agent/tree-watch/filter", test_filter);
   ADD ("/agent/tree-watch/single-file", test_single_file);
+  ADD ("/agent/tree-watch/own-folder", test_own_folder);
+  ADD ("/agent/tree-watch/own-folder-is-the-source", test_own_folder_is_the_source);
   ADD ("/agent/tree-watch/overlap", test_overlap);
   ADD ("/agent/tree-watch/limit", test_limit);
   ADD ("/agent/tree-watch/missing-source", test_missing_source);

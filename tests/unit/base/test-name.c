@@ -83,6 +83,28 @@ test_refused (void)
     }
 }
 
+/* Of two keys for one name, one file would take the other's place. */
+static void
+test_second_key (void)
+{
+  static const char *const keys[] = {
+    /* the bytes of "é", which is valid UTF-8 and stays itself */
+    "\xEE\x83\x83\xEE\x82\xA9",
+    "a/\xEE\x83\x83\xEE\x82\xA9",
+    /* beside it */
+    "\xC3\xA9\xEE\x83\x83\xEE\x82\xA9",
+    /* the bytes of U+E100, which lies outside of the range */
+    "\xEE\x83\xAE\xEE\x82\x84\xEE\x82\x80",
+  };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (keys); i++)
+    {
+      g_autoptr (GError) error = NULL;
+      g_assert_null (kp_name_from_key (keys[i], &error));
+      g_assert_error (error, KP_ERROR, KP_ERROR_BAD_NAME);
+    }
+}
+
 static void
 test_display (void)
 {
@@ -100,6 +122,7 @@ main (int argc, char **argv)
   g_test_add_func ("/base/name/examples", test_examples);
   g_test_add_func ("/base/name/round-trip", test_round_trip);
   g_test_add_func ("/base/name/refused", test_refused);
+  g_test_add_func ("/base/name/second-key", test_second_key);
   g_test_add_func ("/base/name/display", test_display);
   return g_test_run ();
 }

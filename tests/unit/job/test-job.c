@@ -137,6 +137,21 @@ test_failure (Fixture *fixture, const void *data)
   assert_finalized (job);
 }
 
+/* Who edits the plan meanwhile edits the next run. */
+static void
+test_edited_plan (Fixture *fixture, const void *data)
+{
+  KpJob *job = new_backup (fixture);
+
+  kp_plan_set_upload_limit (fixture->plan, "1M");
+  kp_plan_set_name (fixture->plan, "Another");
+  kp_job_execute_async (job, fixture->credentials, executed_cb, fixture);
+  g_main_loop_run (fixture->loop);
+  g_assert_cmpuint (kp_throttle_get_rate (fixture->upload), ==, 256 * 1024);
+  g_assert_cmpstr (kp_plan_get_name (kp_job_get_plan (job)), !=, "Another");
+  assert_finalized (job);
+}
+
 static void
 test_second_start (Fixture *fixture, const void *data)
 {
@@ -283,6 +298,7 @@ main (int argc, char **argv)
   g_setenv ("SOUP_FORCE_HTTP1", "1", TRUE);
   g_test_init (&argc, &argv, NULL);
   ADD ("failure", test_failure);
+  ADD ("edited-plan", test_edited_plan);
   ADD ("second-start", test_second_start);
   ADD ("cancel", test_cancel);
   ADD ("cancel-before-the-start", test_cancel_before_the_start);

@@ -296,7 +296,7 @@ test_stat (void)
 
   /* After the wait another change shows, as the tick of this one is over. */
   KpFileInfo settled;
-  g_assert_true (kp_content_wait_settled (fd, &settled, &error));
+  g_assert_true (kp_content_wait_settled (fd, &settled, NULL, &error));
   g_assert_no_error (error);
   g_assert_true (kp_content_is_settled (&settled, g_get_real_time ()));
   g_assert_true (kp_file_info_same_content (&info, &settled));

@@ -82,6 +82,44 @@ test_consent (void)
     }
 }
 
+/* Each source counts for itself, and one of which nothing is remembered counts sooner. */
+static void
+test_sources (void)
+{
+  static const struct
+  {
+    KpGuardSource source;
+    gboolean passes;
+  } cases[] = {
+    { { "/b", 300, 100, FALSE }, TRUE },  { { "/b", 300, 101, FALSE }, FALSE },
+    { { "/b", 1000, 250, FALSE }, TRUE }, { { "/b", 10, 10, TRUE }, TRUE },
+    { { "/b", 20, 11, TRUE }, FALSE },    { { "/b", 1000, 250, TRUE }, TRUE },
+    { { "/b", 1000, 251, TRUE }, FALSE },
+  };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      const KpGuardSource sources[] = { { "/a", 100000, 0, FALSE }, cases[i].source };
+      KpGuardCase guard_case = { .sources = sources,
+                                 .n_sources = 2,
+                                 .known = 100000 + cases[i].source.known,
+                                 .deletions = cases[i].source.deletions };
+      g_autofree char *reason = kp_guard_judge (&guard_case);
+      g_autofree char *remedy
+          = g_strdup_printf ("--max-delete %" G_GUINT64_FORMAT, guard_case.deletions);
+
+      g_test_message ("%" G_GSIZE_FORMAT ": %s", i, reason);
+      g_assert_cmpint (reason == NULL, ==, cases[i].passes);
+      if (reason == NULL)
+        continue;
+      g_assert_nonnull (strstr (reason, "“/b”"));
+      g_assert_nonnull (strstr (reason, remedy));
+      guard_case.has_consent = TRUE;
+      guard_case.consent = guard_case.deletions;
+      g_assert_null (kp_guard_judge (&guard_case));
+    }
+}
+
 /* What looks like an accident no number excuses, however few would go. */
 static void
 test_accidents (void)
@@ -124,6 +162,7 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/mirror/guard/numbers", test_numbers);
   g_test_add_func ("/mirror/guard/consent", test_consent);
+  g_test_add_func ("/mirror/guard/sources", test_sources);
   g_test_add_func ("/mirror/guard/accidents", test_accidents);
   return g_test_run ();
 }

@@ -39,13 +39,11 @@ test_can_copy_from (void)
 {
   const KpS3Provider *aws = kp_s3_provider_find ("aws");
   const KpS3Provider *ceph = kp_s3_provider_find ("ceph");
-  const KpS3Provider *gcs = kp_s3_provider_find ("gcs");
 
   g_assert_true (kp_layout_can_copy_from (aws, "100%41"));
   g_assert_true (kp_layout_can_copy_from (ceph, "a+b c"));
   g_assert_false (kp_layout_can_copy_from (ceph, "100%41"));
   g_assert_false (kp_layout_can_copy_from (ceph, "100%"));
-  g_assert_false (kp_layout_can_copy_from (gcs, "a"));
 }
 
 /* Too large for CopyObject: for new headers it is copied onto itself part by part, and no byte is
@@ -126,13 +124,15 @@ add_object (KpCatalogue *catalogue, const char *key, const char *listed_etag, co
   g_assert_no_error (error);
 }
 
+/* "new" is a key without an object. */
 static KpLayout *
 make_delta (KpCatalogue *catalogue, const char *provider, const char *key, const char *letters)
 {
   g_autoptr (GArray) chunks = make_chunks (letters);
   g_autoptr (GError) error = NULL;
-  KpLayout *layout = kp_layout_new_delta (catalogue, kp_s3_provider_find (provider), key,
-                                          PARTS_ETAG, chunks, &error);
+  KpLayout *layout
+      = kp_layout_new_delta (catalogue, kp_s3_provider_find (provider), key,
+                             g_str_equal (key, "new") ? NULL : PARTS_ETAG, chunks, &error);
 
   g_assert_no_error (error);
   g_assert_cmpuint (layout->size, ==, strlen (letters) * MIB);
@@ -163,10 +163,22 @@ test_delta_of_itself (void)
   g_autofree char *third = kp_layout_fingerprint (again);
   g_assert_cmpstr (third, ==, other);
 
-  /* A server that cannot. */
-  g_autoptr (KpLayout) whole = make_delta (catalogue, "gcs", "key", "abcdefghijkl!nopqrstuvwxyz");
-  g_assert_cmpuint (whole->to_send, ==, 26 * MIB);
-  g_assert_false (kp_layout_has_copies (whole));
+  /* Servers that cannot, or want all parts equally long, copy whole objects and nothing else. */
+  static const char *const providers[] = { "gcs", "r2" };
+  for (gsize i = 0; i < G_N_ELEMENTS (providers); i++)
+    {
+      g_autoptr (KpLayout) whole
+          = make_delta (catalogue, providers[i], "key", "abcdefghijkl!nopqrstuvwxyz");
+      g_assert_cmpuint (whole->to_send, ==, 26 * MIB);
+      g_assert_false (kp_layout_has_copies (whole));
+      g_autoptr (KpLayout) renamed
+          = make_delta (catalogue, providers[i], "new", "abcdefghijklmnopqrstuvwxyz");
+      g_assert_cmpuint (renamed->to_send, ==, 0);
+      g_assert_cmpstr (kp_layout_get_only_source (renamed, "new")->key, ==, "key");
+      g_autoptr (KpLayout) longer
+          = make_delta (catalogue, providers[i], "new", "abcdefghijklmnopqrstuvwxyz!");
+      g_assert_cmpuint (longer->to_send, ==, 27 * MIB);
+    }
 }
 
 static void

@@ -481,6 +481,75 @@ test_stat (void)
     }
 }
 
+/* The clock of a file system goes in steps. */
+static gint64
+wait_for_next_tick (TemporaryTree *tree)
+{
+  gint64 before = kp_target_get_time (tree->fd);
+  gint64 end = g_get_monotonic_time () + 10 * G_TIME_SPAN_SECOND;
+  gint64 now;
+
+  do
+    now = kp_target_get_time (tree->fd);
+  while (now == before && g_get_monotonic_time () < end);
+  g_assert_cmpint (now, >, before);
+  g_assert_cmpint (now, <, G_MAXINT64);
+  return now;
+}
+
+static void
+commit_protected (TemporaryTree *tree, const char *path, gint64 since, gboolean is_refused)
+{
+  g_autoptr (KpTargetFile) file = new_file (tree, path);
+  g_autoptr (GError) error = NULL;
+  KpFileInfo info = info_of (S_IFREG | 0644, 3);
+  gboolean is_ours;
+
+  kp_target_file_protect (file, since);
+  create (file, &info, NULL);
+  write_at (file, 0, "new", 3);
+  gboolean ok = kp_target_file_commit (file, &info, NULL, &is_ours, &error);
+  g_assert_cmpint (ok, ==, !is_refused);
+  if (is_refused)
+    g_assert_error (error, KP_ERROR, KP_ERROR_CONFLICT);
+}
+
+/* What was made since a time is not replaced, nor taken for something older. */
+static void
+test_protect (void)
+{
+  static const char *const since[] = { "file", "link", "folder" };
+  g_autoptr (TemporaryTree) tree = temporary_tree_new ();
+  KpFileInfo info;
+  gboolean exists;
+
+  temporary_tree_write (tree, "old", "old", -1);
+  gint64 time = wait_for_next_tick (tree);
+  temporary_tree_write (tree, "file", "first", -1);
+  temporary_tree_link (tree, "file", "link");
+  temporary_tree_make_directory (tree, "folder");
+  for (gsize i = 0; i < G_N_ELEMENTS (since); i++)
+    {
+      g_autoptr (KpTargetFile) file = new_file (tree, since[i]);
+      g_autoptr (GError) error = NULL;
+
+      g_assert_true (kp_target_file_stat (file, &info, &exists, &error));
+      kp_target_file_protect (file, time);
+      g_assert_false (kp_target_file_stat (file, &info, &exists, &error));
+      g_assert_error (error, KP_ERROR, KP_ERROR_CONFLICT);
+      commit_protected (tree, since[i], time, TRUE);
+    }
+  g_assert_true (temporary_tree_has (tree, "file", "first", 5));
+
+  commit_protected (tree, "old", time, FALSE);
+  g_assert_true (temporary_tree_has (tree, "old", "new", 3));
+  /* As a second name for the same. */
+  commit_protected (tree, "old", time, TRUE);
+  commit_protected (tree, "fresh", time, FALSE);
+  g_assert_true (temporary_tree_has (tree, "fresh", "new", 3));
+  g_assert_cmpuint (temporary_tree_count (tree, ""), ==, 5);
+}
+
 static gboolean
 has_xattr (TemporaryTree *tree, const char *path, const char *name, const char *value)
 {
@@ -870,6 +939,7 @@ main (int argc, char **argv)
   g_test_add_func ("/mirror/target/correct", test_correct);
   g_test_add_func ("/mirror/target/no-link-is-followed", test_no_link_is_followed);
   g_test_add_func ("/mirror/target/no-setuid-for-others", test_no_setuid_for_others);
+  g_test_add_func ("/mirror/target/protect", test_protect);
   g_test_add_func ("/mirror/target/md5-and-restart", test_md5_and_restart);
   return g_test_run ();
 }

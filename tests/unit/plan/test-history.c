@@ -408,6 +408,37 @@ test_summary (Fixture *fixture, gconstpointer data)
   assert_summary (history, NOON + 2 * 86400, NOON + 86400, NOON + 86460, NOON + 86460, 5060);
 }
 
+static void
+assert_failing_since (KpHistory *history, gint64 expected)
+{
+  g_autoptr (GError) error = NULL;
+  KpHistorySummary summary;
+
+  g_assert_true (kp_history_get_summary (history, PLAN, NOON, &summary, &error));
+  g_assert_no_error (error);
+  g_assert_cmpint (summary.failing_since, ==, expected);
+}
+
+static void
+test_failing_since (Fixture *fixture, gconstpointer data)
+{
+  g_autoptr (KpHistory) history = open_history (fixture);
+
+  add_job (history, OTHER, KP_HISTORY_BACKUP, KP_HISTORY_FAILED, 0, 900);
+  add_job (history, PLAN, KP_HISTORY_VERIFY, KP_HISTORY_FAILED, 0, 950);
+  assert_failing_since (history, 0);
+  add_job (history, PLAN, KP_HISTORY_BACKUP, KP_HISTORY_FAILED, 0, 1000);
+  add_job (history, PLAN, KP_HISTORY_BACKUP, KP_HISTORY_CANCELLED, 0, 2000);
+  add_job (history, PLAN, KP_HISTORY_VERIFY, KP_HISTORY_FINISHED, 0, 2500);
+  assert_failing_since (history, 1000);
+  add_job (history, PLAN, KP_HISTORY_BACKUP, KP_HISTORY_FINISHED, 3, 3000);
+  assert_failing_since (history, 0);
+  begin_job (history, PLAN, KP_HISTORY_BACKUP, 4000);
+  assert_failing_since (history, 4000);
+  add_job (history, PLAN, KP_HISTORY_BACKUP, KP_HISTORY_FINISHED, 0, NOON + 86400);
+  assert_failing_since (history, 4000);
+}
+
 /* Begins a job in another process, which then waits to be killed. */
 static pid_t
 begin_in_child (Fixture *fixture, gint64 *id)
@@ -720,6 +751,7 @@ main (int argc, char **argv)
   ADD ("/plan/history/failures", test_failures);
   ADD ("/plan/history/skips", test_skips);
   ADD ("/plan/history/summary", test_summary);
+  ADD ("/plan/history/failing-since", test_failing_since);
   ADD ("/plan/history/interrupted", test_interrupted);
   ADD ("/plan/history/prune", test_prune);
   ADD ("/plan/history/forget", test_forget);

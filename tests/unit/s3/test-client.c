@@ -121,6 +121,109 @@ test_put (void)
   g_assert_error (error, KP_ERROR, KP_ERROR_ACCESS_DENIED);
 }
 
+#define MD5_OF_HELLO "5d41402abc4b2a76b9719d911017c592"
+
+static char *
+put_or_send_part (Fixture *fixture, gboolean is_part, GBytes *body, GError **error)
+{
+  return is_part ? kp_s3_client_upload_part (fixture->client, "k", "id", 1, body, NULL, NULL, error)
+                 : kp_s3_client_put (fixture->client, "k", NULL, body, NULL, NULL, error);
+}
+
+/* A server that says the MD5s of what it stores is held to them. */
+static void
+test_stored_otherwise (void)
+{
+  static const struct
+  {
+    const char *provider;
+    const char *headers;
+    gboolean is_wrong;
+  } cases[] = {
+    { "minio", "ETag: \"" MD5_OF_HELLO "\"\r\n", FALSE },
+    { "minio", "ETag: \"5D41402ABC4B2A76B9719D911017C592\"\r\n", FALSE },
+    { "minio", "ETag: \"" MD5_A "\"\r\n", TRUE },
+    { "minio", "ETag: " MD5_A "\r\nx-amz-server-side-encryption: AES256\r\n", TRUE },
+    /* of what is no MD5, nothing can be said */
+    { "minio", "ETag: \"opaque\"\r\n", FALSE },
+    { "minio", NULL, FALSE },
+    { "minio", "ETag: " MD5_A "\r\nx-amz-server-side-encryption: aws:kms\r\n", FALSE },
+    { "minio", "ETag: " MD5_A "\r\nx-amz-server-side-encryption-customer-algorithm: AES256\r\n",
+      FALSE },
+    { "gcs", "ETag: " MD5_A "\r\nx-goog-encryption-kms-key-name: k\r\n", FALSE },
+    { "other", "ETag: \"" MD5_A "\"\r\n", FALSE },
+  };
+  g_autoptr (GBytes) body = g_bytes_new_static ("hello", 5);
+
+  for (gsize i = 0; i < 2 * G_N_ELEMENTS (cases); i++)
+    {
+      gsize j = i / 2;
+      const FakeReply reply = { .headers = cases[j].headers };
+      g_autoptr (Fixture) fixture = fixture_new (cases[j].provider, NULL);
+      g_autoptr (GError) error = NULL;
+
+      g_test_message ("%" G_GSIZE_FORMAT, j);
+      fake_server_script (fixture->server, &reply, 1);
+      if (cases[j].is_wrong)
+        fake_server_script (fixture->server, &reply, 1);
+      g_autofree char *etag = put_or_send_part (fixture, i % 2 == 1, body, &error);
+      if (cases[j].is_wrong)
+        {
+          g_assert_null (etag);
+          g_assert_error (error, KP_ERROR, KP_ERROR_CORRUPT);
+        }
+      else
+        {
+          g_assert_no_error (error);
+          g_assert_nonnull (etag);
+        }
+    }
+}
+
+/* What went wrong once is sent again, and is right then. */
+static void
+test_stored_otherwise_once (void)
+{
+  static const FakeReply replies[] = { { .headers = "ETag: \"" MD5_A "\"\r\n" },
+                                       { .headers = "ETag: \"" MD5_OF_HELLO "\"\r\n" } };
+  g_autoptr (Fixture) fixture = fixture_new ("ceph", NULL);
+  g_autoptr (GBytes) body = g_bytes_new_static ("hello", 5);
+  g_autoptr (GError) error = NULL;
+
+  fixture_script (fixture, replies);
+  g_autofree char *etag = kp_s3_client_put (fixture->client, "k", NULL, body, NULL, NULL, &error);
+  g_assert_no_error (error);
+  g_assert_cmpstr (etag, ==, MD5_OF_HELLO);
+  assert_sent_body (fixture, 1, "hello");
+}
+
+/* Of large bodies the first is looked at, and then one of eight. */
+static void
+test_stored_otherwise_large (void)
+{
+  static const FakeReply wrong = { .headers = "ETag: \"" MD5_A "\"\r\n" };
+  g_autoptr (Fixture) fixture = fixture_new ("minio", NULL);
+  g_autofree char *data = g_malloc0 (64 * 1024 + 1);
+  g_autoptr (GBytes) body = g_bytes_new_static (data, 64 * 1024 + 1);
+  g_autoptr (GBytes) smaller = g_bytes_new_static (data, 64 * 1024);
+
+  kp_s3_client_set_max_attempts (fixture->client, 1);
+  for (int i = 0; i < 18; i++)
+    {
+      g_autoptr (GError) error = NULL;
+      fake_server_script (fixture->server, &wrong, 1);
+      g_autofree char *etag = put_or_send_part (fixture, i % 2 == 0, body, &error);
+      g_assert_cmpint (etag == NULL, ==, i % 8 == 0);
+    }
+  for (int i = 0; i < 3; i++)
+    {
+      g_autoptr (GError) error = NULL;
+      fake_server_script (fixture->server, &wrong, 1);
+      g_assert_null (put_or_send_part (fixture, i == 0, smaller, &error));
+      g_assert_error (error, KP_ERROR, KP_ERROR_CORRUPT);
+    }
+}
+
 static void
 test_get (void)
 {
@@ -508,6 +611,42 @@ test_delete_many_stops (void)
   g_assert_no_error (error);
 }
 
+/* A server that does not know the call is asked once. */
+static void
+test_delete_many_not_implemented (void)
+{
+  static const char *const keys[] = { "a", "b c", "d", NULL };
+  static const char *const more[] = { "e", NULL };
+  static const FakeReply refusals[] = { { .status = 501, .body = ERROR_XML ("NotImplemented") },
+                                        { .status = 405 },
+                                        { .body = ERROR_XML ("NotImplemented") } };
+  static const FakeReply replies[] = { { .status = 204 },
+                                       { .status = 409, .body = ERROR_XML ("Conflict") },
+                                       { .status = 204 },
+                                       { .status = 204 } };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (refusals); i++)
+    {
+      g_autoptr (Fixture) fixture = fixture_new (NULL, NULL);
+      g_autofree char *failed = NULL;
+      g_autofree char *none = NULL;
+      g_autoptr (GError) error = NULL;
+
+      fake_server_script (fixture->server, &refusals[i], 1);
+      fixture_script (fixture, replies);
+      g_assert_true (delete_many (fixture, keys, &failed, &error));
+      g_assert_true (delete_many (fixture, more, &none, &error));
+      g_assert_no_error (error);
+      g_assert_cmpstr (failed, ==, "b c conflict;");
+      g_assert_cmpstr (none, ==, "");
+      assert_sent (fixture, 0, "POST", "/bucket", "delete=");
+      assert_sent (fixture, 1, "DELETE", "/bucket/a", "");
+      assert_sent (fixture, 2, "DELETE", "/bucket/b%20c", "");
+      assert_sent (fixture, 3, "DELETE", "/bucket/d", "");
+      assert_sent (fixture, 4, "DELETE", "/bucket/e", "");
+    }
+}
+
 /* ---- Uploads in parts ---- */
 
 static void
@@ -590,6 +729,35 @@ test_copy_part (void)
   g_assert_cmpstr (second, ==, "e");
 }
 
+/* An object that is too large for CopyObject: parts that lie behind 4 GiB, each pinned to the ETag
+ * that was seen, so that no other object's bytes come between. */
+static void
+test_copy_part_large (void)
+{
+  static const FakeReply copied = { .body = "<CopyPartResult><ETag>e</ETag></CopyPartResult>" };
+  static const FakeReply changed = { .status = 412, .body = ERROR_XML ("PreconditionFailed") };
+  const guint64 part = G_GUINT64_CONSTANT (5) << 30;
+  static const char *const ranges[]
+      = { "bytes=0-5368709119", "bytes=5368709120-10737418239", "bytes=10737418240-10737418240" };
+  g_autoptr (Fixture) fixture = fixture_new ("minio", NULL);
+  g_autoptr (GError) error = NULL;
+
+  for (guint i = 0; i < G_N_ELEMENTS (ranges); i++)
+    {
+      fake_server_script (fixture->server, &copied, 1);
+      g_autofree char *etag
+          = kp_s3_client_copy_part (fixture->client, "k", "parts-9", i * part, i < 2 ? part : 1,
+                                    "k", "id", i + 1, NULL, &error);
+      g_assert_no_error (error);
+      assert_sent_header (fixture, i, "x-amz-copy-source-range", ranges[i]);
+      assert_sent_header (fixture, i, "x-amz-copy-source-if-match", "\"parts-9\"");
+    }
+  fake_server_script (fixture->server, &changed, 1);
+  g_assert_null (kp_s3_client_copy_part (fixture->client, "k", "parts-9", 3 * part, part, "k", "id",
+                                         4, NULL, &error));
+  g_assert_error (error, KP_ERROR, KP_ERROR_CONFLICT);
+}
+
 static const char *const part_etags[] = { MD5_A, MD5_B };
 
 /* MD5 of both MD5s, worked out with md5sum. */
@@ -612,29 +780,29 @@ etag_of_parts (void)
 static void
 test_complete_upload (void)
 {
-  static const FakeReply replies[] = {
-    { .action = FAKE_SEND_CHUNKED, .body = COMPLETED ("&quot;theirs-2&quot;") },
+  g_autofree char *of_parts = etag_of_parts ();
+  g_autofree char *document = g_strdup_printf (COMPLETED ("&quot;%s&quot;"), of_parts);
+  const FakeReply replies[] = {
+    { .action = FAKE_SEND_CHUNKED, .body = document },
     /* Ceph 16 */
     { .body = COMPLETED ("") },
     /* begun with 200, failed, and done when asked again */
     { .body = ERROR_XML ("InternalError") },
-    { .body = COMPLETED ("\"e-2\"") },
+    { .body = document },
     /* cut short */
     { .action = FAKE_SEND_CUT, .body = FAKE_XML "    " },
-    { .body = COMPLETED ("\"e-2\"") },
+    { .body = document },
   };
-  static const char *const expected[] = { "theirs-2", NULL, "e-2", "e-2" };
   g_autoptr (Fixture) fixture = fixture_new (NULL, NULL);
-  g_autofree char *of_parts = etag_of_parts ();
 
   fixture_script (fixture, replies);
-  for (gsize i = 0; i < G_N_ELEMENTS (expected); i++)
+  for (gsize i = 0; i < 4; i++)
     {
       g_autoptr (GError) error = NULL;
       g_autofree char *etag
           = kp_s3_client_complete_upload (fixture->client, "k", "i/d", part_etags, 2, NULL, &error);
       g_assert_no_error (error);
-      g_assert_cmpstr (etag, ==, expected[i] != NULL ? expected[i] : of_parts);
+      g_assert_cmpstr (etag, ==, of_parts);
     }
   assert_sent (fixture, 0, "POST", "/bucket/k", "uploadId=i%2Fd");
   assert_sent_header (fixture, 0, "content-type", "application/xml");
@@ -645,13 +813,53 @@ test_complete_upload (void)
                     "</CompleteMultipartUpload>");
 }
 
+/* Some servers name another ETag than their listings do: the object itself has the true one. */
+static void
+test_complete_upload_another_etag (void)
+{
+  static const struct
+  {
+    const char *headers; /* of the answer to the upload's end */
+    FakeReply head;
+    const char *query; /* of the HEAD */
+    const char *etag;
+  } cases[] = {
+    { NULL, { .headers = "ETag: \"listed-9\"\r\n" }, "", "listed-9" },
+    { "x-amz-version-id: v/1\r\n",
+      { .headers = "ETag: \"listed-9\"\r\n" },
+      "versionId=v%2F1",
+      "listed-9" },
+    /* the upload has been put together all the same */
+    { NULL, { .status = 404 }, "", "theirs-2" },
+    { NULL, { .status = 403 }, "", "theirs-2" },
+    { NULL, { .headers = "Content-Length: 7\r\n" }, "", "theirs-2" },
+  };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      const FakeReply replies[]
+          = { { .headers = cases[i].headers, .body = COMPLETED ("&quot;theirs-2&quot;") },
+              cases[i].head };
+      g_autoptr (Fixture) fixture = fixture_new (NULL, NULL);
+      g_autoptr (GError) error = NULL;
+
+      fixture_script (fixture, replies);
+      g_autofree char *etag
+          = kp_s3_client_complete_upload (fixture->client, "k", "id", part_etags, 2, NULL, &error);
+      g_assert_no_error (error);
+      g_assert_cmpstr (etag, ==, cases[i].etag);
+      assert_sent (fixture, 1, "HEAD", "/bucket/k", cases[i].query);
+    }
+}
+
 /* ETags are the server's: neither their length nor their letters can be relied on. */
 static void
 test_complete_upload_odd_etags (void)
 {
   static const char *const odd[] = { "a&b<c>", "0123456789abcdef0123456789abcdeg" };
-  static const FakeReply replies[]
-      = { { .body = COMPLETED ("") }, { .status = 404, .body = ERROR_XML ("NoSuchUpload") } };
+  static const FakeReply replies[] = { { .body = COMPLETED ("") },
+                                       { .headers = "ETag: \"odd\"\r\n" },
+                                       { .status = 404, .body = ERROR_XML ("NoSuchUpload") } };
   g_autoptr (Fixture) fixture = fixture_new (NULL, NULL);
   g_autoptr (GError) error = NULL;
 
@@ -659,7 +867,7 @@ test_complete_upload_odd_etags (void)
   g_autofree char *etag
       = kp_s3_client_complete_upload (fixture->client, "k", "id", odd, 2, NULL, &error);
   g_assert_no_error (error);
-  g_assert_cmpstr (etag, ==, "");
+  g_assert_cmpstr (etag, ==, "odd");
   g_autofree char *body = g_strndup (g_bytes_get_data (sent (fixture, 0)->body, NULL),
                                      g_bytes_get_size (sent (fixture, 0)->body));
   g_assert_nonnull (strstr (body, "&quot;a&amp;b&lt;c&gt;&quot;"));
@@ -726,8 +934,8 @@ test_complete_upload_refused (void)
   } cases[] = {
     { { .body = ERROR_XML ("InternalError") }, KP_ERROR_SERVER },
     { { .body = ERROR_XML ("InvalidPart") }, KP_ERROR_SERVER },
-    { { .status = 400, .body = ERROR_XML ("InvalidPart") }, KP_ERROR_SERVER },
-    { { .status = 400, .body = ERROR_XML ("EntityTooSmall") }, KP_ERROR_SERVER },
+    { { .status = 400, .body = ERROR_XML ("InvalidPart") }, KP_ERROR_REFUSED },
+    { { .status = 400, .body = ERROR_XML ("EntityTooSmall") }, KP_ERROR_REFUSED },
     { { .body = "" }, KP_ERROR_SERVER },
     { { .action = FAKE_SEND_CUT, .body = "<CompleteMultipartUploadResult>" }, KP_ERROR_SERVER },
   };
@@ -926,6 +1134,9 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/s3/client/defaults", test_defaults);
   g_test_add_func ("/s3/client/put", test_put);
+  g_test_add_func ("/s3/client/stored-otherwise", test_stored_otherwise);
+  g_test_add_func ("/s3/client/stored-otherwise-once", test_stored_otherwise_once);
+  g_test_add_func ("/s3/client/stored-otherwise-large", test_stored_otherwise_large);
   g_test_add_func ("/s3/client/get", test_get);
   g_test_add_func ("/s3/client/get-refused", test_get_refused);
   g_test_add_func ("/s3/client/get-cut", test_get_cut);
@@ -938,10 +1149,13 @@ main (int argc, char **argv)
   g_test_add_func ("/s3/client/delete-many-one-by-one", test_delete_many_one_by_one);
   g_test_add_func ("/s3/client/delete-many-failures", test_delete_many_failures);
   g_test_add_func ("/s3/client/delete-many-stops", test_delete_many_stops);
+  g_test_add_func ("/s3/client/delete-many-not-implemented", test_delete_many_not_implemented);
   g_test_add_func ("/s3/client/create-upload", test_create_upload);
   g_test_add_func ("/s3/client/upload-part", test_upload_part);
   g_test_add_func ("/s3/client/copy-part", test_copy_part);
+  g_test_add_func ("/s3/client/copy-part-large", test_copy_part_large);
   g_test_add_func ("/s3/client/complete-upload", test_complete_upload);
+  g_test_add_func ("/s3/client/complete-upload-another-etag", test_complete_upload_another_etag);
   g_test_add_func ("/s3/client/complete-upload-odd-etags", test_complete_upload_odd_etags);
   g_test_add_func ("/s3/client/complete-upload-twice", test_complete_upload_twice);
   g_test_add_func ("/s3/client/complete-upload-gone", test_complete_upload_gone);

@@ -354,6 +354,7 @@ test_no_sense (void)
     { "seaweedfs", PAGE (TRUNCATED, KEY ("b")), PAGE (COMPLETE, KEY ("a")) },
     /* more, but nothing and nowhere */
     { NULL, PAGE (TRUNCATED TOKEN ("t"), KEY ("b")), PAGE (TRUNCATED, "") },
+    { NULL, PAGE (TRUNCATED TOKEN ("t"), ""), PAGE (TRUNCATED TOKEN ("t"), "") },
     { "seaweedfs", PAGE (TRUNCATED, KEY ("b")), PAGE (TRUNCATED, "") },
     { "seaweedfs", PAGE (TRUNCATED "<NextMarker>b</NextMarker>", KEY ("b")),
       PAGE (TRUNCATED "<NextMarker>b</NextMarker>", "") },
@@ -448,16 +449,85 @@ test_end (void)
     }
 }
 
-/* "Only keys behind this one", also of a server that knows no start-after. */
+/* "Only keys behind this one", also of a server that knows no start-after: that costs requests. */
 static void
 test_start_after_ignored (void)
 {
-  static const FakeReply replies[] = { { .body = PAGE (COMPLETE, KEY ("a") KEY ("b") KEY ("c")) } };
+  static const FakeReply replies[] = {
+    { .body = PAGE (COMPLETE, KEY ("a") KEY ("b") KEY ("c")) },
+    { .body = PAGE (TRUNCATED TOKEN ("t"), KEY ("a") KEY ("b")) },
+    { .body = PAGE (TRUNCATED TOKEN ("u"), KEY ("c") KEY ("d")) },
+    { .body = PAGE (TRUNCATED TOKEN ("v"), KEY ("e") KEY ("f")) },
+    { .body = PAGE (TRUNCATED TOKEN ("w"), KEY ("g") KEY ("h")) },
+  };
   g_autoptr (Fixture) fixture = fixture_new (NULL, NULL);
-  g_autoptr (KpS3Listing) listing = kp_s3_listing_new ("", NULL, "b");
+  g_autoptr (KpS3Listing) short_one = kp_s3_listing_new ("", NULL, "b");
+  g_autoptr (KpS3Listing) long_one = kp_s3_listing_new ("", NULL, "e");
 
   fixture_script (fixture, replies);
-  assert_page (listing, fixture, "c\n", TRUE);
+  assert_page (short_one, fixture, "c\n", TRUE);
+  kp_s3_listing_set_end (long_one, "g");
+  assert_page (long_one, fixture, "", FALSE);
+  assert_page (long_one, fixture, "", FALSE);
+  assert_page (long_one, fixture, "f\n", FALSE);
+  assert_page (long_one, fixture, "g\n", TRUE);
+  assert_asked (fixture, 4, "continuation-token", "v");
+}
+
+/* The same of one that does not know list-type either. It knows the marker. */
+static void
+test_start_after_ignored_by_v1 (void)
+{
+  static const FakeReply replies[] = { { .body = PAGE (TRUNCATED, KEY ("a") KEY ("b")) },
+                                       { .body = PAGE (COMPLETE, KEY ("y") KEY ("z")) } };
+  g_autoptr (Fixture) fixture = fixture_new (NULL, NULL);
+  g_autoptr (KpS3Listing) listing = kp_s3_listing_new ("", NULL, "x");
+
+  fixture_script (fixture, replies);
+  assert_page (listing, fixture, "", FALSE);
+  assert_page (listing, fixture, "y\nz\n", TRUE);
+  assert_asked (fixture, 1, "marker", "x");
+}
+
+/* A page may be empty where the server has gone through what is no object any more. */
+static void
+test_empty_pages (void)
+{
+  static const FakeReply replies[] = {
+    { .body = PAGE (TRUNCATED TOKEN ("1"), "") },
+    { .body = PAGE (TRUNCATED TOKEN ("2"), KEY ("a")) },
+    { .body = PAGE (TRUNCATED TOKEN ("3"), "") },
+    { .body = PAGE (TRUNCATED TOKEN ("4"), "") },
+    { .body = PAGE (COMPLETE, KEY ("b")) },
+  };
+  g_autoptr (Fixture) fixture = fixture_new (NULL, NULL);
+  g_autoptr (KpS3Listing) listing = kp_s3_listing_new ("", NULL, NULL);
+
+  fixture_script (fixture, replies);
+  assert_page (listing, fixture, "", FALSE);
+  assert_page (listing, fixture, "a\n", FALSE);
+  assert_page (listing, fixture, "", FALSE);
+  assert_page (listing, fixture, "", FALSE);
+  assert_page (listing, fixture, "b\n", TRUE);
+  assert_asked (fixture, 4, "continuation-token", "4");
+}
+
+/* But not for ever, though the token is always another. */
+static void
+test_empty_pages_without_end (void)
+{
+  static const FakeReply odd = { .body = PAGE (TRUNCATED TOKEN ("odd"), "") };
+  static const FakeReply even = { .body = PAGE (TRUNCATED TOKEN ("even"), "") };
+  g_autofree FakeReply *replies = g_new (FakeReply, 1001);
+  g_autoptr (Fixture) fixture = fixture_new (NULL, NULL);
+  g_autoptr (KpS3Listing) listing = kp_s3_listing_new ("", NULL, NULL);
+
+  for (int i = 0; i < 1001; i++)
+    replies[i] = i % 2 == 0 ? even : odd;
+  fake_server_script (fixture->server, replies, 1001);
+  for (int i = 0; i < 1000; i++)
+    assert_page (listing, fixture, "", FALSE);
+  assert_error (listing, fixture, KP_ERROR_SERVER);
 }
 
 /* A key that no file can have must not turn into another one. */
@@ -555,6 +625,9 @@ main (int argc, char **argv)
   g_test_add_func ("/s3/listing/again-after-error", test_again_after_error);
   g_test_add_func ("/s3/listing/end", test_end);
   g_test_add_func ("/s3/listing/start-after-ignored", test_start_after_ignored);
+  g_test_add_func ("/s3/listing/start-after-ignored-by-v1", test_start_after_ignored_by_v1);
+  g_test_add_func ("/s3/listing/empty-pages", test_empty_pages);
+  g_test_add_func ("/s3/listing/empty-pages-without-end", test_empty_pages_without_end);
   g_test_add_func ("/s3/listing/nul-in-key", test_nul_in_key);
   g_test_add_func ("/s3/listing/keys-that-make-no-sense", test_keys_that_make_no_sense);
   g_test_add_func ("/s3/listing/message-is-plain-text", test_message_is_plain_text);

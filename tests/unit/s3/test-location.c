@@ -129,35 +129,28 @@ test_endpoints (void)
   static const struct
   {
     const char *endpoint;
-    const char *host;
     const char *provider;
     const char *region;
     const char *uri; /* of the key "k" in "bucket" */
   } cases[] = {
-    { NULL, "s3.us-east-1.amazonaws.com", "aws", "us-east-1",
-      "https://bucket.s3.us-east-1.amazonaws.com/k" },
-    { "https://s3.eu-west-1.amazonaws.com", "s3.eu-west-1.amazonaws.com", "aws", "us-east-1",
+    { NULL, "aws", "us-east-1", "https://bucket.s3.us-east-1.amazonaws.com/k" },
+    { "https://s3.eu-west-1.amazonaws.com", "aws", "us-east-1",
       "https://bucket.s3.eu-west-1.amazonaws.com/k" },
-    { "s3.fr-par.scw.cloud", "s3.fr-par.scw.cloud", "scaleway", "fr-par",
-      "https://bucket.s3.fr-par.scw.cloud/k" },
-    { "https://s3.us-west-004.backblazeb2.com/", "s3.us-west-004.backblazeb2.com", "b2",
-      "us-west-004", "https://s3.us-west-004.backblazeb2.com/bucket/k" },
-    { "https://storage.example.org", "storage.example.org", "other", "us-east-1",
-      "https://storage.example.org/bucket/k" },
-    { "storage.example.org:9000", "storage.example.org", "other", "us-east-1",
+    { "s3.fr-par.scw.cloud", "scaleway", "fr-par", "https://bucket.s3.fr-par.scw.cloud/k" },
+    { "https://s3.us-west-004.backblazeb2.com/", "b2", "us-west-004",
+      "https://s3.us-west-004.backblazeb2.com/bucket/k" },
+    { "https://storage.example.org", "other", "us-east-1", "https://storage.example.org/bucket/k" },
+    { "storage.example.org:9000", "other", "us-east-1",
       "https://storage.example.org:9000/bucket/k" },
-    { "https://example.org/s3/", "example.org", "other", "us-east-1",
-      "https://example.org/s3/bucket/k" },
-    { "https://example.org/a%20b/c///", "example.org", "other", "us-east-1",
+    { "https://example.org/s3/", "other", "us-east-1", "https://example.org/s3/bucket/k" },
+    { "https://example.org/a%20b/c///", "other", "us-east-1",
       "https://example.org/a%20b/c/bucket/k" },
-    { "HTTPS://example.org", "example.org", "other", "us-east-1", "https://example.org/bucket/k" },
-    { "http://127.0.0.1:7480", "127.0.0.1", "other", "us-east-1",
-      "http://127.0.0.1:7480/bucket/k" },
-    { "http://127.9.9.9", "127.9.9.9", "other", "us-east-1", "http://127.9.9.9/bucket/k" },
-    { "http://[::1]:7480", "::1", "other", "us-east-1", "http://[::1]:7480/bucket/k" },
-    { "http://localhost:7480", "localhost", "other", "us-east-1",
-      "http://localhost:7480/bucket/k" },
-    { "https://192.0.2.1", "192.0.2.1", "other", "us-east-1", "https://192.0.2.1/bucket/k" },
+    { "HTTPS://example.org", "other", "us-east-1", "https://example.org/bucket/k" },
+    { "http://127.0.0.1:7480", "other", "us-east-1", "http://127.0.0.1:7480/bucket/k" },
+    { "http://127.9.9.9", "other", "us-east-1", "http://127.9.9.9/bucket/k" },
+    { "http://[::1]:7480", "other", "us-east-1", "http://[::1]:7480/bucket/k" },
+    { "http://localhost:7480", "other", "us-east-1", "http://localhost:7480/bucket/k" },
+    { "https://192.0.2.1", "other", "us-east-1", "https://192.0.2.1/bucket/k" },
   };
 
   for (gsize i = 0; i < G_N_ELEMENTS (cases); i++)
@@ -165,11 +158,98 @@ test_endpoints (void)
       g_autoptr (KpS3Location) location = locate ("s3://bucket", cases[i].endpoint, NULL, NULL);
       g_autofree char *uri = build (location, "k", NULL);
 
-      g_assert_cmpstr (kp_s3_location_get_host (location), ==, cases[i].host);
       g_assert_cmpstr (kp_s3_location_get_provider (location)->id, ==, cases[i].provider);
       g_assert_cmpstr (kp_s3_location_get_region (location), ==, cases[i].region);
       g_assert_cmpstr (uri, ==, cases[i].uri);
     }
+}
+
+/* Two jobs must not work on one destination because they write it differently. */
+static void
+test_identity (void)
+{
+  static const struct
+  {
+    const char *address;
+    const char *endpoint;
+  } same[] = {
+    { "s3://bucket/a/b", "https://s3.example.org" },
+    { "s3://bucket/a/b/", "s3.example.org" },
+    { "s3://bucket/a/b", "HTTPS://S3.Example.ORG/" },
+    { "s3://bucket/a/b//", "https://s3.example.org:443///" },
+  }, others[] = {
+    { "s3://bucket/a", "https://s3.example.org" },
+    { "s3://bucket/a/B", "https://s3.example.org" },
+    { "s3://Bucket/a/b", "https://s3.example.org" },
+    { "s3://bucket/a/b", "https://s3.example.org:8443" },
+    { "s3://bucket/a/b", "https://s3.example.org/s3" },
+    { "s3://bucket/a/b", "https://s3.example.net" },
+  };
+  g_autoptr (KpS3Location) first = locate (same[0].address, same[0].endpoint, NULL, NULL);
+  g_autofree char *expected = kp_s3_location_get_identity (first);
+
+  for (gsize i = 1; i < G_N_ELEMENTS (same); i++)
+    {
+      g_autoptr (KpS3Location) location = locate (same[i].address, same[i].endpoint, NULL, NULL);
+      g_autofree char *identity = kp_s3_location_get_identity (location);
+      g_assert_cmpstr (identity, ==, expected);
+    }
+  for (gsize i = 0; i < G_N_ELEMENTS (others); i++)
+    {
+      g_autoptr (KpS3Location) location
+          = locate (others[i].address, others[i].endpoint, NULL, NULL);
+      g_autofree char *identity = kp_s3_location_get_identity (location);
+      g_assert_cmpstr (identity, !=, expected);
+    }
+}
+
+/* Whoever learns from a notice which region it is, and writes it from then on, keeps what is known
+ * of the destination; but only where a bucket of that name cannot be in two regions. */
+static void
+test_identity_and_region (void)
+{
+  static const struct
+  {
+    const char *provider;
+    const char *endpoint;
+    const char *region;
+    const char *identity;
+  } cases[] = {
+    { NULL, NULL, NULL, "provider aws\n\n\nbucket\na" },
+    { NULL, NULL, "eu-central-1", "provider aws\n\n\nbucket\na" },
+    { "aws", "https://S3.eu-west-1.amazonaws.com", NULL, "provider aws\n\n\nbucket\na" },
+    { "wasabi", NULL, "eu-central-2", "provider wasabi\n\n\nbucket\na" },
+    { "b2", "s3.us-west-004.backblazeb2.com", NULL, "provider b2\n\n\nbucket\na" },
+    /* the same, but other places for all we know */
+    { "aws", "https://s3.eu-west-1.amazonaws.com:8443", NULL,
+      "s3.eu-west-1.amazonaws.com\n8443\n\nbucket\na" },
+    { "aws", "https://s3.eu-west-1.amazonaws.com/x", NULL,
+      "s3.eu-west-1.amazonaws.com\n443\n/x\nbucket\na" },
+    { "aws", "https://s3.cn-north-1.amazonaws.com.cn", NULL,
+      "s3.cn-north-1.amazonaws.com.cn\n443\n\nbucket\na" },
+    { "aws", "https://s3.dualstack.eu-west-1.amazonaws.com", NULL,
+      "s3.dualstack.eu-west-1.amazonaws.com\n443\n\nbucket\na" },
+    { "aws", "https://s3.amazonaws.com", NULL, "s3.amazonaws.com\n443\n\nbucket\na" },
+    { "aws", "https://storage.example.org", NULL, "storage.example.org\n443\n\nbucket\na" },
+    /* regions that know nothing of each other */
+    { "ovh", NULL, "gra", "s3.gra.io.cloud.ovh.net\n443\n\nbucket\na" },
+    { "ovh", NULL, "sbg", "s3.sbg.io.cloud.ovh.net\n443\n\nbucket\na" },
+    { "gcs", NULL, NULL, "storage.googleapis.com\n443\n\nbucket\na" },
+  };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      g_autoptr (KpS3Location) location
+          = locate ("s3://bucket/a", cases[i].endpoint, cases[i].region, cases[i].provider);
+      g_autofree char *identity = kp_s3_location_get_identity (location);
+      g_assert_cmpstr (identity, ==, cases[i].identity);
+    }
+
+  /* The redirect itself is no move either. */
+  g_autoptr (KpS3Location) before = locate ("s3://bucket/a", NULL, NULL, NULL);
+  g_autoptr (KpS3Location) after = kp_s3_location_with_region (before, "eu-central-1");
+  g_autofree char *identity = kp_s3_location_get_identity (after);
+  g_assert_cmpstr (identity, ==, cases[0].identity);
 }
 
 static void
@@ -452,6 +532,8 @@ main (int argc, char **argv)
   g_test_add_func ("/s3/location/key", test_key);
   g_test_add_func ("/s3/location/endpoints", test_endpoints);
   g_test_add_func ("/s3/location/bad-endpoints", test_bad_endpoints);
+  g_test_add_func ("/s3/location/identity", test_identity);
+  g_test_add_func ("/s3/location/identity-and-region", test_identity_and_region);
   g_test_add_func ("/s3/location/bad-regions", test_bad_regions);
   g_test_add_func ("/s3/location/plain-http", test_plain_http);
   g_test_add_func ("/s3/location/providers", test_providers);

@@ -61,12 +61,14 @@ test_profiles (void)
       check_words (provider->hosts);
       check_endpoint (provider);
       g_assert_true (provider->list_version == 1 || provider->list_version == 2);
-      /* S3 knows no more than 10,000 parts of 5 MiB to 5 GiB, and copies up to 5 GiB. */
+      /* S3 knows no more than 10,000 parts of 5 MiB to 5 GiB, and copies up to 5 GiB. Where no
+       * parts are copied, the limit is that of an object. */
       g_assert_cmpuint (provider->max_parts, >, 0);
       g_assert_cmpuint (provider->max_parts, <=, 10000);
       g_assert_cmpuint (provider->min_part, >=, 5 * MEBIBYTE);
       g_assert_cmpuint (provider->min_part, <=, provider->max_copy);
-      g_assert_cmpuint (provider->max_copy, <=, 5 * GIBIBYTE);
+      g_assert_cmpuint (provider->max_copy, <=,
+                        (provider->part_copy == KP_S3_SUPPORT_NO ? 5 * 1024 : 5) * GIBIBYTE);
       g_assert_nonnull (provider->note);
       if (provider->always_versioned)
         g_assert_cmpint (provider->versioning, ==, KP_S3_SUPPORT_YES);
@@ -108,6 +110,9 @@ test_fields (void)
   g_assert_true (b2->always_versioned);
   g_assert_cmpstr (b2->note, !=, "");
   g_assert_cmpint (gcs->part_copy, ==, KP_S3_SUPPORT_NO);
+  g_assert_cmpuint (gcs->max_copy, >, 5 * GIBIBYTE);
+  g_assert_true (kp_s3_provider_find ("r2")->equal_parts);
+  g_assert_false (aws->equal_parts);
   g_assert_cmpuint (seaweedfs->list_version, ==, 1);
   g_assert_false (seaweedfs->url_encoding);
   g_assert_cmpuint (kp_s3_provider_find ("scaleway")->max_parts, ==, 1000);

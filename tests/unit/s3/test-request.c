@@ -305,14 +305,14 @@ test_permanent (void)
     { { .status = 400, .body = ERROR_XML ("ExpiredToken") }, KP_ERROR_BAD_CREDENTIALS },
     { { .status = 401, .headers = "WWW-Authenticate: Basic realm=\"x\"\r\n" },
       KP_ERROR_BAD_CREDENTIALS },
-    { { .status = 407, .headers = "Proxy-Authenticate: Basic realm=\"x\"\r\n" }, KP_ERROR_SERVER },
+    { { .status = 407, .headers = "Proxy-Authenticate: Basic realm=\"x\"\r\n" }, KP_ERROR_REFUSED },
     { { .status = 404, .body = ERROR_XML ("NoSuchKey") }, KP_ERROR_NOT_FOUND },
     { { .status = 404, .body = ERROR_XML ("NoSuchBucket") }, KP_ERROR_NO_SUCH_BUCKET },
     { { .status = 404, .body = "<html>not found</html>" }, KP_ERROR_NOT_FOUND },
     { { .status = 412, .body = ERROR_XML ("PreconditionFailed") }, KP_ERROR_CONFLICT },
     { { .status = 501, .body = ERROR_XML ("NotImplemented") }, KP_ERROR_UNSUPPORTED_BY_PROVIDER },
     { { .status = 507 }, KP_ERROR_QUOTA },
-    { { .status = 400, .body = ERROR_XML ("InvalidArgument") }, KP_ERROR_SERVER },
+    { { .status = 400, .body = ERROR_XML ("InvalidArgument") }, KP_ERROR_REFUSED },
     { { .status = 304 }, KP_ERROR_SERVER },
   };
 

@@ -123,6 +123,88 @@ test_mean (void)
         check_mean (rates[i], wanted[j], lateness[k]);
 }
 
+/* A stream that is stopped now and then for longer than the bucket can save, as by a server that
+ * takes its time. Sums: bytes before each grant. */
+static guint64
+most_within (GArray *times, GArray *sums, guint64 total, gint64 length)
+{
+  guint64 most = 0;
+  guint tail = 0;
+
+  for (guint i = 0; i < times->len; i++)
+    {
+      guint64 after = i + 1 < sums->len ? g_array_index (sums, guint64, i + 1) : total;
+      while (g_array_index (times, gint64, tail) <= g_array_index (times, gint64, i) - length)
+        tail++;
+      most = MAX (most, after - g_array_index (sums, guint64, tail));
+    }
+  return most;
+}
+
+static void
+check_stops (guint64 rate, gint64 stop, double least)
+{
+  const gint64 end = 60 * SECOND;
+  g_autoptr (GArray) times = g_array_new (FALSE, FALSE, sizeof (gint64));
+  g_autoptr (GArray) sums = g_array_new (FALSE, FALSE, sizeof (guint64));
+  KpTokenBucket bucket;
+  guint64 total = 0;
+  gint64 next_stop = 2 * SECOND;
+
+  kp_token_bucket_init (&bucket, rate, 0);
+  for (gint64 now = 0; now < end;)
+    {
+      gsize taken = kp_token_bucket_take (&bucket, 8192, now);
+      if (taken == 0)
+        {
+          now += kp_token_bucket_wait (&bucket, 8192, now);
+          continue;
+        }
+      g_array_append_val (times, now);
+      g_array_append_val (sums, total);
+      total += taken;
+      if (now >= next_stop)
+        {
+          now += stop;
+          next_stop = now + 2 * SECOND;
+        }
+    }
+
+  g_test_message ("%" G_GUINT64_FORMAT " B/s, stops of %" G_GINT64_FORMAT " us: %.2f %%", rate,
+                  stop, 100.0 * (double) total / (double) (60 * rate));
+  g_assert_cmpfloat ((double) total, >=, least * (double) (60 * rate));
+  g_assert_cmpuint (total, <=, 60 * rate);
+  g_assert_cmpuint (most_within (times, sums, total, SECOND), <=, rate * 1065 / 1000);
+  g_assert_cmpuint (most_within (times, sums, total, 10 * SECOND), <=, rate * 1024 / 100);
+}
+
+static void
+test_arrears (void)
+{
+  static const guint64 rates[] = { 65536, RATE, 2097152, 64 << 20 };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (rates); i++)
+    {
+      check_stops (rates[i], SECOND / 20, 0.995);
+      check_stops (rates[i], SECOND / 15, 0.985);
+      check_stops (rates[i], SECOND, 0.6); /* only the bounds matter */
+    }
+}
+
+/* Without a limit, and after a change of it, nobody is owed anything. */
+static void
+test_arrears_end (void)
+{
+  KpTokenBucket bucket;
+
+  kp_token_bucket_init (&bucket, RATE, 0);
+  kp_token_bucket_set_rate (&bucket, RATE, 60 * SECOND);
+  take_all (&bucket, 60 * SECOND);
+  gint64 wait = kp_token_bucket_wait (&bucket, 5000, 60 * SECOND);
+  g_assert_cmpuint (kp_token_bucket_take (&bucket, 5000, 60 * SECOND + wait - 1), ==, 0);
+  g_assert_cmpuint (kp_token_bucket_take (&bucket, 5000, 60 * SECOND + wait), ==, 5000);
+}
+
 static void
 test_low_rate (void)
 {
@@ -226,6 +308,8 @@ main (int argc, char **argv)
   g_test_add_func ("/throttle/token-bucket/quantum", test_quantum);
   g_test_add_func ("/throttle/token-bucket/no-burst", test_no_burst);
   g_test_add_func ("/throttle/token-bucket/mean", test_mean);
+  g_test_add_func ("/throttle/token-bucket/arrears", test_arrears);
+  g_test_add_func ("/throttle/token-bucket/arrears-end", test_arrears_end);
   g_test_add_func ("/throttle/token-bucket/low-rate", test_low_rate);
   g_test_add_func ("/throttle/token-bucket/set-rate", test_set_rate);
   g_test_add_func ("/throttle/token-bucket/charge", test_charge);

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ * SPDX-FileCopyrightText: The Keepsake authors */
+
+#pragma once
+
+/* What kp-job.c (states, pause, what is asked) and kp-job-work.c (what the job's thread does)
+ * share. */
+
+#include "kp-job.h"
+#include "kp-mirror.h"
+#include "kp-pace.h"
+#include "kp-verify.h"
+
+G_BEGIN_DECLS
+
+struct _KpJob
+{
+  GObject parent_instance;
+
+  /* Set before the start, and then left alone. */
+  KpPlan *plan;
+  KpHistoryKind kind;
+  KpHistoryTrigger trigger;
+  char *state_dir;
+  char *ca_bundle;
+  KpThrottle *upload;
+  KpThrottle *download;
+  KpHistory *history;
+  KpJobClock clock;
+  void *clock_data;
+  double sample;
+  char *path;
+  char *target;
+  KpOverwrite overwrite;
+  gboolean has_max_delete;
+  guint64 max_delete;
+  gboolean accept_new_file_system;
+  KpEventFunc event_func;
+  void *event_data;
+  GMainContext *context;
+  GCancellable *cancellable;
+
+  /* Of the run; one of the three does the work. */
+  KpS3Service *service;
+  KpMirror *mirror;
+  KpRestore *restore;
+  KpVerify *verify;
+  gint64 history_id;
+  GTask *task; /* until it has returned */
+  GThread *thread;
+
+  /* Of the owner's thread. */
+  KpJobState end; /* KP_JOB_QUEUED until it has ended */
+  KpJobState shown;
+  gboolean paused;
+  gboolean interrupted; /* cancelled because the process ends */
+  char *waiting;
+  GSource *ticker;
+  KpPace pace;
+  KpProgress progress;
+
+  GMutex lock; /* guards what follows */
+  char *current_file;
+  GPtrArray *notices;  /* of char* */
+  GPtrArray *failures; /* of KpHistoryFailure */
+  KpJobResult result;
+};
+
+/* kp-job-work.c */
+gboolean kp_job_prepare (KpJob *job, KpS3Credentials *credentials, GError **error)
+    G_GNUC_WARN_UNUSED_RESULT;
+gboolean kp_job_work (KpJob *job, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+void kp_job_keep_notice (KpJob *job, const char *text);
+
+G_END_DECLS

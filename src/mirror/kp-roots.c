@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ * SPDX-FileCopyrightText: The Keepsake authors */
+
+#define G_LOG_DOMAIN "keepsake-mirror"
+
+/* Where the sources, and the disks mounted below them, are now and were before: a disk that is not
+ * mounted looks like a folder from which everything was deleted. */
+
+#include "kp-mirror-private.h"
+
+#include "kp-name.h"
+
+#include <string.h>
+
+/* Device numbers change at a reboot, and so does what some file systems give as their id: only both
+ * together, or a disk that was mounted here and is not, mean another file system. */
+static gboolean
+has_moved (const KpRootIdentity *before, const KpRootIdentity *now)
+{
+  return (before->dev != now->dev && before->fsid != now->fsid)
+         || (before->is_mount_point && !now->is_mount_point);
+}
+
+static const KpScanMount *
+find_mount (KpMirror *mirror, const char *path)
+{
+  for (guint i = 0; mirror->scan.mounts != NULL && i < mirror->scan.mounts->len; i++)
+    {
+      const KpScanMount *mount = g_ptr_array_index (mirror->scan.mounts, i);
+      if (g_str_equal (mount->path, path))
+        return mount;
+    }
+  return NULL;
+}
+
+static gboolean
+is_source (KpMirror *mirror, const char *path)
+{
+  for (guint i = 0; i < mirror->sources->len; i++)
+    if (g_str_equal (kp_mirror_get_source (mirror, i)->path, path))
+      return TRUE;
+  return FALSE;
+}
+
+/* Whether the bucket has objects that lay on the disk mounted at @path, and they are not kept
+ * anyway. */
+static gboolean
+has_objects_of (KpMirror *mirror,
+                KpSource *source,
+                const char *path,
+                gboolean *found,
+                GError **error)
+{
+  const char *below = path + strlen (source->path);
+  g_autofree char *name = kp_name_to_key (*below == '/' ? below + 1 : below);
+  g_autofree char *key = g_strconcat (source->key, name, "/", NULL);
+
+  *found = FALSE;
+  return kp_vanished_is_kept (mirror, source, key)
+         || kp_catalogue_has_listed_below (mirror->catalogue, key, found, error);
+}
+
+/* Looks for disks that were mounted below the source and are not, or are others now. */
+static gboolean
+examine_mounts (KpMirror *mirror, KpSource *source, GError **error)
+{
+  g_autoptr (GPtrArray) paths
+      = kp_catalogue_list_mounts_below (mirror->catalogue, source->path, error);
+
+  if (paths == NULL)
+    return FALSE;
+  for (guint i = 0; i < paths->len; i++)
+    {
+      const char *path = g_ptr_array_index (paths, i);
+      const KpScanMount *mount = find_mount (mirror, path);
+      KpRootIdentity before;
+      gboolean found;
+
+      if (is_source (mirror, path) || (mount != NULL && !mount->entered))
+        continue;
+      if (!kp_catalogue_get_root (mirror->catalogue, path, &before, &found, error))
+        return FALSE;
+      if (mount != NULL && !has_moved (&before, &mount->identity))
+        continue;
+      if (!has_objects_of (mirror, source, path, &found, error))
+        return FALSE;
+      if (found && mirror->moved_root == NULL)
+        mirror->moved_root = g_strdup (path);
+    }
+  return TRUE;
+}
+
+/* A source of which nothing is remembered: whether one of its folders is empty as if a disk was to
+ * be mounted there. */
+static gboolean
+examine_folders (KpMirror *mirror, guint index, GError **error)
+{
+  g_autofree char *path = NULL;
+
+  if (mirror->emptied_root != NULL)
+    return TRUE;
+  if (!kp_catalogue_find_emptied_folder (mirror->catalogue, index, &path, error))
+    return FALSE;
+  if (path != NULL)
+    mirror->emptied_root = kp_source_full_path (kp_mirror_get_source (mirror, index), path);
+  return TRUE;
+}
+
+/**
+ * kp_roots_examine:
+ *
+ * Finds out whether a source, or a folder in one, is on another file system than before
+ * (@moved_root of @mirror), or empty as if its disk was not mounted (@emptied_root).
+ */
+gboolean
+kp_roots_examine (KpMirror *mirror, GError **error)
+{
+  for (guint i = 0; i < mirror->sources->len; i++)
+    {
+      KpSource *source = kp_mirror_get_source (mirror, i);
+      KpRootIdentity before;
+      gboolean has_objects;
+      gboolean found;
+
+      if (source->fd < 0 || source->is_file)
+        continue;
+      if (!kp_catalogue_get_root (mirror->catalogue, source->path, &before, &found, error)
+          || !kp_catalogue_has_listed_below (mirror->catalogue, source->key, &has_objects, error))
+        return FALSE;
+      if (source->n_entries == 0 && has_objects && mirror->emptied_root == NULL)
+        mirror->emptied_root = g_strdup (source->path);
+      if (mirror->options.accept_new_file_system)
+        continue;
+      if (found && has_moved (&before, &source->identity) && mirror->moved_root == NULL)
+        mirror->moved_root = g_strdup (source->path);
+      if (!examine_mounts (mirror, source, error)
+          || (source->is_unknown && !examine_folders (mirror, i, error)))
+        return FALSE;
+    }
+  return TRUE;
+}
+
+/**
+ * kp_roots_begin:
+ *
+ * To be called when the sources are scanned and the bucket is listed, before anything else. A
+ * source that is new to the bucket too is remembered at once: this job may be stopped. One that is
+ * only new to the catalogue stays unknown until the guard agrees with what is missing.
+ */
+gboolean
+kp_roots_begin (KpMirror *mirror, GError **error)
+{
+  for (guint i = 0; i < mirror->sources->len; i++)
+    {
+      KpSource *source = kp_mirror_get_source (mirror, i);
+      KpRootIdentity before;
+      gboolean found;
+
+      if (source->fd < 0)
+        continue;
+      if (!kp_catalogue_get_root (mirror->catalogue, source->path, &before, &found, error))
+        return FALSE;
+      if (found)
+        continue;
+      if (!kp_catalogue_has_listed_below (mirror->catalogue, source->key, &source->is_unknown,
+                                          error))
+        return FALSE;
+      if (!source->is_unknown && !mirror->options.dry_run
+          && !kp_catalogue_put_root (mirror->catalogue, source->path, &source->identity, error))
+        return FALSE;
+    }
+  for (guint i = 0; i < mirror->scan.mounts->len && !mirror->options.dry_run; i++)
+    {
+      const KpScanMount *mount = g_ptr_array_index (mirror->scan.mounts, i);
+      KpRootIdentity before;
+      gboolean found;
+
+      if (!mount->entered)
+        continue;
+      if (!kp_catalogue_get_root (mirror->catalogue, mount->path, &before, &found, error)
+          || (!found
+              && !kp_catalogue_put_root (mirror->catalogue, mount->path, &mount->identity, error)))
+        return FALSE;
+    }
+  return TRUE;
+}
+
+/* What is mounted now, in place of what was. */
+static gboolean
+remember_mounts (KpMirror *mirror, KpSource *source, GError **error)
+{
+  g_autoptr (GPtrArray) paths
+      = kp_catalogue_list_mounts_below (mirror->catalogue, source->path, error);
+
+  if (paths == NULL)
+    return FALSE;
+  for (guint i = 0; i < paths->len; i++)
+    {
+      const char *path = g_ptr_array_index (paths, i);
+      const KpScanMount *mount = find_mount (mirror, path);
+
+      if (is_source (mirror, path))
+        continue;
+      if (!(mount != NULL ? kp_catalogue_put_root (mirror->catalogue, path, &mount->identity, error)
+                          : kp_catalogue_remove_root (mirror->catalogue, path, error)))
+        return FALSE;
+    }
+  return TRUE;
+}
+
+/**
+ * kp_roots_remember:
+ *
+ * Where everything is now becomes what the next job compares with, unless the guard has doubts:
+ * then the doubt must stay until it is settled.
+ */
+gboolean
+kp_roots_remember (KpMirror *mirror, GError **error)
+{
+  gboolean accepted = mirror->options.accept_new_file_system
+                      || (mirror->options.delete_vanished && mirror->guard_reason == NULL);
+
+  for (guint i = 0; i < mirror->sources->len; i++)
+    {
+      KpSource *source = kp_mirror_get_source (mirror, i);
+      KpRootIdentity before;
+      gboolean found;
+
+      if (source->fd < 0)
+        continue;
+      if (!kp_catalogue_get_root (mirror->catalogue, source->path, &before, &found, error))
+        return FALSE;
+      gboolean is_same = found && before.dev == source->identity.dev
+                         && before.is_mount_point == source->identity.is_mount_point;
+      if ((accepted || is_same)
+          && !kp_catalogue_put_root (mirror->catalogue, source->path, &source->identity, error))
+        return FALSE;
+      if (accepted && !source->is_file && !remember_mounts (mirror, source, error))
+        return FALSE;
+    }
+  return TRUE;
+}

@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ * SPDX-FileCopyrightText: The Keepsake authors */
+
+#include "../mirror/temporary-tree.h"
+#include "private-bus.h"
+
+#include "kp-error.h"
+#include "kp-scheduler.h"
+
+#include <string.h>
+
+#define HOUR 3600
+#define DAY 86400
+
+/* 2026-03-02 09:00 UTC, a Monday */
+#define NOW G_GINT64_CONSTANT (1772442000)
+#define HALF_PAST_TWELVE (NOW + 7 * HOUR / 2)
+#define SPREAD 300
+
+typedef struct
+{
+  TemporaryTree *tree;
+  KpClock *clock;
+  KpHistory *history;
+  KpAgentState *state;
+  KpScheduler *scheduler;
+  KpPlan *plan;
+} Fixture;
+
+static void
+set_up (Fixture *fixture, gconstpointer data)
+{
+  g_autoptr (GError) error = NULL;
+
+  fixture->tree = temporary_tree_new ();
+  temporary_tree_make_directory (fixture->tree, "source");
+  g_autofree char *history = temporary_tree_path (fixture->tree, "history");
+  g_autofree char *state = temporary_tree_path (fixture->tree, "agent.ini");
+  fixture->clock = kp_clock_new_for_test (NOW);
+  fixture->history = kp_history_open (history, &error);
+  g_assert_no_error (error);
+  fixture->state = kp_agent_state_open (state);
+  fixture->scheduler = kp_scheduler_new (fixture->clock, fixture->history, fixture->state, state);
+}
+
+static void
+tear_down (Fixture *fixture, gconstpointer data)
+{
+  g_assert_finalize_object (g_steal_pointer (&fixture->scheduler));
+  g_clear_object (&fixture->plan);
+  g_clear_pointer (&fixture->history, kp_history_unref);
+  g_clear_pointer (&fixture->state, kp_agent_state_free);
+  g_assert_finalize_object (g_steal_pointer (&fixture->clock));
+  temporary_tree_free (fixture->tree);
+}
+
+static void
+add_plan (Fixture *fixture, const char *schedule)
+{
+  g_autoptr (GError) error = NULL;
+  g_autofree char *source = temporary_tree_path (fixture->tree, "source");
+  g_autoptr (KpSchedule) parsed = kp_schedule_parse (schedule, &error);
+  g_autoptr (GPtrArray) sources
+      = g_ptr_array_new_with_free_func ((GDestroyNotify) kp_plan_source_free);
+
+  g_assert_no_error (error);
+  g_ptr_array_add (sources, kp_plan_source_new (source, "source"));
+  fixture->plan = kp_plan_new ();
+  kp_plan_set_sources (fixture->plan, sources);
+  kp_plan_set_schedule (fixture->plan, parsed);
+  kp_plan_set_verify (fixture->plan, KP_PLAN_VERIFY_OFF);
+  kp_scheduler_set_plan (fixture->scheduler, fixture->plan);
+  kp_scheduler_refresh (fixture->scheduler);
+}
+
+static const KpTiming *
+timing_at (Fixture *fixture, gint64 now)
+{
+  kp_clock_set_time (fixture->clock, now);
+  kp_scheduler_refresh (fixture->scheduler);
+  return kp_scheduler_get_timing (fixture->scheduler, kp_plan_get_id (fixture->plan));
+}
+
+/* A job that took a minute, as the history has it. */
+static void
+add_job (Fixture *fixture, KpHistoryKind kind, gint64 start, KpHistoryState state, int reason)
+{
+  g_autoptr (GError) error = NULL;
+  gint64 id = kp_history_begin_job (fixture->history, kp_plan_get_id (fixture->plan), kind,
+                                    KP_HISTORY_SCHEDULED, start, &error);
+  g_assert_no_error (error);
+  gboolean ok = kp_history_end_job (
+      fixture->history, id, state, reason >= 0 ? kp_error_name (reason) : NULL,
+      reason >= 0 ? "It failed" : NULL, &(KpHistoryCounts){ 0 }, start + 60, &error);
+  g_assert_no_error (error);
+  g_assert_true (ok);
+}
+
+static void
+add_success (Fixture *fixture, gint64 start)
+{
+  add_job (fixture, KP_HISTORY_BACKUP, start, KP_HISTORY_FINISHED, -1);
+}
+
+/* --- the clock ------------------------------------------------------------------------------- */
+
+static void
+test_new_plan (Fixture *fixture, gconstpointer data)
+{
+  add_plan (fixture, "@daily 12:30");
+  const KpTiming *timing = timing_at (fixture, NOW + 5);
+  g_assert_cmpint (timing->due_since, ==, NOW);
+  g_assert_cmpint (timing->trigger, ==, KP_HISTORY_SCHEDULED);
+
+  /* It stays one due time, however often one looks. */
+  g_assert_cmpint (timing_at (fixture, NOW + DAY)->due_since, ==, NOW);
+  g_assert_cmpint (timing_at (fixture, NOW + DAY)->overdue_at, ==, NOW + 3 * DAY);
+}
+
+static void
+test_spread (Fixture *fixture, gconstpointer data)
+{
+  add_plan (fixture, "@daily 12:30");
+  add_success (fixture, NOW);
+  gint64 spread = kp_schedule_spread (kp_plan_get_id (fixture->plan), SPREAD);
+  gint64 due = HALF_PAST_TWELVE + spread;
+
+  g_assert_cmpint (timing_at (fixture, NOW + HOUR)->next_run, ==, due);
+  g_assert_cmpint (kp_clock_get_alarm (fixture->clock), ==, due);
+  if (spread > 0)
+    {
+      g_assert_cmpint (timing_at (fixture, due - 1)->due_since, ==, 0);
+      g_assert_cmpint (timing_at (fixture, due - 1)->next_run, ==, due);
+    }
+  g_assert_cmpint (timing_at (fixture, due)->due_since, ==, HALF_PAST_TWELVE);
+  g_assert_cmpint (timing_at (fixture, due)->next_run, ==, due + DAY);
+}
+
+/* However many times were missed, they are made up for once. */
+static void
+test_missed (Fixture *fixture, gconstpointer data)
+{
+  add_plan (fixture, "@daily 12:30");
+  add_success (fixture, NOW);
+  const KpTiming *timing = timing_at (fixture, NOW + 5 * DAY);
+  g_assert_cmpint (timing->due_since, ==, HALF_PAST_TWELVE + 4 * DAY);
+  g_assert_cmpint (timing->trigger, ==, KP_HISTORY_CATCH_UP);
+  add_success (fixture, NOW + 5 * DAY);
+  g_assert_cmpint (timing_at (fixture, NOW + 5 * DAY + 60)->due_since, ==, 0);
+}
+
+/* Once a day at least, whatever the plans say. */
+static void
+test_alarm (Fixture *fixture, gconstpointer data)
+{
+  add_plan (fixture, "@monthly 28 12:30");
+  add_success (fixture, NOW);
+  timing_at (fixture, NOW + 60);
+  g_assert_cmpint (kp_clock_get_alarm (fixture->clock), ==, NOW + 60 + DAY);
+  kp_scheduler_look_again_at (fixture->scheduler, NOW + 100);
+  g_assert_cmpint (kp_clock_get_alarm (fixture->clock), ==, NOW + 100);
+}
+
+/* The clock was a year ahead while jobs ran; nothing must wait for that year. */
+static void
+test_clock_set_back (Fixture *fixture, gconstpointer data)
+{
+  add_plan (fixture, "@daily 12:30");
+  kp_plan_set_verify (fixture->plan, KP_PLAN_VERIFY_WEEKLY);
+  add_success (fixture, NOW - DAY);
+  add_job (fixture, KP_HISTORY_BACKUP, NOW + 365 * DAY, KP_HISTORY_FAILED, KP_ERROR_OFFLINE);
+  const KpTiming *timing = timing_at (fixture, NOW);
+  g_assert_cmpint (timing->due_since, !=, 0);
+  g_assert_cmpint (timing->retry_at, <=, NOW);
+
+  add_success (fixture, NOW + 365 * DAY);
+  add_job (fixture, KP_HISTORY_VERIFY, NOW + 365 * DAY, KP_HISTORY_FINISHED, -1);
+  timing = timing_at (fixture, NOW + DAY);
+  g_assert_cmpint (timing->due_since, ==, HALF_PAST_TWELVE);
+  g_assert_cmpint (timing->verify_due, !=, 0);
+}
+
+/* --- failures -------------------------------------------------------------------------------- */
+
+static void
+test_back_off (Fixture *fixture, gconstpointer data)
+{
+  static const int minutes[] = { 5, 10, 20, 40, 60, 60 };
+  gint64 start = NOW;
+
+  add_plan (fixture, "@daily 12:30");
+  for (gsize i = 0; i < G_N_ELEMENTS (minutes); i++)
+    {
+      add_job (fixture, KP_HISTORY_BACKUP, start, KP_HISTORY_FAILED, KP_ERROR_SERVER);
+      const KpTiming *timing = timing_at (fixture, start + 61);
+      g_assert_cmpint (timing->due_since, !=, 0);
+      g_assert_cmpint (timing->retry_at, ==, start + 60 + minutes[i] * 60);
+      g_assert_cmpint (kp_clock_get_alarm (fixture->clock), <=, timing->retry_at);
+      start = timing->retry_at;
+    }
+  /* The network is another one: no wait, until it fails again. */
+  kp_scheduler_forget_failures (fixture->scheduler);
+  g_assert_cmpint (timing_at (fixture, start)->retry_at, ==, 0);
+  g_assert_cmpint (timing_at (fixture, start)->due_since, !=, 0);
+  kp_scheduler_job_ended (fixture->scheduler, kp_plan_get_id (fixture->plan));
+  g_assert_cmpint (timing_at (fixture, start)->retry_at, !=, 0);
+  add_success (fixture, start);
+  g_assert_cmpint (timing_at (fixture, start + 61)->retry_at, ==, 0);
+  g_assert_cmpint (timing_at (fixture, start + 61)->due_since, ==, 0);
+}
+
+/* Only somebody can do something about a wrong key: no trying in between. */
+static void
+test_failure_that_stays (Fixture *fixture, gconstpointer data)
+{
+  add_plan (fixture, "@daily 12:30");
+  add_job (fixture, KP_HISTORY_BACKUP, NOW, KP_HISTORY_FAILED, KP_ERROR_BAD_CREDENTIALS);
+  g_assert_cmpint (timing_at (fixture, NOW + 3 * HOUR)->due_since, ==, 0);
+  g_assert_cmpint (timing_at (fixture, NOW + 4 * HOUR)->due_since, ==, HALF_PAST_TWELVE);
+}
+
+static void
+test_interrupted (Fixture *fixture, gconstpointer data)
+{
+  add_plan (fixture, "@daily 12:30");
+  for (int i = 0; i < 3; i++)
+    {
+      add_job (fixture, KP_HISTORY_BACKUP, NOW + i, KP_HISTORY_INTERRUPTED, -1);
+      g_assert_cmpint (timing_at (fixture, NOW + 60)->due_since, ==, NOW + i);
+      g_assert_cmpint (timing_at (fixture, NOW + 60)->retry_at, ==, 0);
+    }
+  /* What takes its process along each time does not do so for ever. */
+  add_job (fixture, KP_HISTORY_BACKUP, NOW + 4, KP_HISTORY_INTERRUPTED, -1);
+  g_assert_cmpint (timing_at (fixture, NOW + 60)->due_since, ==, 0);
+}
+
+static void
+test_cancelled (Fixture *fixture, gconstpointer data)
+{
+  add_plan (fixture, "@daily 12:30");
+  add_job (fixture, KP_HISTORY_BACKUP, NOW, KP_HISTORY_CANCELLED, -1);
+  g_assert_cmpint (timing_at (fixture, NOW + 60)->due_since, ==, 0);
+}
+
+/* --- verification ---------------------------------------------------------------------------- */
+
+static void
+test_verify (Fixture *fixture, gconstpointer data)
+{
+  add_plan (fixture, "@monthly 28 12:30");
+  kp_plan_set_verify (fixture->plan, KP_PLAN_VERIFY_WEEKLY);
+  g_assert_cmpint (timing_at (fixture, NOW)->verify_due, ==, 0);
+  add_success (fixture, NOW);
+  g_assert_cmpint (timing_at (fixture, NOW + 100)->verify_due, ==, NOW + 60);
+
+  /* Who cancels it does not want it again at once. */
+  add_job (fixture, KP_HISTORY_VERIFY, NOW + 100, KP_HISTORY_CANCELLED, -1);
+  g_assert_cmpint (timing_at (fixture, NOW + 200)->verify_due, ==, 0);
+  g_assert_cmpint (timing_at (fixture, NOW + 100 + DAY)->verify_due, ==, NOW + 100 + DAY);
+  add_job (fixture, KP_HISTORY_VERIFY, NOW + DAY, KP_HISTORY_FAILED, KP_ERROR_OFFLINE);
+  g_assert_cmpint (timing_at (fixture, NOW + DAY + 200)->verify_due, ==, 0);
+  g_assert_cmpint (timing_at (fixture, NOW + 2 * DAY)->verify_due, ==, NOW + 2 * DAY);
+  /* One that was cut off is gone on with. */
+  add_job (fixture, KP_HISTORY_VERIFY, NOW + 2 * DAY, KP_HISTORY_INTERRUPTED, -1);
+  g_assert_cmpint (timing_at (fixture, NOW + 2 * DAY + 60)->verify_due, !=, 0);
+  add_job (fixture, KP_HISTORY_VERIFY, NOW + 2 * DAY, KP_HISTORY_FINISHED, -1);
+  g_assert_cmpint (timing_at (fixture, NOW + 9 * DAY - 1)->verify_due, ==, 0);
+  g_assert_cmpint (timing_at (fixture, NOW + 9 * DAY)->verify_due, ==, NOW + 9 * DAY);
+}
+
+/* --- watching -------------------------------------------------------------------------------- */
+
+static void
+wait_for_change (Fixture *fixture, gint64 now)
+{
+  kp_clock_set_time (fixture->clock, now);
+  wait_for (timing_at (fixture, now)->next_run == now + 300);
+}
+
+static void
+test_watch (Fixture *fixture, gconstpointer data)
+{
+  add_plan (fixture, "@watch 5m");
+  g_assert_cmpint (timing_at (fixture, NOW)->due_since, ==, NOW);
+  add_success (fixture, NOW);
+  g_assert_cmpint (timing_at (fixture, NOW + DAY)->due_since, ==, 0);
+  g_assert_cmpint (timing_at (fixture, NOW + DAY)->next_run, ==, 0);
+
+  temporary_tree_write (fixture->tree, "source/two", "2", -1);
+  wait_for_change (fixture, NOW + DAY);
+  g_assert_cmpint (timing_at (fixture, NOW + DAY + 299)->due_since, ==, 0);
+  const KpTiming *timing = timing_at (fixture, NOW + DAY + 301);
+  g_assert_cmpint (timing->due_since, ==, NOW + DAY + 300);
+  g_assert_cmpint (timing->trigger, ==, KP_HISTORY_WATCH);
+
+  /* A change in the second in which the job begins. */
+  add_success (fixture, NOW + DAY + 301);
+  temporary_tree_write (fixture->tree, "source/three", "3", -1);
+  wait_for_change (fixture, NOW + DAY + 301);
+  g_assert_cmpint (timing_at (fixture, NOW + DAY + 601)->due_since, ==, NOW + DAY + 601);
+}
+
+#define ADD(path, function) g_test_add (path, Fixture, NULL, set_up, function, tear_down)
+
+int
+main (int argc, char **argv)
+{
+  g_setenv ("TZ", "UTC", TRUE);
+  g_test_init (&argc, &argv, NULL);
+  ADD ("/agent/scheduler/new-plan", test_new_plan);
+  ADD ("/agent/scheduler/spread", test_spread);
+  ADD ("/agent/scheduler/missed", test_missed);
+  ADD ("/agent/scheduler/alarm", test_alarm);
+  ADD ("/agent/scheduler/clock-set-back", test_clock_set_back);
+  ADD ("/agent/scheduler/back-off", test_back_off);
+  ADD ("/agent/scheduler/failure-that-stays", test_failure_that_stays);
+  ADD ("/agent/scheduler/interrupted", test_interrupted);
+  ADD ("/agent/scheduler/cancelled", test_cancelled);
+  ADD ("/agent/scheduler/verify", test_verify);
+  ADD ("/agent/scheduler/watch", test_watch);
+  return g_test_run ();
+}
