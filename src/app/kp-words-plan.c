@@ -120,6 +120,7 @@ describe_held (const KpPlanFacts *facts, gint64 now)
     { "paused", N_ ("Backups are paused"), NULL, KP_MOOD_WAITING, KP_HELP_RESUME },
     { "another-job", N_ ("Waiting for another job to end"), "", KP_MOOD_WAITING, KP_HELP_NONE },
     { "source-missing", N_ ("A folder is not there"), NULL, KP_MOOD_ERROR, KP_HELP_EDIT },
+    { "waking-up", N_ ("Waiting a moment after the start"), "", KP_MOOD_WAITING, KP_HELP_NONE },
     { "back-off", N_ ("The last try failed"), NULL, KP_MOOD_ERROR, KP_HELP_TRY },
     { NULL, N_ ("Waiting"), NULL, KP_MOOD_WAITING, KP_HELP_TRY },
   };

@@ -128,6 +128,7 @@ test_held (void)
     { "paused", "Backups are paused", SAID, KP_MOOD_WAITING, KP_HELP_RESUME },
     { "another-job", "Waiting for another job to end", LAST, KP_MOOD_WAITING, KP_HELP_NONE },
     { "source-missing", "A folder is not there", SAID, KP_MOOD_ERROR, KP_HELP_EDIT },
+    { "waking-up", "Waiting a moment after the start", LAST, KP_MOOD_WAITING, KP_HELP_NONE },
     { "back-off", "The last try failed", SAID, KP_MOOD_ERROR, KP_HELP_TRY },
     { "a-reason-of-the-future", "Waiting", SAID, KP_MOOD_WAITING, KP_HELP_TRY },
   };
