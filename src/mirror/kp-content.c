@@ -104,6 +104,15 @@ kp_content_read (int fd, guint64 offset, guint64 length, GError **error)
   return g_bytes_new_take (g_steal_pointer (&buffer), length);
 }
 
+/* Microseconds. An mtime that is still to come was set by somebody and tells nothing. */
+static gint64
+last_change (const KpFileInfo *info, gint64 now)
+{
+  gint64 mtime = info->mtime / 1000;
+
+  return MAX (info->ctime / 1000, mtime <= now ? mtime : G_MININT64);
+}
+
 /**
  * kp_content_is_settled:
  * @info: what the file was when its bytes had been read
@@ -115,7 +124,7 @@ kp_content_read (int fd, guint64 offset, guint64 length, GError **error)
 gboolean
 kp_content_is_settled (const KpFileInfo *info, gint64 now)
 {
-  gint64 changed = MAX (info->ctime, info->mtime) / 1000;
+  gint64 changed = last_change (info, now);
   gint64 tick = info->ctime % 1000000000 == 0 ? COARSE_TICK : TICK;
 
   return now - changed > tick;
@@ -147,7 +156,7 @@ kp_content_wait_settled (int fd, KpFileInfo *info, gint64 *at, GError **error)
       if (!kp_content_stat (fd, info, error))
         return FALSE;
     }
-  if (now - MAX (info->ctime, info->mtime) / 1000 < DIRTY_TIME)
+  if (now - last_change (info, now) < DIRTY_TIME)
     /* Not every file system can; then nothing is lost but this. */
     (void) sync_file_range (
         fd, 0, 0, SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER);

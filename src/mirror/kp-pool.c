@@ -8,6 +8,9 @@
 #define FIRST_WORKERS 8
 #define MIN_WORKERS 2
 
+/* How long an idle worker sleeps before it looks whether the job is paused, in microseconds. */
+#define LOOK_AGAIN G_TIME_SPAN_SECOND
+
 /* How long to watch before changing the number again, in microseconds. */
 #define WINDOW (150 * G_TIME_SPAN_MILLISECOND)
 #define TRY_AGAIN (5 * G_TIME_SPAN_SECOND)
@@ -60,7 +63,10 @@ worker_main (void *data)
       if (item == NULL)
         {
           pool->n_idle++;
-          g_cond_wait (&pool->cond, &pool->lock);
+          /* While the job is paused, nobody keeps a connection. */
+          if (kp_s3_service_is_held (pool->service))
+            soup_session_abort (kp_s3_client_get_session (client));
+          g_cond_wait_until (&pool->cond, &pool->lock, g_get_monotonic_time () + LOOK_AGAIN);
           pool->n_idle--;
           continue;
         }

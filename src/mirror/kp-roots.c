@@ -8,6 +8,7 @@
 
 #include "kp-mirror-private.h"
 
+#include "kp-error.h"
 #include "kp-name.h"
 
 #include <string.h>
@@ -208,6 +209,20 @@ remember_mounts (KpMirror *mirror, KpSource *source, GError **error)
   return TRUE;
 }
 
+/* What was done is what the empty mount point called for, and nothing was kept safe. Where the
+ * guard has a reason, that says so too. */
+static void
+report_missing_disk (KpMirror *mirror, KpSource *source)
+{
+  g_autoptr (GError) error
+      = g_error_new_literal (KP_ERROR, KP_ERROR_SOURCE_MISSING,
+                             "A disk was mounted here before and is not now, so nothing of it was "
+                             "looked at; mount it, or say --accept-new-file-system once");
+
+  mirror->result.failed++;
+  kp_report_failed (mirror->report, source->path, error);
+}
+
 /**
  * kp_roots_remember:
  *
@@ -232,6 +247,9 @@ kp_roots_remember (KpMirror *mirror, GError **error)
         return FALSE;
       gboolean is_same = found && before.dev == source->identity.dev
                          && before.is_mount_point == source->identity.is_mount_point;
+      if (found && before.is_mount_point && !source->identity.is_mount_point && !accepted
+          && mirror->guard_reason == NULL)
+        report_missing_disk (mirror, source);
       if ((accepted || is_same)
           && !kp_catalogue_put_root (mirror->catalogue, source->path, &source->identity, error))
         return FALSE;

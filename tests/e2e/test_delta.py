@@ -588,11 +588,11 @@ def test_provider_that_is_known_not_to_copy_parts(mirror: Mirror, s3: Any) -> No
 
 
 def test_server_that_wants_parts_of_one_length(mirror: Mirror, s3: Any) -> None:
-    """As R2 does; it says so when all has been sent."""
+    """As R2 does; it says so when all has been sent. Of one that is not known for it."""
     flip_byte(mirror / "large", 12 * MIB)
     rule = Rule(completes_upload, refusal(400, "InvalidPart"))
     mirror.proxy.rules.append(rule)
-    mirror("--provider=r2")
+    mirror()
     assert rule.hits == 1
     sizes = [r.body_length for r in mirror.proxy.requests if is_sent_part(r)]
     assert sorted(sizes)[-3:] == [8 * MIB] * 3

@@ -86,6 +86,23 @@ def test_disk_that_is_not_mounted(
     assert keys(s3, bucket) == ["p/", "p/a", "p/b", "p/sub/", "p/sub/c"]
 
 
+def test_disk_that_is_not_mounted_where_nothing_is_deleted(
+    ctl: Any, tmp_path: Path, s3: Any, bucket: str
+) -> None:
+    """It is no success either."""
+    disk = write_files(tmp_path / "disk", {"./": ""})
+    arguments = ["mirror", f"{disk}/", f"s3://{bucket}/p"]
+    with mounted(*TMPFS, disk):
+        write_files(disk, {"a": "1"})
+        ctl(*arguments, check=0)
+    for _ in range(2):
+        result = ctl(*arguments, check=2)
+        assert f"failed   {disk}: A disk was mounted here before" in result.stderr
+    ctl(*arguments, "--accept-new-file-system", check=0)
+    ctl(*arguments, check=0)
+    assert keys(s3, bucket) == ["p/", "p/a"]
+
+
 def test_bind_mount_that_is_not_there(
     mirror: Mirror, tmp_path: Path, folder: Path, s3: Any, bucket: str
 ) -> None:
