@@ -7,6 +7,7 @@
 
 #include "kp-error.h"
 #include "kp-name.h"
+#include "kp-plan-lines.h"
 
 #include <string.h>
 
@@ -509,10 +510,27 @@ set_syntax_error (const GError *cause, GError **error)
     g_set_error (error, KP_ERROR, KP_ERROR_USAGE, "is not JSON: %s", cause->message);
 }
 
+/* An error that begins with a member's path gets the line where that stands in front, where there
+ * is more than one. */
+static void
+add_line (KpPlanLines *lines, JsonObject *root, const char *text, GError **error)
+{
+  g_autofree char *path = NULL;
+  guint line;
+
+  if (error == NULL || strchr (text, '\n') == NULL)
+    return;
+  path = g_strndup ((*error)->message, strcspn ((*error)->message, ":"));
+  line = kp_plan_lines_find (lines, root, path);
+  if (line > 0)
+    g_prefix_error (error, "line %u: ", line);
+}
+
 static KpPlan *
 parse_plan (const char *text, GError **error)
 {
   g_autoptr (JsonParser) parser = json_parser_new_immutable ();
+  g_autoptr (KpPlanLines) lines = kp_plan_lines_new (parser);
   g_autoptr (GError) local_error = NULL;
 
   if (!check_shape (text, error))
@@ -529,14 +547,17 @@ parse_plan (const char *text, GError **error)
                            root == NULL ? "is empty" : "is not an object { … }");
       return NULL;
     }
-  return read_plan (json_node_get_object (root), error);
+  KpPlan *plan = read_plan (json_node_get_object (root), error);
+  if (plan == NULL)
+    add_line (lines, json_node_get_object (root), text, error);
+  return plan;
 }
 
 /**
  * kp_plan_new_from_json:
  * @text: the content of a plan file
  * @file_name: for messages
- * @error: %KP_ERROR_USAGE: "FILE: LINE or MEMBER: what is wrong; what to write"
+ * @error: %KP_ERROR_USAGE: "FILE: LINE: MEMBER: what is wrong; what to write"
  *
  * Returns: (transfer full): a plan that is valid
  */

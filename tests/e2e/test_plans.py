@@ -295,7 +295,7 @@ def test_editor(add: Callable[..., str], edit: Any, plans: Path, tmp_path: Path)
 @pytest.mark.parametrize(
     ("script", "sentence"),
     [
-        ('sed -i s/256K/much/ "$2"', "plan.json: upload-limit: “much” is not a rate"),
+        ('sed -i s/256K/much/ "$2"', ": upload-limit: “much” is not a rate"),
         ('echo "{" > "$2"', "plan.json: line "),
         (f"""sed -i 's/"id" : ".*"/"id" : "{uuid.uuid4()}"/' "$2" """, "id: is not to be changed"),
         ('sed -i s/256K/1K/ "$2"; exit 3', "The editor “"),

@@ -295,16 +295,56 @@ static const struct
   { "\"enabled\" : false", "\"enabled\" : \"no\"", "enabled: is not true or false" },
 };
 
-static void
+/* Returns the line that the error names, 0 for none. */
+static guint
 assert_refused (const char *text, const char *message)
 {
+  static const char file[] = "photos.json: ";
   g_autoptr (GError) error = NULL;
-  g_autofree char *expected = g_strconcat ("photos.json: ", message, NULL);
+  guint line = 0;
 
   g_assert_null (kp_plan_new_from_json (text, "photos.json", &error));
   g_assert_error (error, KP_ERROR, KP_ERROR_USAGE);
-  if (!g_str_has_prefix (error->message, expected))
-    g_assert_cmpstr (error->message, ==, expected);
+  g_assert_true (g_str_has_prefix (error->message, file));
+  const char *said = error->message + strlen (file);
+  if (!g_str_has_prefix (message, "line ") && g_str_has_prefix (said, "line "))
+    {
+      line = (guint) g_ascii_strtoull (said + strlen ("line "), NULL, 10);
+      said = strstr (said, ": ") + 2;
+    }
+  if (!g_str_has_prefix (said, message))
+    g_assert_cmpstr (said, ==, message);
+  return line;
+}
+
+/* Of a member that is there, its own; of one that is missing, that of the object around it. */
+static void
+test_lines (void)
+{
+  static const struct
+  {
+    const char *from;
+    const char *to;
+    guint line;
+  } cases[] = {
+    { "\"version\" : 1", "\"version\" : 9", 2 },
+    { "\"Photos\"", "\n\n7", 6 },
+    { "\"/home/user/Pictures\"", "[]", 8 },
+    { "\"as\" : \"Pictures\"", "\"as\" : false", 9 },
+    { "\"path\" : \"/home/user/Pictures\",\n", "", 9 },
+    { "\"bucket\" : \"my-backup\"", "\"bucket\" : 1", 20 },
+    { "\"metered\" : \"wait\"", "\"metered\" : \"perhaps\"", 29 },
+    { "\"name\" : \"Photos\",\n", "\n", 0 },
+  };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      g_autofree char *text = edit (documented, cases[i].from, cases[i].to);
+      g_test_message ("%s", cases[i].to);
+      g_assert_cmpuint (assert_refused (text, ""), ==, cases[i].line);
+    }
+  /* Of one line, the line says nothing. */
+  g_assert_cmpuint (assert_refused ("{ \"version\": 9 }", "version: "), ==, 0);
 }
 
 static void
@@ -511,6 +551,7 @@ main (int argc, char **argv)
   g_test_add_func ("/plan/plan/unknown-members", test_unknown_members);
   g_test_add_func ("/plan/plan/bytes", test_bytes);
   g_test_add_func ("/plan/plan/refused", test_refused);
+  g_test_add_func ("/plan/plan/lines", test_lines);
   g_test_add_func ("/plan/plan/damaged", test_damaged);
   g_test_add_func ("/plan/plan/properties", test_properties);
   g_test_add_func ("/plan/plan/validate", test_validate);
