@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: The Keepsake authors
+"""The first thing that anybody sees of Keepsake: ./dev demo."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from conftest import BINARY, TOP
+from fixtures import PATIENCE
+from fixtures.checks import write_files
+from fixtures.trees import MIB
+
+DEMO = TOP / "tests/demo/demo.py"
+
+
+def test_demo(tmp_path: Path) -> None:
+    """Told in numbers, compared byte for byte, and nothing is left: no process, no file."""
+    folder = write_files(
+        tmp_path / "Pictures", {f"summer/{i}.jpg": os.urandom(MIB // 2) for i in range(6)}
+    )
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    done = subprocess.run(
+        [sys.executable, "-s", DEMO, folder],
+        env={**os.environ, "KEEPSAKECTL": str(BINARY), "TMPDIR": str(temporary)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=180 * PATIENCE,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Nothing differs" in done.stdout
+    table = re.findall(r"(?m)^(\S.*?) +[\d.]+ +(\d+) +([\d.]+) MiB +([\d.]+) MiB$", done.stdout)
+    assert [row[0] for row in table] == ["first mirror", "mirror after a change", "ls", "restore"]
+    sent = [float(row[2]) for row in table]
+    assert 3 < sent[0] < 3.1 and 0.5 <= sent[1] < 0.6 and sent[2] < 0.1
+    assert 3 < float(table[3][3]) < 3.1
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+    assert list(temporary.iterdir()) == []
+    left = [
+        line
+        for line in subprocess.check_output(["ps", "-eo", "args"], text=True).splitlines()
+        if str(temporary) in line
+    ]
+    assert left == []
