@@ -154,11 +154,18 @@ def check_catalogue(job: Job, s3: Any) -> None:
         uploads = dict(database.execute("SELECT key, upload_id FROM upload"))
         parts = database.execute("SELECT key, number, etag FROM upload_part").fetchall()
         objects = dict(database.execute("SELECT key, etag FROM object"))
+        insides = database.execute(
+            "SELECT key, etag, sum(length), count(*) FROM chunked JOIN chunk ON object = id"
+            " GROUP BY id"
+        ).fetchall()
     assert {key for key, _, _ in parts} <= uploads.keys()
     assert not uploads.keys() & objects.keys()
     listed = s3.list_objects_v2(Bucket=job.bucket).get("Contents", [])
     there = {row["Key"].encode(): row["ETag"].strip('"') for row in listed}
+    sizes = {row["Key"].encode(): row["Size"] for row in listed}
     assert objects.items() <= there.items()
+    for key, etag, size, count in insides:
+        assert (there.get(key), sizes.get(key)) == (etag, size) and count > 1
     for key, upload_id in uploads.items():
         if key in there:
             continue
