@@ -101,8 +101,9 @@ kp_ctl_parse (GOptionContext *context, char ***arguments, GError **error)
       for (char **argument = *arguments; *argument != NULL; argument++)
         if (**argument == '\0')
           {
-            g_set_error_literal (error, KP_ERROR, KP_ERROR_USAGE,
-                                 "An argument is empty; write the path or address that is meant");
+            g_set_error_literal (
+                error, KP_ERROR, KP_ERROR_USAGE,
+                "An argument is empty; write the name, path or address that is meant");
             return FALSE;
           }
       return TRUE;

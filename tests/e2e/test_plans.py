@@ -147,7 +147,7 @@ def test_add_refuses_wrong_words(ctl: Any, add: Callable[..., str], folder: Path
         (["P", folder, folder], "is not an S3 address"),
         (["P", folder, "s3://b"], "cannot be the name of a bucket"),
         (["P", folder, "s3://bucket/a//b"], "empty"),
-        (["", folder, "s3://bucket"], "name: is empty"),
+        (["", folder, "s3://bucket"], "An argument is empty"),
         (["two\nlines", folder, "s3://bucket"], "in one line"),
         (["P", folder, f"{folder}/", "s3://bucket"], "overwrite each other"),
         (["PHOTOS", folder, "s3://bucket"], "There is a plan “Photos” already"),
