@@ -853,7 +853,7 @@ push_object (KpRestore *self, const char *key, guint64 size, GError **error)
     return FALSE;
   if (path != NULL && hidden)
     g_set_error_literal (&key_error, KP_ERROR, KP_ERROR_CONFLICT, KP_RESTORE_HIDDEN_BY_FOLDER);
-  if (key_error != NULL)
+  if (path == NULL || key_error != NULL)
     {
       report_failure (self, key, key_error);
       return TRUE;
