@@ -4,10 +4,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from conftest import BINARY, TOP
@@ -16,6 +18,12 @@ from fixtures.checks import write_files
 from fixtures.trees import MIB
 
 DEMO = TOP / "tests/demo/demo.py"
+
+
+def commands() -> Iterator[bytes]:
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):  # it has ended since
+            yield path.read_bytes()
 
 
 def test_demo(tmp_path: Path) -> None:
@@ -43,9 +51,4 @@ def test_demo(tmp_path: Path) -> None:
     assert 3 < float(table[3][3]) < 3.1
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
     assert list(temporary.iterdir()) == []
-    left = [
-        line
-        for line in subprocess.check_output(["ps", "-eo", "args"], text=True).splitlines()
-        if str(temporary) in line
-    ]
-    assert left == []
+    assert [command for command in commands() if os.fsencode(temporary) in command] == []
