@@ -70,7 +70,8 @@ kp_ctl_verify (char **arguments)
   g_auto (KpCtlOptions) options = { NULL };
   g_autoptr (KpFilter) filter = kp_filter_new ();
   g_autofree char *sample = NULL;
-  KpVerifyOptions verify_options = { .filter = filter, .sample = 1 };
+  g_autofree char *state_dir = kp_ctl_state_dir ();
+  KpVerifyOptions verify_options = { .state_dir = state_dir, .filter = filter, .sample = 1 };
   int jobs = 0;
   const GOptionEntry filter_entries[] = {
     { "exclude", 0, 0, G_OPTION_ARG_CALLBACK, filter_cb, "Leave out what matches", "PATTERN" },

@@ -125,7 +125,8 @@ prepare_backup (KpJob *self, KpFilter *filter)
 static void
 prepare_verify (KpJob *self, KpFilter *filter)
 {
-  KpVerifyOptions options = { .filter = filter, .sample = self->sample };
+  KpVerifyOptions options
+      = { .state_dir = self->state_dir, .filter = filter, .sample = self->sample };
   GPtrArray *sources = kp_plan_get_sources (self->plan);
 
   self->verify = kp_verify_new (self->service, &options, event_cb, self);

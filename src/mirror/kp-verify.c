@@ -69,6 +69,7 @@ kp_verify_finalize (GObject *object)
   g_clear_pointer (&self->sources, g_ptr_array_unref);
   g_clear_pointer (&self->report, kp_report_free);
   g_clear_pointer (&self->options.filter, kp_filter_unref);
+  g_free ((char *) self->options.state_dir);
   G_OBJECT_CLASS (kp_verify_parent_class)->finalize (object);
 }
 
@@ -100,6 +101,7 @@ kp_verify_new (KpS3Service *service,
   self->service = g_object_ref (service);
   self->options = *options;
   self->options.filter = kp_filter_ref (options->filter);
+  self->options.state_dir = g_strdup (options->state_dir);
   self->report = kp_report_new (service, func, user_data);
   return self;
 }
@@ -420,6 +422,7 @@ list_and_scan (KpVerify *self, GError **error)
       KpSource *source = g_ptr_array_index (self->sources, i);
       if (!kp_source_open (source, error))
         return FALSE;
+      kp_source_leave_out (source, self->options.state_dir);
       g_autoptr (KpS3Listing) listing = kp_s3_listing_new (source->key, NULL, NULL);
       while (!kp_s3_listing_is_finished (listing))
         {

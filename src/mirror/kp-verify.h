@@ -16,6 +16,7 @@ G_DECLARE_FINAL_TYPE (KpVerify, kp_verify, KP, VERIFY, GObject)
 
 typedef struct
 {
+  const char *state_dir; /* of the mirrors, which leave it out */
   KpFilter *filter;
   double sample; /* which share of the files to read back: above 0, up to 1 */
   gboolean all_file_systems;

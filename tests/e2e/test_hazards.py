@@ -413,6 +413,8 @@ def test_own_records_are_left_out(mirror: Mirror, s3: Any, ctl: Ctl) -> None:
     assert (mirror / "state/keepsake").is_dir()
     assert keys(s3, mirror.bucket) == ["p/", "p/a", "p/state/", "p/state/other"]
     assert operations(mirror.proxy) == {"list": 1}
+    result = ctl("verify", f"{mirror.folder}/", f"s3://{mirror.bucket}/p", check=0, env=state)
+    assert result.stdout.startswith("Done: 2 equal (2 B compared), 0 missing, ")
 
 
 def test_attributes_that_do_not_fit_are_told_each_time(mirror: Mirror, s3: Any) -> None:
