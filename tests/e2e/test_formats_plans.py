@@ -137,7 +137,7 @@ def complaint(ctl: Any, file: Path) -> Any:
         result = ctl("plan", "list")
         assert file.read_bytes() == before, "it changes no file that is wrong"
         assert "this.json: " in result.stderr, result
-        return re.sub(r"^line \d+: ", "", result.stderr.partition("this.json: ")[2])
+        return re.sub(r"^line \d+: (?=[\w.\[\]-]+: )", "", result.stderr.partition("this.json: ")[2])
 
     return write
 
