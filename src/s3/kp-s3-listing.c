@@ -16,14 +16,20 @@
  * keys that were deleted or belong to others. */
 #define MAX_EMPTY_PAGES 1000
 
+/* Pages that may be full of versions of one and the same key. */
+#define MAX_PAGES_OF_ONE_KEY 10000
+
 struct _KpS3Listing
 {
+  gboolean of_versions;
   char *prefix;
   char *delimiter;      /* or NULL */
   char *start_after;    /* or NULL */
   char *end;            /* the last key of interest, or NULL */
   char *token;          /* v2: where to go on; NULL at first */
-  char *marker;         /* v1: the last key or prefix seen; also guards v2 */
+  char *marker;         /* v1, versions: the last key or prefix seen; also guards v2 */
+  char *version_marker; /* versions: which version of that key was the last, or NULL */
+  unsigned pages_of_key;
   unsigned empty_pages; /* in a row */
   gboolean finished;
 };
@@ -42,6 +48,22 @@ kp_s3_listing_new (const char *prefix, const char *delimiter, const char *start_
   listing->prefix = g_strdup (prefix);
   listing->delimiter = g_strdup (delimiter);
   listing->start_after = g_strdup (start_after);
+  return listing;
+}
+
+/**
+ * kp_s3_listing_new_of_versions:
+ * @prefix: only keys that start with it
+ *
+ * Lists all versions of all objects, and the marks of their deletion. Those of one key may come
+ * with the newest or with the oldest first; times and %KpS3Entry.is_latest tell.
+ */
+KpS3Listing *
+kp_s3_listing_new_of_versions (const char *prefix)
+{
+  KpS3Listing *listing = kp_s3_listing_new (prefix, NULL, NULL);
+
+  listing->of_versions = TRUE;
   return listing;
 }
 
@@ -65,6 +87,7 @@ kp_s3_listing_free (KpS3Listing *listing)
   g_free (listing->start_after);
   g_free (listing->token);
   g_free (listing->marker);
+  g_free (listing->version_marker);
   g_free (listing);
 }
 
@@ -90,7 +113,13 @@ page_request (KpS3Listing *listing, unsigned version, gboolean url_encoding)
 {
   KpS3Request *request = kp_s3_request_new (KP_S3_OPERATION_LIST, "GET", NULL);
 
-  if (version == 2)
+  if (listing->of_versions)
+    {
+      kp_s3_request_add_query (request, "versions", "");
+      kp_s3_request_add_query (request, "key-marker", listing->marker);
+      kp_s3_request_add_query (request, "version-id-marker", listing->version_marker);
+    }
+  else if (version == 2)
     {
       kp_s3_request_add_query (request, "list-type", "2");
       kp_s3_request_add_query (request, "continuation-token", listing->token);
@@ -144,13 +173,15 @@ parse_size (const char *text)
              : 0;
 }
 
-/* "2026-11-22T20:39:10.000Z" */
+/* "2026-11-22T20:39:10.000Z", in microseconds since 1970 */
 static gint64
 parse_time (const char *text)
 {
   g_autoptr (GDateTime) time = text != NULL ? g_date_time_new_from_iso8601 (text, NULL) : NULL;
 
-  return time != NULL ? g_date_time_to_unix (time) : 0;
+  return time != NULL
+             ? g_date_time_to_unix (time) * G_USEC_PER_SEC + g_date_time_get_microsecond (time)
+             : 0;
 }
 
 /* What is wrong with a key, or NULL. Whoever asked for "a/" cuts that off every key he gets; and a
@@ -192,9 +223,11 @@ read_entry (KpS3Listing *listing,
 {
   const char *name = kp_s3_record_get_name (record);
   gboolean is_prefix = g_str_equal (name, "CommonPrefixes");
+  gboolean is_marker = listing->of_versions && g_str_equal (name, "DeleteMarker");
   const char *text = kp_s3_record_get (record, is_prefix ? "Prefix" : "Key");
+  const char *object = listing->of_versions ? "Version" : "Contents";
 
-  if (text == NULL || (!is_prefix && !g_str_equal (name, "Contents")))
+  if (text == NULL || (!is_prefix && !is_marker && !g_str_equal (name, object)))
     return TRUE;
 
   GString *key = decode (text, is_encoded);
@@ -217,14 +250,28 @@ read_entry (KpS3Listing *listing,
 
   KpS3Entry *entry = kp_s3_entry_new ();
   entry->is_prefix = is_prefix;
-  entry->is_latest = TRUE;
+  entry->is_delete_marker = is_marker;
+  entry->is_latest
+      = !listing->of_versions || g_strcmp0 (kp_s3_record_get (record, "IsLatest"), "true") == 0;
+  entry->version_id
+      = listing->of_versions ? g_strdup (kp_s3_record_get (record, "VersionId")) : NULL;
   entry->key = g_string_free (key, FALSE);
   entry->size = parse_size (kp_s3_record_get (record, "Size"));
   entry->etag = kp_s3_etag_normalise (kp_s3_record_get (record, "ETag"));
-  entry->last_modified = parse_time (kp_s3_record_get (record, "LastModified"));
+  entry->modified_us = parse_time (kp_s3_record_get (record, "LastModified"));
+  entry->last_modified = entry->modified_us / G_USEC_PER_SEC;
   entry->storage_class = g_strdup (kp_s3_record_get (record, "StorageClass"));
   g_ptr_array_add (page, entry);
   return TRUE;
+}
+
+static void
+set_order_error (const char *key, GError **error)
+{
+  g_autofree char *shown = kp_s3_xml_display (key);
+
+  g_set_error (error, KP_ERROR, KP_ERROR_SERVER,
+               "The server's listing repeats itself or is out of order at “%s”", shown);
 }
 
 /* What the next page has to start behind: the server's own word, or the last key.
@@ -249,9 +296,7 @@ advance (KpS3Listing *listing,
 
   if (listing->marker != NULL && reached != NULL && strcmp (reached, listing->marker) <= 0)
     {
-      g_autofree char *shown = kp_s3_xml_display (reached);
-      g_set_error (error, KP_ERROR, KP_ERROR_SERVER,
-                   "The server's listing repeats itself or is out of order at “%s”", shown);
+      set_order_error (reached, error);
       return FALSE;
     }
   gboolean gets_on
@@ -271,6 +316,47 @@ advance (KpS3Listing *listing,
       g_free (listing->marker);
       listing->marker = g_steal_pointer (&reached);
     }
+  return TRUE;
+}
+
+/* The same for versions: several pages may be about one key, of which each has to say another
+ * version to go on behind.
+ *
+ * @last: (transfer full) (nullable): the last key of the page */
+static gboolean
+advance_versions (KpS3Listing *listing,
+                  KpS3Xml *xml,
+                  GPtrArray *page,
+                  char *last,
+                  gboolean is_encoded,
+                  GError **error)
+{
+  const char *next_key = kp_s3_xml_get (xml, "NextKeyMarker");
+  const char *next_version = kp_s3_xml_get (xml, "NextVersionIdMarker");
+  g_autofree char *reached = next_key != NULL && *next_key != '\0'
+                                 ? g_string_free (decode (next_key, is_encoded), FALSE)
+                                 : g_strdup (last);
+  gboolean is_same = g_strcmp0 (reached, listing->marker) == 0;
+  g_autofree char *spare = last;
+
+  listing->finished = g_strcmp0 (kp_s3_xml_get (xml, "IsTruncated"), "true") != 0;
+  if (listing->finished)
+    return TRUE;
+  if (next_version == NULL && page->len > 0)
+    next_version = ((KpS3Entry *) g_ptr_array_index (page, page->len - 1))->version_id;
+  listing->pages_of_key = is_same ? listing->pages_of_key + 1 : 0;
+  if (reached == NULL || (listing->marker != NULL && strcmp (reached, listing->marker) < 0)
+      || (is_same
+          && (g_strcmp0 (next_version, listing->version_marker) == 0
+              || listing->pages_of_key > MAX_PAGES_OF_ONE_KEY)))
+    {
+      set_order_error (reached != NULL ? reached : "", error);
+      return FALSE;
+    }
+  g_free (listing->version_marker);
+  listing->version_marker = g_strdup (next_version);
+  g_free (listing->marker);
+  listing->marker = g_steal_pointer (&reached);
   return TRUE;
 }
 
@@ -303,7 +389,7 @@ kp_s3_listing_next_page (KpS3Listing *listing,
 
   if (reply == NULL)
     {
-      if (version == 1 || !speaks_v1_only (local_error))
+      if (listing->of_versions || version == 1 || !speaks_v1_only (local_error))
         {
           g_propagate_error (error, g_steal_pointer (&local_error));
           return NULL;
@@ -315,7 +401,8 @@ kp_s3_listing_next_page (KpS3Listing *listing,
   g_autoptr (KpS3Xml) xml = kp_s3_xml_parse (kp_s3_reply_get_body (reply), error);
   if (xml == NULL)
     return NULL;
-  if (!g_str_equal (kp_s3_xml_get_root (xml), "ListBucketResult"))
+  if (!g_str_equal (kp_s3_xml_get_root (xml),
+                    listing->of_versions ? "ListVersionsResult" : "ListBucketResult"))
     {
       g_autofree char *root = kp_s3_xml_display (kp_s3_xml_get_root (xml));
       g_set_error (error, KP_ERROR, KP_ERROR_SERVER,
@@ -324,7 +411,8 @@ kp_s3_listing_next_page (KpS3Listing *listing,
       return NULL;
     }
   /* It answered as if list-type were not there: a truncated v2 listing must say where to go on. */
-  if (version == 2 && g_strcmp0 (kp_s3_xml_get (xml, "IsTruncated"), "true") == 0
+  if (!listing->of_versions && version == 2
+      && g_strcmp0 (kp_s3_xml_get (xml, "IsTruncated"), "true") == 0
       && kp_s3_xml_get (xml, "NextContinuationToken") == NULL)
     {
       kp_s3_service_fall_back_to_list_v1 (service);
@@ -337,7 +425,9 @@ kp_s3_listing_next_page (KpS3Listing *listing,
   for (guint i = 0; i < kp_s3_xml_get_n_records (xml); i++)
     if (!read_entry (listing, kp_s3_xml_get_record (xml, i), is_encoded, page, &last, error))
       return NULL;
-  if (!advance (listing, xml, g_steal_pointer (&last), version, is_encoded, error))
+  if (listing->of_versions
+          ? !advance_versions (listing, xml, page, g_steal_pointer (&last), is_encoded, error)
+          : !advance (listing, xml, g_steal_pointer (&last), version, is_encoded, error))
     return NULL;
   if (listing->end != NULL && listing->marker != NULL
       && strcmp (listing->marker, listing->end) >= 0)

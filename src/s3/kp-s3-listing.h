@@ -4,7 +4,7 @@
 #pragma once
 
 /* A listing of a bucket, page by page: ListObjectsV2 with encoding-type=url, ListObjects where that
- * is all the server has.
+ * is all the server has, ListObjectVersions for the past.
  *
  * It never believes a server that repeats itself: each page has to lead beyond the one before. */
 
@@ -15,6 +15,7 @@ G_BEGIN_DECLS
 typedef struct _KpS3Listing KpS3Listing;
 
 KpS3Listing *kp_s3_listing_new (const char *prefix, const char *delimiter, const char *start_after);
+KpS3Listing *kp_s3_listing_new_of_versions (const char *prefix);
 void kp_s3_listing_set_end (KpS3Listing *listing, const char *end);
 void kp_s3_listing_free (KpS3Listing *listing);
 gboolean kp_s3_listing_is_finished (KpS3Listing *listing);

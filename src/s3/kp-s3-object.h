@@ -50,6 +50,7 @@ typedef struct
   guint64 size;
   char *etag;
   gint64 last_modified; /* Unix seconds */
+  gint64 modified_us;   /* the same in microseconds; many servers round them to seconds */
   char *storage_class;  /* or NULL */
   char *version_id;     /* or NULL: not a listing of versions */
   gboolean is_latest;

@@ -604,6 +604,89 @@ test_absurd_sizes (void)
                     KP_S3_MAX_OBJECT_SIZE + 1);
 }
 
+#define VERSIONS(fields, entries)                                                                  \
+  FAKE_XML "<ListVersionsResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">"                \
+           "<Name>bucket</Name>" fields entries "</ListVersionsResult>"
+#define VERSION(key, id)                                                                           \
+  "<Version><Key>" key "</Key><VersionId>" id "</VersionId><IsLatest>false</IsLatest>"             \
+  "<LastModified>2026-11-22T20:39:10.250Z</LastModified><Size>3</Size><ETag>\"e\"</ETag></"        \
+  "Version>"
+#define NEXT(key, id)                                                                              \
+  "<NextKeyMarker>" key "</NextKeyMarker><NextVersionIdMarker>" id "</NextVersionIdMarker>"
+
+static void
+test_versions (void)
+{
+  static const FakeReply replies[] = {
+    { .body = VERSIONS (
+          ENCODED TRUNCATED NEXT ("p/a%2Fb", "v1"),
+          "<DeleteMarker><Key>p/a%2Fb</Key><VersionId>v2</VersionId><IsLatest>true</IsLatest>"
+          "<LastModified>2026-11-22T20:39:11Z</LastModified></DeleteMarker>" VERSION ("p/a%2Fb",
+                                                                                      "v1")) },
+    /* Versions of one key go on; this server says only which key was the last. */
+    { .body
+      = VERSIONS (TRUNCATED "<NextKeyMarker>p/a/b</NextKeyMarker>", VERSION ("p/a/b", "v0")) },
+    { .body = VERSIONS (COMPLETE, VERSION ("p/c", "null")) },
+  };
+  g_autoptr (Fixture) fixture = fixture_new (NULL, NULL);
+  g_autoptr (KpS3Listing) listing = kp_s3_listing_new_of_versions ("p/");
+  g_autoptr (GError) error = NULL;
+
+  fixture_script (fixture, replies);
+  g_autoptr (GPtrArray) page = kp_s3_listing_next_page (listing, fixture->client, NULL, &error);
+  g_assert_no_error (error);
+  g_assert_cmpuint (page->len, ==, 2);
+  const KpS3Entry *entry = g_ptr_array_index (page, 0);
+  g_assert_cmpstr (entry->key, ==, "p/a/b");
+  g_assert_cmpstr (entry->version_id, ==, "v2");
+  g_assert_true (entry->is_delete_marker);
+  g_assert_true (entry->is_latest);
+  g_assert_cmpint (entry->modified_us, ==, G_GINT64_CONSTANT (1795379951) * G_USEC_PER_SEC);
+  entry = g_ptr_array_index (page, 1);
+  g_assert_cmpstr (entry->version_id, ==, "v1");
+  g_assert_false (entry->is_delete_marker);
+  g_assert_false (entry->is_latest);
+  g_assert_cmpuint (entry->size, ==, 3);
+  g_assert_cmpint (entry->last_modified, ==, 1795379950);
+  g_assert_cmpint (entry->modified_us, ==,
+                   G_GINT64_CONSTANT (1795379950) * G_USEC_PER_SEC + 250000);
+
+  assert_page (listing, fixture, "p/a/b\n", FALSE);
+  assert_page (listing, fixture, "p/c\n", TRUE);
+  g_assert_cmpstr (sent (fixture, 0)->query, ==, "encoding-type=url&prefix=p%2F&versions=");
+  assert_asked (fixture, 1, "key-marker", "p%2Fa%2Fb");
+  assert_asked (fixture, 1, "version-id-marker", "v1");
+  assert_asked (fixture, 2, "key-marker", "p%2Fa%2Fb");
+  assert_asked (fixture, 2, "version-id-marker", "v0");
+}
+
+/* A server that would keep us for ever. */
+static void
+test_versions_that_repeat_themselves (void)
+{
+  static const FakeReply replies[] = {
+    { .body = VERSIONS (TRUNCATED NEXT ("b", "v1"), VERSION ("b", "v1")) },
+    { .body = VERSIONS (TRUNCATED NEXT ("b", "v1"), VERSION ("b", "v1")) },
+    { .body = VERSIONS (TRUNCATED NEXT ("b", "v1"), VERSION ("b", "v1")) },
+    { .body = VERSIONS (TRUNCATED NEXT ("a", "v1"), VERSION ("a", "v1")) },
+    { .body = VERSIONS (TRUNCATED, "") },
+    { .body = PAGE (COMPLETE, KEY ("a")) },
+  };
+  g_autoptr (Fixture) fixture = fixture_new (NULL, NULL);
+  g_autoptr (KpS3Listing) same = kp_s3_listing_new_of_versions ("");
+  g_autoptr (KpS3Listing) back = kp_s3_listing_new_of_versions ("");
+  g_autoptr (KpS3Listing) nowhere = kp_s3_listing_new_of_versions ("");
+  g_autoptr (KpS3Listing) other = kp_s3_listing_new_of_versions ("");
+
+  fixture_script (fixture, replies);
+  assert_page (same, fixture, "b\n", FALSE);
+  assert_error (same, fixture, KP_ERROR_SERVER);
+  assert_page (back, fixture, "b\n", FALSE);
+  assert_error (back, fixture, KP_ERROR_SERVER);
+  assert_error (nowhere, fixture, KP_ERROR_SERVER);
+  assert_error (other, fixture, KP_ERROR_SERVER);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -632,5 +715,7 @@ main (int argc, char **argv)
   g_test_add_func ("/s3/listing/keys-that-make-no-sense", test_keys_that_make_no_sense);
   g_test_add_func ("/s3/listing/message-is-plain-text", test_message_is_plain_text);
   g_test_add_func ("/s3/listing/absurd-sizes", test_absurd_sizes);
+  g_test_add_func ("/s3/listing/versions", test_versions);
+  g_test_add_func ("/s3/listing/versions/repeated", test_versions_that_repeat_themselves);
   return g_test_run ();
 }
