@@ -145,14 +145,17 @@ def empty_bucket(s3: Any, name: str) -> None:
     for page in s3.get_paginator("list_multipart_uploads").paginate(Bucket=name):
         for upload in page.get("Uploads", []):
             s3.abort_multipart_upload(Bucket=name, Key=upload["Key"], UploadId=upload["UploadId"])
-    for page in s3.get_paginator("list_object_versions").paginate(Bucket=name):
+    # Not page by page: what is deleted may be what the next page goes on behind.
+    for _ in range(100):
+        page = s3.list_object_versions(Bucket=name)
         objects = [
             {"Key": row["Key"], "VersionId": row["VersionId"]}
             for row in page.get("Versions", []) + page.get("DeleteMarkers", [])
         ]
+        if not objects:
+            return
         try:
-            if objects:
-                s3.delete_objects(Bucket=name, Delete={"Objects": objects, "Quiet": True})
+            s3.delete_objects(Bucket=name, Delete={"Objects": objects, "Quiet": True})
         except botocore.exceptions.ClientError:
             # One key with a control character makes the request's XML unreadable to the server.
             for row in objects:

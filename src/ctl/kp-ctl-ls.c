@@ -4,6 +4,7 @@
 #include "kp-ctl.h"
 #include "kp-error.h"
 #include "kp-name.h"
+#include "kp-past.h"
 #include "kp-s3-listing.h"
 #include "kp-size.h"
 
@@ -13,6 +14,7 @@ static const char examples[]
     = "Examples:\n"
       "    keepsakectl ls s3://my-bucket/laptop\n"
       "    keepsakectl ls s3://my-bucket/laptop/Pictures -l -R\n"
+      "    keepsakectl ls s3://my-bucket/laptop/Pictures --at 'yesterday 18:00'\n"
       "\n"
       "Names end with / for folders. -l shows size, and when the object was stored.";
 
@@ -22,6 +24,7 @@ typedef struct
   KpS3Service *service;
   gboolean long_form;
   gboolean recursive;
+  gint64 at; /* Unix seconds; 0 for now */
   guint64 shown;
 } Listing;
 
@@ -106,6 +109,89 @@ print_object (Listing *listing,
   return TRUE;
 }
 
+/* Shows a row of the past, or the folder that it lies in. */
+static void
+print_past (Listing *listing, const char *prefix, const KpListed *listed, char **folder)
+{
+  const char *below = listed->key + strlen (prefix);
+  const char *slash = listing->recursive ? NULL : strchr (below, '/');
+  g_autofree char *shown
+      = slash != NULL ? g_strndup (below, (gsize) (slash + 1 - below)) : g_strdup (below);
+  g_autoptr (KpS3Entry) entry = kp_s3_entry_new ();
+
+  if (*below == '\0' || (slash != NULL && g_strcmp0 (*folder, shown) == 0))
+    return;
+  entry->is_prefix = slash != NULL;
+  entry->key = g_strconcat (prefix, shown, NULL);
+  entry->size = entry->is_prefix ? 0 : listed->size;
+  entry->last_modified = listed->stored;
+  entry->etag = g_strdup ("");
+  entry->storage_class = g_strdup (listed->storage_class);
+  g_autofree char *name = kp_name_from_key (shown, NULL);
+  print_entry (listing, entry, name != NULL ? name : shown);
+  if (slash != NULL)
+    {
+      g_free (*folder);
+      *folder = g_steal_pointer (&shown);
+    }
+}
+
+/* What there was below a prefix, or else the one object of that name. */
+static gboolean
+print_below_at (Listing *listing,
+                KpS3Client *client,
+                const char *prefix,
+                gboolean is_key,
+                GCancellable *cancellable,
+                GError **error)
+{
+  g_autoptr (KpCatalogue) catalogue = kp_catalogue_open_temporary (error);
+  g_autoptr (KpCursor) cursor = NULL;
+  g_autofree char *folder = NULL;
+  g_autofree char *base = is_key ? g_strndup (prefix, strlen (prefix)
+                                                          - strlen (strrchr (prefix, '/') != NULL
+                                                                        ? strrchr (prefix, '/') + 1
+                                                                        : prefix))
+                                 : g_strdup (prefix);
+  KpPastResult past;
+  int result = 1;
+
+  if (catalogue == NULL || !kp_catalogue_begin (catalogue, error)
+      || !kp_past_list (client, catalogue, prefix, is_key, listing->at, &past, NULL, NULL,
+                        cancellable, error))
+    return FALSE;
+  cursor = kp_catalogue_list_listed (catalogue, error);
+  if (cursor == NULL)
+    return FALSE;
+  while (result == 1)
+    {
+      g_auto (KpListed) listed = { 0 };
+      result = kp_cursor_next_listed (cursor, &listed, error);
+      if (result == 1)
+        print_past (listing, base, &listed, &folder);
+    }
+  return result == 0;
+}
+
+static gboolean
+print_at (Listing *listing, KpS3Client *client, GCancellable *cancellable, GError **error)
+{
+  g_autoptr (KpS3Location) location = kp_s3_service_ref_location (listing->service);
+  const char *prefix = kp_s3_location_get_prefix (location);
+  g_autofree char *base = kp_s3_location_get_key (location, "");
+
+  if (!print_below_at (listing, client, base, FALSE, cancellable, error)
+      || (listing->shown == 0 && *prefix != '\0'
+          && !print_below_at (listing, client, prefix, TRUE, cancellable, error)))
+    return FALSE;
+  if (listing->shown > 0)
+    return TRUE;
+  g_set_error (error, KP_ERROR, KP_ERROR_NOT_FOUND,
+               "There was nothing at “s3://%s/%s” at that time",
+               kp_s3_location_get_bucket (location), prefix);
+  return FALSE;
+}
+
 static gboolean
 run_cb (void *job, GCancellable *cancellable, GError **error)
 {
@@ -117,8 +203,9 @@ run_cb (void *job, GCancellable *cancellable, GError **error)
 
   g_main_context_push_thread_default (context);
   KpS3Client *client = kp_s3_client_new (listing->service);
-  gboolean ok = print_below (listing, client, base, cancellable, error);
-  if (ok && listing->shown == 0 && *prefix != '\0')
+  gboolean ok = listing->at > 0 ? print_at (listing, client, cancellable, error)
+                                : print_below (listing, client, base, cancellable, error);
+  if (ok && listing->at == 0 && listing->shown == 0 && *prefix != '\0')
     {
       g_autoptr (GError) not_found = NULL;
       ok = print_object (listing, client, prefix, cancellable, &not_found);
@@ -140,7 +227,10 @@ kp_ctl_ls (char **arguments)
 {
   g_auto (KpCtlOptions) options = { NULL };
   Listing listing = { NULL };
+  g_autofree char *at = NULL;
   const GOptionEntry entries[] = {
+    { "at", 0, 0, G_OPTION_ARG_STRING, &at,
+      "What there was then: 'yesterday 18:00', '3 days ago', 2026-11-27T18:00", "TIME" },
     { "long", 'l', 0, G_OPTION_ARG_NONE, &listing.long_form, "Show size and time", NULL },
     { "recursive", 'R', 0, G_OPTION_ARG_NONE, &listing.recursive, "Show what lies in folders too",
       NULL },
@@ -151,7 +241,7 @@ kp_ctl_ls (char **arguments)
   g_autoptr (GError) error = NULL;
   gint64 started = g_get_monotonic_time ();
 
-  if (!kp_ctl_parse (context, &arguments, &error))
+  if (!kp_ctl_parse (context, &arguments, &error) || !kp_ctl_parse_moment (at, &listing.at, &error))
     return kp_ctl_fail (error);
   if (g_strv_length (arguments) != 2)
     {

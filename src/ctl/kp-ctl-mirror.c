@@ -36,11 +36,7 @@ filter_cb (const char *option, const char *value, void *data, GError **error)
 {
   Parsed *parsed = data;
 
-  if (g_str_equal (option, "--exclude"))
-    return kp_filter_add_exclude (parsed->filter, value, error);
-  if (g_str_equal (option, "--include"))
-    return kp_filter_add_include (parsed->filter, value, error);
-  return kp_filter_add_file (parsed->filter, value, TRUE, error);
+  return kp_ctl_add_pattern (parsed->filter, option, value, error);
 }
 
 static gboolean

@@ -5,6 +5,7 @@
 
 #include "kp-ctl.h"
 #include "kp-error.h"
+#include "kp-moment.h"
 
 #include <string.h>
 
@@ -167,6 +168,34 @@ kp_ctl_parse_objects (const char *text, guint64 *objects, GError **error)
     return TRUE;
   g_set_error (error, KP_ERROR, KP_ERROR_USAGE, "“%s” is not a number of objects", text);
   return FALSE;
+}
+
+/**
+ * kp_ctl_add_pattern:
+ * @option: "--exclude", "--include" or "--exclude-from", in the order in which they were given
+ */
+gboolean
+kp_ctl_add_pattern (KpFilter *filter, const char *option, const char *value, GError **error)
+{
+  if (g_str_equal (option, "--exclude"))
+    return kp_filter_add_exclude (filter, value, error);
+  if (g_str_equal (option, "--include"))
+    return kp_filter_add_include (filter, value, error);
+  return kp_filter_add_file (filter, value, TRUE, error);
+}
+
+/**
+ * kp_ctl_parse_moment:
+ * @text: (nullable): as for kp_moment_parse()
+ * @moment: (out): Unix seconds; 0 for none
+ */
+gboolean
+kp_ctl_parse_moment (const char *text, gint64 *moment, GError **error)
+{
+  g_autoptr (GDateTime) now = g_date_time_new_now_local ();
+
+  *moment = 0;
+  return text == NULL || kp_moment_parse (text, now, moment, error);
 }
 
 void

@@ -13,6 +13,11 @@ static const char examples[]
       "  One folder, or one file:\n"
       "    keepsakectl restore s3://my-bucket/laptop/Pictures/2026 ~/Restored\n"
       "    keepsakectl restore s3://my-bucket/laptop/Pictures/cat.jpg ~/Restored\n"
+      "  As all of it was then, where the bucket keeps versions or the mirror keeps deletions:\n"
+      "    keepsakectl restore s3://my-bucket/laptop ~/Restored --at 'yesterday 18:00'\n"
+      "  Some of it, and first only say what would come:\n"
+      "    keepsakectl restore s3://my-bucket/laptop ~/Restored --path Pictures/2026 --exclude "
+      "'*.tmp' -n\n"
       "\n"
       "What the address names goes into TARGET. Files that are there already with the same size "
       "and\n"
@@ -50,8 +55,14 @@ parse_overwrite (const char *text, KpOverwrite *overwrite, GError **error)
   return FALSE;
 }
 
+static gboolean
+filter_cb (const char *option, const char *value, void *filter, GError **error)
+{
+  return kp_ctl_add_pattern (filter, option, value, error);
+}
+
 static KpExit
-report_result (KpCtlOutput *output, const KpRestoreResult *result, gint64 started)
+report_result (KpCtlOutput *output, const KpRestoreResult *result, gboolean dry_run, gint64 started)
 {
   KpExit code = result->failed > 0 ? KP_EXIT_INCOMPLETE : KP_EXIT_DONE;
   g_autofree char *bytes = kp_size_format (result->bytes);
@@ -60,15 +71,16 @@ report_result (KpCtlOutput *output, const KpRestoreResult *result, gint64 starte
     {
       kp_ctl_output_json (output, "result", "exit_code", "u", (guint64) code, "restored", "u",
                           result->restored, "unchanged", "u", result->unchanged, "kept", "u",
-                          result->kept, "failed", "u", result->failed, "bytes", "u", result->bytes,
-                          NULL);
+                          result->kept, "failed", "u", result->failed, "archived", "u",
+                          result->archived, "bytes", "u", result->bytes, NULL);
       return code;
     }
   kp_ctl_output_line (output,
-                      "Done: %" G_GUINT64_FORMAT " restored (%s), %" G_GUINT64_FORMAT
+                      "%s: %" G_GUINT64_FORMAT " restored (%s), %" G_GUINT64_FORMAT
                       " were there already, %" G_GUINT64_FORMAT
                       " kept as they are, %" G_GUINT64_FORMAT " failed",
-                      result->restored, bytes, result->unchanged, result->kept, result->failed);
+                      dry_run ? "Would be" : "Done", result->restored, bytes, result->unchanged,
+                      result->kept, result->failed);
   kp_ctl_output_statistics (output, started);
   return code;
 }
@@ -77,22 +89,44 @@ KpExit
 kp_ctl_restore (char **arguments)
 {
   g_auto (KpCtlOptions) options = { NULL };
+  g_autoptr (KpFilter) filter = kp_filter_new ();
   g_autofree char *overwrite = NULL;
-  KpRestoreOptions restore_options = { .overwrite = KP_OVERWRITE_OLDER };
+  g_autofree char *at = NULL;
+  g_auto (GStrv) paths = NULL;
+  KpRestoreOptions restore_options = { .overwrite = KP_OVERWRITE_OLDER, .filter = filter };
   int jobs = 0;
   const GOptionEntry entries[] = {
+    { "at", 0, 0, G_OPTION_ARG_STRING, &at,
+      "As it was then: 'yesterday 18:00', '3 days ago', 2026-11-27T18:00", "TIME" },
     { "overwrite", 0, 0, G_OPTION_ARG_STRING, &overwrite,
       "What happens to files that exist: never, older (the default), always", "WHEN" },
+    { "path", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &paths,
+      "Only this file or folder below the address; may be given several times", "PATH" },
+    { "exclude", 0, 0, G_OPTION_ARG_CALLBACK, filter_cb, "Leave in the bucket what matches",
+      "PATTERN" },
+    { "include", 0, 0, G_OPTION_ARG_CALLBACK, filter_cb,
+      "Restore what matches, whatever later patterns say", "PATTERN" },
+    { "exclude-from", 0, G_OPTION_FLAG_FILENAME, G_OPTION_ARG_CALLBACK, filter_cb,
+      "Patterns from a file, one a line", "FILE" },
+    { "dry-run", 'n', 0, G_OPTION_ARG_NONE, &restore_options.dry_run,
+      "Only say what would be restored", NULL },
+    { "no-space-check", 0, 0, G_OPTION_ARG_NONE, &restore_options.no_space_check,
+      "Begin although the disk seems to be too small", NULL },
     { "jobs", 0, 0, G_OPTION_ARG_INT, &jobs, "Connections at once; found out if left out", "N" },
     { NULL },
   };
   g_autoptr (GOptionContext) context = kp_ctl_option_context (
-      &options, entries, "s3://BUCKET/PREFIX[/PATH] TARGET", "Brings files back.", examples);
+      &options, NULL, "s3://BUCKET/PREFIX[/PATH] TARGET", "Brings files back.", examples);
+  GOptionGroup *group
+      = g_option_group_new ("restore", "Restore:", "Options of restore", filter, NULL);
   g_autoptr (GError) error = NULL;
   gint64 started = g_get_monotonic_time ();
 
+  g_option_group_add_entries (group, entries);
+  g_option_context_add_group (context, group);
   if (!kp_ctl_parse (context, &arguments, &error)
-      || !parse_overwrite (overwrite, &restore_options.overwrite, &error))
+      || !parse_overwrite (overwrite, &restore_options.overwrite, &error)
+      || !kp_ctl_parse_moment (at, &restore_options.at, &error))
     return kp_ctl_fail (error);
   if (g_strv_length (arguments) != 3 || jobs < 0)
     {
@@ -106,7 +140,8 @@ kp_ctl_restore (char **arguments)
     return kp_ctl_fail (error);
 
   restore_options.jobs = (unsigned) jobs;
-  g_autoptr (KpCtlOutput) output = kp_ctl_output_new (&options, service, FALSE);
+  restore_options.paths = (const char *const *) paths;
+  g_autoptr (KpCtlOutput) output = kp_ctl_output_new (&options, service, restore_options.dry_run);
   g_autoptr (KpRestore) restore
       = kp_restore_new (service, arguments[2], &restore_options, kp_ctl_output_event_cb, output);
   if (!kp_ctl_run_job (output, service, KP_DIRECTION_DOWN, run_cb, progress_cb, restore, &error))
@@ -114,5 +149,5 @@ kp_ctl_restore (char **arguments)
 
   KpRestoreResult result;
   kp_restore_get_result (restore, &result);
-  return report_result (output, &result, started);
+  return report_result (output, &result, restore_options.dry_run, started);
 }

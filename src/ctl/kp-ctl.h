@@ -60,6 +60,12 @@ gboolean kp_ctl_parse_share (const char *text, double *share, GError **error)
     G_GNUC_WARN_UNUSED_RESULT;
 gboolean kp_ctl_parse_objects (const char *text, guint64 *objects, GError **error)
     G_GNUC_WARN_UNUSED_RESULT;
+gboolean kp_ctl_add_pattern (KpFilter *filter,
+                             const char *option,
+                             const char *value,
+                             GError **error) G_GNUC_WARN_UNUSED_RESULT;
+gboolean kp_ctl_parse_moment (const char *text, gint64 *moment, GError **error)
+    G_GNUC_WARN_UNUSED_RESULT;
 void kp_ctl_options_clear (KpCtlOptions *options);
 
 KpS3Service *kp_ctl_connect (const KpCtlOptions *options, const char *address, GError **error)
@@ -114,6 +120,7 @@ void kp_ctl_report_guard (KpCtlOutput *output, const KpMirrorResult *result);
 KpExit kp_ctl_mirror (char **arguments);
 KpExit kp_ctl_restore (char **arguments);
 KpExit kp_ctl_ls (char **arguments);
+KpExit kp_ctl_versions (char **arguments);
 KpExit kp_ctl_verify (char **arguments);
 KpExit kp_ctl_probe (char **arguments);
 KpExit kp_ctl_plan (char **arguments);

@@ -21,6 +21,7 @@ static const struct
   { "mirror", kp_ctl_mirror, "make a bucket hold what folders hold" },
   { "restore", kp_ctl_restore, "bring files back" },
   { "ls", kp_ctl_ls, "list what a bucket holds" },
+  { "versions", kp_ctl_versions, "list the versions of a file that can be restored" },
   { "verify", kp_ctl_verify, "compare objects with files, byte for byte" },
   { "probe", kp_ctl_probe, "find out what a server can do, and say it in words" },
   { "plan", kp_ctl_plan, "set up plans: add, list, show, edit, remove, export, import" },

@@ -271,22 +271,40 @@ kp_cursor_next_key (KpCursor *cursor, char **key, GError **error)
 KpCursor *
 kp_catalogue_list_listed (KpCatalogue *catalogue, GError **error)
 {
-  return open_cursor (catalogue, "SELECT key, size FROM listing ORDER BY key", error);
+  return open_cursor (catalogue,
+                      "SELECT l.key, l.size, p.stored, l.storage_class, p.version_id, p.from_key"
+                      " FROM listing l LEFT JOIN past p USING (key) ORDER BY l.key",
+                      error);
 }
 
 int
-kp_cursor_next_listed (KpCursor *cursor, char **key, guint64 *size, GError **error)
+kp_cursor_next_listed (KpCursor *cursor, KpListed *row, GError **error)
 {
-  *key = NULL;
+  sqlite3_stmt *statement = cursor->statement;
+
+  *row = (KpListed){ 0 };
   g_rec_mutex_lock (&cursor->catalogue->lock);
   int result = step (cursor, error);
   if (result == 1)
     {
-      *key = kp_sql_column_bytes (cursor->statement, 0);
-      *size = kp_sql_column_number (cursor->statement, 1);
+      row->key = kp_sql_column_bytes (statement, 0);
+      row->size = kp_sql_column_number (statement, 1);
+      row->stored = sqlite3_column_int64 (statement, 2) / G_USEC_PER_SEC;
+      row->storage_class = g_strdup ((const char *) sqlite3_column_text (statement, 3));
+      row->version_id = g_strdup ((const char *) sqlite3_column_text (statement, 4));
+      row->from_key = kp_sql_column_bytes (statement, 5);
     }
   g_rec_mutex_unlock (&cursor->catalogue->lock);
   return result;
+}
+
+void
+kp_listed_clear (KpListed *row)
+{
+  g_free (row->key);
+  g_free (row->storage_class);
+  g_free (row->version_id);
+  g_free (row->from_key);
 }
 
 /**

@@ -5,7 +5,8 @@
 
 /* What the files of the catalogue share: kp-catalogue.c opens it and keeps what is known of
  * objects, kp-catalogue-work.c holds the tables of a running job, kp-catalogue-cursor.c goes
- * through them, kp-catalogue-chunks.c knows the insides of large objects and unfinished uploads. */
+ * through them, kp-catalogue-past.c finds out what was there, kp-catalogue-chunks.c knows the
+ * insides of large objects and unfinished uploads. */
 
 #include "kp-catalogue.h"
 #include "kp-sql.h"
@@ -20,6 +21,10 @@ typedef enum
   STATEMENT_ADD_SCANNED,
   STATEMENT_ADD_LINK,
   STATEMENT_ADD_LISTED,
+  STATEMENT_ADD_VERSION,
+  STATEMENT_REPLACE_LATER,
+  STATEMENT_ADD_KEPT,
+  STATEMENT_LIST_PAST,
   STATEMENT_ADD_CHANGE,
   STATEMENT_PUT_KNOWN,
   STATEMENT_REMOVE_KNOWN,

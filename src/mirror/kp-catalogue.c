@@ -64,6 +64,9 @@ static const char schema[]
       "  rdev INTEGER, nlink INTEGER) WITHOUT ROWID;"
       "CREATE TEMP TABLE listing ("
       "  key BLOB PRIMARY KEY, size INTEGER, etag TEXT, storage_class TEXT) WITHOUT ROWID;"
+      "CREATE TEMP TABLE past ("
+      "  key BLOB PRIMARY KEY, state INTEGER, stored INTEGER, latest INTEGER, size INTEGER,"
+      "  etag TEXT, storage_class TEXT, version_id TEXT, from_key BLOB) WITHOUT ROWID;"
       "CREATE TEMP TABLE new_chunk ("
       "  key BLOB, offset INTEGER, length INTEGER, sha256 BLOB, PRIMARY KEY (key, offset))"
       "  WITHOUT ROWID;"
@@ -83,6 +86,20 @@ static const char *const statement_texts[N_STATEMENTS] = {
   [STATEMENT_ADD_LINK] = ("INSERT INTO link VALUES (?, ?, ?) ON CONFLICT DO UPDATE"
                           " SET key = excluded.key WHERE excluded.key < key"),
   [STATEMENT_ADD_LISTED] = "INSERT OR REPLACE INTO listing VALUES (?, ?, ?, ?)",
+  [STATEMENT_ADD_VERSION]
+  = ("INSERT INTO past VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"
+     " ON CONFLICT DO UPDATE SET state = excluded.state, stored = excluded.stored,"
+     "  latest = excluded.latest, size = excluded.size, etag = excluded.etag,"
+     "  storage_class = excluded.storage_class, version_id = excluded.version_id"
+     " WHERE excluded.stored > stored OR (excluded.stored = stored"
+     "  AND (excluded.latest > latest OR (excluded.latest = latest AND ?10)))"),
+  [STATEMENT_REPLACE_LATER]
+  = ("UPDATE past SET state = ?2, stored = ?3, latest = ?4, size = ?5, etag = ?6,"
+     " storage_class = ?7, version_id = ?8, from_key = ?9 WHERE key = ?1 AND state IN (2, 3)"),
+  [STATEMENT_ADD_KEPT] = "INSERT OR IGNORE INTO past VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+  [STATEMENT_LIST_PAST]
+  = ("INSERT OR REPLACE INTO listing SELECT key, size, coalesce(etag, ''), storage_class FROM past"
+     " WHERE state IN (0, 3)"),
   [STATEMENT_ADD_CHANGE] = "INSERT INTO change (action, key, bytes, from_key) VALUES (?, ?, ?, ?)",
   [STATEMENT_PUT_KNOWN]
   = "INSERT OR REPLACE INTO object VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",

@@ -13,6 +13,7 @@
 #include "kp-chunker.h"
 #include "kp-metadata.h"
 #include "kp-s3-location.h"
+#include "kp-s3-object.h"
 
 #include <gio/gio.h>
 
@@ -78,6 +79,17 @@ typedef struct
   KpKnown known; /* of the key itself, or of from_key */
 } KpChange;
 
+/* One row of the listing, be it of now or of the past. */
+typedef struct
+{
+  char *key;
+  guint64 size;
+  gint64 stored;       /* Unix seconds; 0 in a listing of now */
+  char *storage_class; /* or NULL */
+  char *version_id;    /* of the past: or NULL for the object as it is now */
+  char *from_key;      /* of the past: where the object is kept instead, or NULL */
+} KpListed;
+
 /* Where a source was when we last saw it. */
 typedef struct
 {
@@ -131,7 +143,7 @@ KpCursor *kp_catalogue_list_vanished (KpCatalogue *catalogue, GError **error)
 int kp_cursor_next_key (KpCursor *cursor, char **key, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 KpCursor *kp_catalogue_list_listed (KpCatalogue *catalogue, GError **error)
     G_GNUC_WARN_UNUSED_RESULT;
-int kp_cursor_next_listed (KpCursor *cursor, char **key, guint64 *size, GError **error)
+int kp_cursor_next_listed (KpCursor *cursor, KpListed *row, GError **error)
     G_GNUC_WARN_UNUSED_RESULT;
 KpCursor *kp_catalogue_list_known_backwards (KpCatalogue *catalogue, GError **error)
     G_GNUC_WARN_UNUSED_RESULT;
@@ -175,6 +187,21 @@ gboolean kp_catalogue_count_listed_below (KpCatalogue *catalogue,
                                           const char *prefix,
                                           guint64 *count,
                                           GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* The listing of a moment in the past. */
+gboolean kp_catalogue_add_version (KpCatalogue *catalogue,
+                                   const KpS3Entry *entry,
+                                   gint64 at,
+                                   gboolean oldest_first,
+                                   GError **error) G_GNUC_WARN_UNUSED_RESULT;
+gboolean kp_catalogue_add_kept (KpCatalogue *catalogue,
+                                const KpS3Entry *entry,
+                                const char *mirror_key,
+                                gboolean was_deleted,
+                                gboolean was_there,
+                                GError **error) G_GNUC_WARN_UNUSED_RESULT;
+gboolean kp_catalogue_list_past (KpCatalogue *catalogue, guint64 *n_objects, GError **error)
+    G_GNUC_WARN_UNUSED_RESULT;
 
 /* The insides of large objects. */
 gboolean kp_catalogue_put_chunks (KpCatalogue *catalogue,
@@ -284,6 +311,7 @@ GPtrArray *kp_catalogue_get_split_keys (KpCatalogue *catalogue,
                                         unsigned n,
                                         GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+void kp_listed_clear (KpListed *row);
 void kp_scanned_clear (KpScanned *scanned);
 void kp_known_clear (KpKnown *known);
 void kp_known_copy (KpKnown *to, const KpKnown *from);
@@ -293,6 +321,7 @@ void kp_change_clear (KpChange *row);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (KpCatalogue, kp_catalogue_free)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (KpCursor, kp_cursor_free)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (KpUploadRow, kp_upload_row_free)
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (KpListed, kp_listed_clear)
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (KpScanned, kp_scanned_clear)
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (KpKnown, kp_known_clear)
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (KpComparison, kp_comparison_clear)

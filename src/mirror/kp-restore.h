@@ -7,6 +7,7 @@
  * plan. Writes only below the target folder, whatever the keys say, and replaces no newer file
  * unless asked. Blocks; for a thread of its own. */
 
+#include "kp-filter.h"
 #include "kp-report.h"
 
 G_BEGIN_DECLS
@@ -31,7 +32,12 @@ typedef enum
 typedef struct
 {
   KpOverwrite overwrite;
-  unsigned jobs; /* workers; 0 to find out */
+  unsigned jobs;            /* workers; 0 to find out */
+  gint64 at;                /* the moment to restore, Unix seconds; 0 for now */
+  gboolean dry_run;         /* only tell what would be done */
+  gboolean no_space_check;  /* begin although the disk seems to be too small */
+  KpFilter *filter;         /* or NULL: what it leaves out stays in the bucket */
+  const char *const *paths; /* or NULL: only these, file name bytes below the service's prefix */
 } KpRestoreOptions;
 
 typedef struct
@@ -40,7 +46,8 @@ typedef struct
   guint64 unchanged; /* were there already */
   guint64 kept;      /* were there, differ, and were left as they are */
   guint64 failed;
-  guint64 bytes; /* written */
+  guint64 archived; /* of those, lie in an archive */
+  guint64 bytes;    /* written */
 } KpRestoreResult;
 
 KpRestore *kp_restore_new (KpS3Service *service,

@@ -334,16 +334,16 @@ report_hidden (KpVerify *self, GError **error)
 {
   g_autoptr (GPtrArray) files = g_ptr_array_new_with_free_func (g_free);
   g_autoptr (KpCursor) cursor = kp_catalogue_list_listed (self->catalogue, error);
-  guint64 size;
   int result = cursor != NULL ? 1 : -1;
 
   while (result == 1)
     {
-      g_autofree char *key = NULL;
+      g_auto (KpListed) listed = { 0 };
 
-      result = kp_cursor_next_listed (cursor, &key, &size, error);
+      result = kp_cursor_next_listed (cursor, &listed, error);
       if (result != 1)
         break;
+      const char *key = listed.key;
       while (files->len > 0 && !g_str_has_prefix (key, g_ptr_array_index (files, files->len - 1)))
         g_ptr_array_set_size (files, (gint) files->len - 1);
       const char *last = files->len > 0 ? g_ptr_array_index (files, files->len - 1) : NULL;
@@ -353,7 +353,7 @@ report_hidden (KpVerify *self, GError **error)
           g_ptr_array_set_size (files, (gint) files->len - 1);
         }
       if (!g_str_has_suffix (key, "/"))
-        g_ptr_array_add (files, g_steal_pointer (&key));
+        g_ptr_array_add (files, g_steal_pointer (&listed.key));
     }
   return result == 0;
 }

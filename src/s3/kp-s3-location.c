@@ -261,6 +261,25 @@ kp_s3_location_new (const char *address,
   return g_steal_pointer (&location);
 }
 
+static KpS3Location *
+copy (KpS3Location *location, const char *region, const char *prefix)
+{
+  KpS3Location *copy = g_new0 (KpS3Location, 1);
+
+  g_atomic_ref_count_init (&copy->ref_count);
+  copy->provider = location->provider;
+  copy->from_template = location->from_template;
+  copy->endpoint = location->from_template ? fill_in_template (location->provider->endpoint, region)
+                                           : g_strdup (location->endpoint);
+  copy->bucket = g_strdup (location->bucket);
+  copy->prefix = g_strdup (prefix);
+  copy->region = g_strdup (region);
+  copy->virtual_style = location->virtual_style;
+  if (!parse_endpoint (copy, TRUE, NULL))
+    g_assert_not_reached ();
+  return copy;
+}
+
 /**
  * kp_s3_location_with_region:
  * @region: letters, digits and hyphens
@@ -271,20 +290,19 @@ kp_s3_location_new (const char *address,
 KpS3Location *
 kp_s3_location_with_region (KpS3Location *location, const char *region)
 {
-  KpS3Location *copy = g_new0 (KpS3Location, 1);
+  return copy (location, region, location->prefix);
+}
 
-  g_atomic_ref_count_init (&copy->ref_count);
-  copy->provider = location->provider;
-  copy->from_template = location->from_template;
-  copy->endpoint = location->from_template ? fill_in_template (location->provider->endpoint, region)
-                                           : g_strdup (location->endpoint);
-  copy->bucket = g_strdup (location->bucket);
-  copy->prefix = g_strdup (location->prefix);
-  copy->region = g_strdup (region);
-  copy->virtual_style = location->virtual_style;
-  if (!parse_endpoint (copy, TRUE, NULL))
-    g_assert_not_reached ();
-  return copy;
+/**
+ * kp_s3_location_with_prefix:
+ * @prefix: without a slash at the end
+ *
+ * Returns: (transfer full): another place in the same bucket
+ */
+KpS3Location *
+kp_s3_location_with_prefix (KpS3Location *location, const char *prefix)
+{
+  return copy (location, location->region, prefix);
 }
 
 KpS3Location *

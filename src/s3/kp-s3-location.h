@@ -26,6 +26,7 @@ KpS3Location *kp_s3_location_new (const char *address,
                                   gboolean allow_http,
                                   GError **error) G_GNUC_WARN_UNUSED_RESULT;
 KpS3Location *kp_s3_location_with_region (KpS3Location *location, const char *region);
+KpS3Location *kp_s3_location_with_prefix (KpS3Location *location, const char *prefix);
 KpS3Location *kp_s3_location_ref (KpS3Location *location);
 void kp_s3_location_unref (KpS3Location *location);
 

@@ -728,8 +728,23 @@ def test_full_disk(
     folder = write_files(tmp_path / "folder", {f"file{i}": os.urandom(size) for i in range(count)})
     ctl("mirror", f"{folder}/", f"s3://{bucket}/p", check=0)
     result = ctl("restore", f"s3://{bucket}/p", small_disk)
+    assert "The files need " in the_sentence(result, 1) and os.listdir(small_disk) == []
+    result = ctl("restore", f"s3://{bucket}/p", small_disk, "--no-space-check")
     assert the_sentence(result, 1).startswith("The disk of the target folder is full; free some sp")
     # What is there is whole, and there is nothing else.
     for name in os.listdir(small_disk):
         assert (small_disk / name).read_bytes() == (folder / name).read_bytes()
     assert len(os.listdir(small_disk)) in (range(1, 6) if count > 1 else [0])
+
+
+def test_disk_that_is_large_enough_for_what_is_left(
+    ctl: Any, tmp_path: Path, bucket: str, small_disk: Path
+) -> None:
+    """What is there already, or stays in the bucket, needs no room."""
+    folder = write_files(tmp_path / "folder", {f"file{i}": os.urandom(400_000) for i in range(5)})
+    ctl("mirror", f"{folder}/", f"s3://{bucket}/p", check=0)
+    address = f"s3://{bucket}/p"
+    ctl("restore", address, small_disk, "--path", "file1", check=0)
+    ctl("restore", address, small_disk, "--exclude", "file[2-4]", check=0)
+    ctl("restore", address, small_disk, "--exclude", "file[2-4]", check=0)
+    assert sorted(os.listdir(small_disk)) == ["file0", "file1"]

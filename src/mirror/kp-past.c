@@ -1,0 +1,425 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ * SPDX-FileCopyrightText: The Keepsake authors */
+
+#define G_LOG_DOMAIN "keepsake-mirror"
+
+#include "kp-past.h"
+
+#include "kp-error.h"
+#include "kp-kept.h"
+#include "kp-s3-listing.h"
+
+#include <string.h>
+
+typedef struct
+{
+  KpS3Client *client;
+  KpCatalogue *catalogue;
+  const char *prefix;
+  gboolean is_key; /* the prefix is the one key in question */
+  gint64 at;       /* Unix seconds */
+  KpPastResult *result;
+  KpPastFunc func;
+  void *user_data;
+  GCancellable *cancellable;
+
+  char *last_key;         /* of the versions */
+  gboolean oldest_first;  /* of one key, as far as is known */
+  gboolean seen_versions; /* of which not all are of today */
+} Past;
+
+/* A moment is as long as its second, as that is what servers tell of times. */
+static gint64
+end_of_second (gint64 at)
+{
+  return at * G_USEC_PER_SEC + (G_USEC_PER_SEC - 1);
+}
+
+/* A mirror at the bucket's root has what is kept of it below the root. */
+static gboolean
+is_ours (const Past *past, const char *key)
+{
+  return past->is_key ? g_str_equal (key, past->prefix)
+                      : *past->prefix != '\0' || !g_str_has_prefix (key, KP_KEPT_NAME "/");
+}
+
+static gboolean
+add_version (Past *past, const KpS3Entry *entry, GError **error)
+{
+  gboolean is_same = g_strcmp0 (past->last_key, entry->key) == 0;
+
+  if (is_same && entry->is_latest)
+    past->oldest_first = TRUE;
+  if (!is_same)
+    {
+      g_free (past->last_key);
+      past->last_key = g_strdup (entry->key);
+    }
+  past->seen_versions |= entry->is_delete_marker || !entry->is_latest
+                         || (entry->version_id != NULL && !g_str_equal (entry->version_id, "null"));
+  return kp_catalogue_add_version (past->catalogue, entry, end_of_second (past->at),
+                                   past->oldest_first, error);
+}
+
+static gboolean
+add_pages (Past *past, KpS3Listing *listing, GError **error)
+{
+  while (!kp_s3_listing_is_finished (listing))
+    {
+      g_autoptr (GPtrArray) page
+          = kp_s3_listing_next_page (listing, past->client, past->cancellable, error);
+      if (page == NULL)
+        return FALSE;
+      for (guint i = 0; i < page->len; i++)
+        {
+          const KpS3Entry *entry = g_ptr_array_index (page, i);
+          if (is_ours (past, entry->key) && !add_version (past, entry, error))
+            return FALSE;
+        }
+      if (past->func != NULL)
+        past->func (page->len, past->user_data);
+    }
+  return TRUE;
+}
+
+/* Where the server has no listing of versions, what is there today is all there is. */
+static gboolean
+add_versions (Past *past, GError **error)
+{
+  g_autoptr (KpS3Listing) versions = kp_s3_listing_new_of_versions (past->prefix);
+  g_autoptr (GError) local_error = NULL;
+
+  if (add_pages (past, versions, &local_error))
+    return TRUE;
+  if (!kp_error_is (local_error, KP_ERROR_UNSUPPORTED_BY_PROVIDER))
+    {
+      g_propagate_error (error, g_steal_pointer (&local_error));
+      return FALSE;
+    }
+  g_autoptr (KpS3Listing) objects = kp_s3_listing_new (past->prefix, NULL, NULL);
+  return add_pages (past, objects, error);
+}
+
+typedef gboolean (*KeptFunc) (const KpS3Entry *entry,
+                              const char *mirror_key,
+                              gint64 run,
+                              gboolean was_deleted,
+                              void *user_data,
+                              GError **error);
+
+/* Goes through what is kept of one mirror, in the order of its runs. */
+static gboolean
+list_kept_of (KpS3Client *client,
+              KpS3Location *mirror,
+              KeptFunc func,
+              void *user_data,
+              GCancellable *cancellable,
+              GError **error)
+{
+  g_autofree char *prefix = kp_kept_get_prefix (mirror);
+  g_autoptr (KpS3Listing) listing = kp_s3_listing_new (prefix, NULL, NULL);
+
+  while (!kp_s3_listing_is_finished (listing))
+    {
+      g_autoptr (GPtrArray) page = kp_s3_listing_next_page (listing, client, cancellable, error);
+      if (page == NULL)
+        return FALSE;
+      for (guint i = 0; i < page->len; i++)
+        {
+          const KpS3Entry *entry = g_ptr_array_index (page, i);
+          g_autofree char *key = NULL;
+          gboolean was_deleted;
+          gint64 run;
+          if (kp_kept_parse (mirror, entry->key, &run, &was_deleted, &key)
+              && !func (entry, key, run, was_deleted, user_data, error))
+            return FALSE;
+        }
+    }
+  return TRUE;
+}
+
+/* An address says "a/b/c", and not which part of that the mirror's own prefix is: whatever is kept
+ * beside "", "a", "a/b" or all of it may be of the mirror in question. */
+static gboolean
+list_kept (KpS3Client *client,
+           const char *prefix,
+           KeptFunc func,
+           void *user_data,
+           GCancellable *cancellable,
+           GError **error)
+{
+  g_autoptr (KpS3Location) location
+      = kp_s3_service_ref_location (kp_s3_client_get_service (client));
+
+  for (const char *end = prefix;;)
+    {
+      g_autofree char *part = g_strndup (prefix, (gsize) (end - prefix));
+      g_autoptr (KpS3Location) mirror = kp_s3_location_with_prefix (location, part);
+      if (!list_kept_of (client, mirror, func, user_data, cancellable, error))
+        return FALSE;
+      end = strchr (*end == '/' ? end + 1 : end, '/');
+      if (end == NULL)
+        return TRUE;
+    }
+}
+
+static gboolean
+add_kept_cb (const KpS3Entry *entry,
+             const char *mirror_key,
+             gint64 run,
+             gboolean was_deleted,
+             void *user_data,
+             GError **error)
+{
+  Past *past = user_data;
+
+  if (past->result->kept_since == 0 || run < past->result->kept_since)
+    past->result->kept_since = run;
+  if (!g_str_has_prefix (mirror_key, past->prefix) || !is_ours (past, mirror_key))
+    return TRUE;
+  return kp_catalogue_add_kept (past->catalogue, entry, mirror_key, was_deleted, run > past->at,
+                                error);
+}
+
+/* Where nothing of the past was found: whether that is because nothing happened. */
+static gboolean
+check_has_past (Past *past, GError **error)
+{
+  gboolean enabled = FALSE;
+
+  if (past->seen_versions || past->result->kept_since > 0)
+    return TRUE;
+  if (kp_s3_client_get_versioning (past->client, &enabled, past->cancellable, NULL) && enabled)
+    return TRUE;
+  g_set_error_literal (
+      error, KP_ERROR, KP_ERROR_UNSUPPORTED_BY_PROVIDER,
+      "This bucket keeps no old versions, and the mirror keeps no deleted files: there is only "
+      "what "
+      "is in it now. Leave out --at to restore that; “keepsakectl probe” says how to keep versions "
+      "from now on");
+  return FALSE;
+}
+
+/**
+ * kp_past_list:
+ * @catalogue: a temporary one, in whose listing the result is; begun
+ * @prefix: of whole keys, with a slash at the end, or ""; a whole key if @is_key
+ * @at: the moment, Unix seconds
+ * @result: (out): also where there is nothing
+ * @func: (nullable): called for each page
+ * @error: %KP_ERROR_UNSUPPORTED_BY_PROVIDER where the bucket does not keep the past; those of
+ *   kp_s3_listing_next_page(); %KP_ERROR_LOCAL_STORAGE
+ *
+ * Takes a request for each thousand versions, and one or more for what is kept beside the mirror.
+ * The source of ListObjectVersions is Amazon's API reference; both orders of versions are met:
+ * newest first at Amazon, oldest first at Hitachi HCP.
+ */
+gboolean
+kp_past_list (KpS3Client *client,
+              KpCatalogue *catalogue,
+              const char *prefix,
+              gboolean is_key,
+              gint64 at,
+              KpPastResult *result,
+              KpPastFunc func,
+              void *user_data,
+              GCancellable *cancellable,
+              GError **error)
+{
+  Past past = { .client = client,
+                .catalogue = catalogue,
+                .prefix = prefix,
+                .is_key = is_key,
+                .at = at,
+                .result = result,
+                .func = func,
+                .user_data = user_data,
+                .cancellable = cancellable };
+
+  *result = (KpPastResult){ 0 };
+  gboolean ok = add_versions (&past, error)
+                && list_kept (client, prefix, add_kept_cb, &past, cancellable, error)
+                && kp_catalogue_list_past (catalogue, &result->found, error)
+                && check_has_past (&past, error);
+  g_free (past.last_key);
+  return ok;
+}
+
+void
+kp_past_version_free (KpPastVersion *version)
+{
+  g_free (version->version_id);
+  g_free (version->from_key);
+  g_free (version->storage_class);
+  g_free (version);
+}
+
+static KpPastVersion *
+version_new (const KpS3Entry *entry)
+{
+  KpPastVersion *version = g_new0 (KpPastVersion, 1);
+
+  version->size = entry->size;
+  version->stored = entry->last_modified;
+  version->storage_class = g_strdup (entry->storage_class);
+  version->version_id = g_strdup (entry->version_id);
+  version->is_deletion = entry->is_delete_marker;
+  return version;
+}
+
+typedef struct
+{
+  const char *key;
+  GPtrArray *versions;
+} Versions;
+
+static gboolean
+collect_kept_cb (const KpS3Entry *entry,
+                 const char *mirror_key,
+                 gint64 run,
+                 gboolean was_deleted,
+                 void *user_data,
+                 GError **error)
+{
+  Versions *all = user_data;
+
+  if (!g_str_equal (mirror_key, all->key))
+    return TRUE;
+  KpPastVersion *version = version_new (entry);
+  version->stored = 0;
+  version->until = run;
+  version->from_key = g_strdup (entry->key);
+  g_clear_pointer (&version->version_id, g_free);
+  g_ptr_array_add (all->versions, version);
+  return TRUE;
+}
+
+static gboolean
+collect_versions (KpS3Client *client, Versions *all, GCancellable *cancellable, GError **error)
+{
+  g_autoptr (KpS3Listing) listing = kp_s3_listing_new_of_versions (all->key);
+
+  while (!kp_s3_listing_is_finished (listing))
+    {
+      g_autoptr (GPtrArray) page = kp_s3_listing_next_page (listing, client, cancellable, error);
+      if (page == NULL)
+        return FALSE;
+      for (guint i = 0; i < page->len; i++)
+        {
+          const KpS3Entry *entry = g_ptr_array_index (page, i);
+          int order = strcmp (entry->key, all->key);
+          if (order == 0)
+            g_ptr_array_add (all->versions, version_new (entry));
+          else if (order > 0)
+            return TRUE;
+        }
+    }
+  return TRUE;
+}
+
+static gboolean
+collect_present (KpS3Client *client, Versions *all, GCancellable *cancellable, GError **error)
+{
+  g_autoptr (GError) local_error = NULL;
+  g_autoptr (KpS3Object) object
+      = kp_s3_client_head (client, all->key, NULL, cancellable, &local_error);
+
+  if (object == NULL)
+    {
+      if (kp_error_is (local_error, KP_ERROR_NOT_FOUND))
+        return TRUE;
+      g_propagate_error (error, g_steal_pointer (&local_error));
+      return FALSE;
+    }
+  KpPastVersion *version = g_new0 (KpPastVersion, 1);
+  version->size = object->size;
+  version->stored = object->last_modified;
+  version->storage_class = g_strdup (object->storage_class);
+  g_ptr_array_add (all->versions, version);
+  return TRUE;
+}
+
+/* Newest first: by when they were stored, or, of those that are kept beside the mirror, until when
+ * they were there. */
+static int
+compare_versions (const void *a, const void *b)
+{
+  const KpPastVersion *one = *(KpPastVersion *const *) a;
+  const KpPastVersion *two = *(KpPastVersion *const *) b;
+  gint64 first = one->from_key != NULL ? one->until : one->stored;
+  gint64 second = two->from_key != NULL ? two->until : two->stored;
+
+  return first < second ? 1 : first > second ? -1 : 0;
+}
+
+/* What followed a version ended it. */
+static void
+set_ends (GPtrArray *versions)
+{
+  gint64 next = 0;
+
+  for (guint i = 0; i < versions->len; i++)
+    {
+      KpPastVersion *version = g_ptr_array_index (versions, i);
+      if (version->from_key == NULL)
+        version->until = next;
+      next = version->from_key == NULL ? version->stored : next;
+    }
+}
+
+static gboolean
+collect (KpS3Client *client, Versions *all, GCancellable *cancellable, GError **error)
+{
+  g_autoptr (GError) local_error = NULL;
+
+  if (!collect_versions (client, all, cancellable, &local_error))
+    {
+      if (!kp_error_is (local_error, KP_ERROR_UNSUPPORTED_BY_PROVIDER))
+        {
+          g_propagate_error (error, g_steal_pointer (&local_error));
+          return FALSE;
+        }
+      if (!collect_present (client, all, cancellable, error))
+        return FALSE;
+    }
+  return list_kept (client, all->key, collect_kept_cb, all, cancellable, error);
+}
+
+/**
+ * kp_past_list_versions:
+ * @key: whole key of one object
+ * @error: those of kp_s3_listing_next_page(); %KP_ERROR_NOT_FOUND where there never was such an
+ *   object, as far as is known
+ *
+ * Blocks; for a thread of its own.
+ *
+ * Returns: (transfer full) (element-type KpPastVersion): newest first
+ */
+GPtrArray *
+kp_past_list_versions (KpS3Service *service,
+                       const char *key,
+                       GCancellable *cancellable,
+                       GError **error)
+{
+  g_autoptr (GMainContext) context = g_main_context_new ();
+  g_autoptr (GPtrArray) versions
+      = g_ptr_array_new_with_free_func ((GDestroyNotify) kp_past_version_free);
+  Versions all = { key, versions };
+
+  g_main_context_push_thread_default (context);
+  KpS3Client *client = kp_s3_client_new (service);
+  gboolean ok = collect (client, &all, cancellable, error);
+  kp_s3_client_free (client);
+  g_main_context_pop_thread_default (context);
+  if (!ok)
+    return NULL;
+  if (versions->len == 0)
+    {
+      g_set_error (error, KP_ERROR, KP_ERROR_NOT_FOUND,
+                   "There is no file “%s” in the bucket, nor an old version of one", key);
+      return NULL;
+    }
+  g_ptr_array_sort (versions, compare_versions);
+  set_ends (versions);
+  return g_steal_pointer (&versions);
+}

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ * SPDX-FileCopyrightText: The Keepsake authors */
+
+#pragma once
+
+/* What the files of a restore share: kp-restore.c lists, hands out and sums up, kp-restore-fetch.c
+ * fetches in the workers. */
+
+#include "kp-budget.h"
+#include "kp-catalogue.h"
+#include "kp-content.h"
+#include "kp-pool.h"
+#include "kp-restore.h"
+#include "kp-target.h"
+
+G_BEGIN_DECLS
+
+/* Whether an ETag that looks like an MD5 is the MD5 of the bytes. It is at most providers; where
+ * nothing is known of the provider, the first objects tell. */
+typedef enum
+{
+  ETAGS_UNKNOWN,
+  ETAGS_ARE_MD5,
+  ETAGS_ARE_NOT_MD5,
+} Etags;
+
+struct _KpRestore
+{
+  GObject parent_instance;
+
+  KpS3Service *service;
+  char *target;
+  KpRestoreOptions options;
+  char **paths; /* of the options */
+  KpReport *report;
+
+  /* Of the run. */
+  KpCatalogue *catalogue; /* temporary: the listing, and the folders to finish at the end */
+  char *base;             /* what is cut off the keys */
+  int target_fd;          /* -1 with dry_run, where there is none */
+  gboolean target_is_new;
+  gint64 began;         /* as the target's file system has the time */
+  guint32 default_mode; /* of folders that no object tells about */
+  char *folder;         /* below the target: that of the last object that was handed out, or NULL */
+  int etags;            /* Etags; atomic */
+  gboolean is_ours;     /* something belongs to us that belonged to others */
+  GCancellable *cancellable;
+  KpPool *pool;
+  KpBudget *budget;
+  GAsyncQueue *results; /* of Task */
+  unsigned outstanding;
+  unsigned server_failures; /* in a row */
+  KpRestoreResult result;
+};
+
+typedef struct _RestoreDownload RestoreDownload;
+
+typedef enum
+{
+  OUTCOME_RESTORED,
+  OUTCOME_UNCHANGED,
+  OUTCOME_CORRECTED, /* it was there, but for some of its metadata */
+  OUTCOME_KEPT,
+  OUTCOME_DIRECTORY, /* made; its metadata follows at the end */
+} RestoreOutcome;
+
+/* An object, or a range of one, on its way to a worker and back. */
+typedef struct
+{
+  KpRestore *restore;
+  char *key;        /* that it has, or had, in the mirror */
+  char *from_key;   /* where it is kept now; NULL for under its key */
+  char *version_id; /* or NULL */
+  char *path;       /* below the target */
+  guint64 size;     /* as listed */
+
+  /* The outcome. */
+  RestoreOutcome outcome;
+  KpFileInfo info;
+  char *xattrs; /* as the object has them */
+  gboolean is_ours;
+  guint64 bytes;
+  GError *error;
+
+  /* Of those that fetch the ranges of a large object, one after the other. */
+  RestoreDownload *download;
+} RestoreTask;
+
+/* A large object that is fetched in ranges, by a few tasks at once. The last of them completes it.
+ */
+struct _RestoreDownload
+{
+  RestoreTask *task; /* owned until it is handed back */
+  KpTargetFile *file;
+  KpS3Object *object;
+  char *wrong_md5; /* of the bytes that came first, when they are not what the ETag says; or NULL */
+
+  GMutex lock;     /* guards what follows */
+  unsigned left;   /* tasks */
+  guint64 next;    /* the first byte that nobody fetches */
+  guint64 fetched; /* bytes */
+  GError *error;   /* the first */
+};
+
+void kp_restore_task_free (void *data);
+void kp_restore_task_drop (void *data);
+void kp_restore_task_cb (KpS3Client *client, void *item, void *user_data);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (RestoreTask, kp_restore_task_free)
+
+G_END_DECLS

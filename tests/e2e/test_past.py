@@ -1,0 +1,263 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: The Keepsake authors
+"""Back in time: the tree as it was, from the versions that the bucket keeps."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fixtures.checks import the_sentence, write_files
+from fixtures.fault_proxy import FaultProxy, Rule
+from fixtures.large_files import refusal
+from fixtures.trees import MIB, differences, read_tree
+
+
+@pytest.fixture
+def versioned(s3: Any, bucket: str) -> str:
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    return bucket
+
+
+def next_second() -> str:
+    """Times of objects have whole seconds: nothing else happens in the one that is returned."""
+    start = time.time()
+    while int(time.time()) < int(start) + 1:
+        time.sleep(0.01)
+    moment = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    start = time.time()
+    while int(time.time()) < int(start) + 1:
+        time.sleep(0.01)
+    return moment
+
+
+@dataclass
+class History:
+    """Real runs, with a copy of what each of them stored."""
+
+    ctl: Any
+    folder: Path
+    copies: Path
+    address: str
+    moments: list[tuple[str, Path]] = field(default_factory=list)
+
+    def run(self, *changes: Callable[[Path], Any]) -> None:
+        for change in changes:
+            change(self.folder)
+        self.ctl("mirror", "--delete", "--max-delete", "1000", f"{self.folder}/", self.address,
+                 check=0)  # fmt: skip
+        copy = self.copies / str(len(self.moments))
+        shutil.copytree(self.folder, copy, symlinks=True)
+        self.moments.append((next_second(), copy))
+
+
+def rename(old: str, new: str) -> Callable[[Path], Any]:
+    return lambda folder: (folder / old).rename(folder / new)
+
+
+def write(**files: bytes | str) -> Callable[[Path], Any]:
+    return lambda folder: write_files(folder, {k.replace("__", "/"): v for k, v in files.items()})
+
+
+def one_byte(name: str) -> Callable[[Path], Any]:
+    def change(folder: Path) -> None:
+        with open(folder / name, "r+b") as file:
+            file.seek(7 * MIB)
+            file.write(b"!")
+
+    return change
+
+
+def make_history(ctl: Any, tmp_path: Path, address: str) -> History:
+    folder = write_files(
+        tmp_path / "folder",
+        {"a": "1", "b": "bb", "photos/one": "1", "photos/two": "22", "old/gone": "x",
+         "large": os.urandom(20 * MIB), "blank name": "&", "ümläut+%": "ü"},
+    )  # fmt: skip
+    (folder / "link").symlink_to("a")
+    history = History(ctl, folder, tmp_path / "copies", address)
+    history.copies.mkdir()
+    history.run()
+    history.run(one_byte("large"), write(a="2", c="new"))
+    history.run(rename("photos", "pictures"), lambda f: shutil.rmtree(f / "old"))
+    history.run(
+        lambda f: (f / "a").unlink(),
+        lambda f: (f / "link").unlink(),
+        lambda f: (f / "b").chmod(0o600),
+        one_byte("large"),
+        write(pictures__three="333"),
+    )
+    history.run(write(a="again", old__gone="back"), rename("pictures", "photos"))
+    return history
+
+
+def restored(ctl: Any, address: str, moment: str, target: Path, *options: str) -> Path:
+    ctl("restore", address, target, "--at", moment, *options, check=0)
+    return target
+
+
+def test_tree_of_each_moment(ctl: Any, tmp_path: Path, versioned: str, state_dir: Path) -> None:
+    address = f"s3://{versioned}/p"
+    history = make_history(ctl, tmp_path, address)
+    for number, (moment, copy) in enumerate(history.moments):
+        back = restored(ctl, address, moment, tmp_path / f"back{number}")
+        assert differences(read_tree(copy), read_tree(back)) == [], moment
+
+    # Nothing of that needs the catalogue, or the mirror's own prefix.
+    shutil.rmtree(state_dir)
+    moment, copy = history.moments[2]
+    back = restored(ctl, f"{address}/pictures", moment, tmp_path / "part")
+    assert differences(read_tree(copy / "pictures"), read_tree(back)) == []
+    back = restored(ctl, f"{address}/pictures/two", moment, tmp_path / "file")
+    assert (back / "two").read_text() == "22"
+    for number, (moment, copy) in enumerate(history.moments):
+        back = restored(ctl, address, moment, tmp_path / f"again{number}")
+        assert differences(read_tree(copy), read_tree(back)) == [], moment
+
+
+def test_listing_of_each_moment(ctl: Any, tmp_path: Path, versioned: str) -> None:
+    address = f"s3://{versioned}/p"
+    history = make_history(ctl, tmp_path, address)
+    for moment, copy in history.moments:
+        shown = ctl("ls", address, "--at", moment, check=0).stdout.splitlines()
+        there = [f"{p.name}/" if p.is_dir() and not p.is_symlink() else p.name
+                 for p in copy.iterdir()]  # fmt: skip
+        assert sorted(shown) == sorted(there)
+    moment = history.moments[0][0]
+    shown = ctl("ls", "-R", f"{address}/photos", "--at", moment, check=0).stdout.splitlines()
+    assert shown == ["one", "two"]
+    assert ctl("ls", f"{address}/old/gone", "--at", moment, check=0).stdout == "gone\n"
+    rows = ctl("ls", "--json", f"{address}/a", "--at", history.moments[1][0], check=0).json
+    assert rows[0]["size"] == 1 and rows[0]["stored"] <= history.moments[1][0]
+    result = ctl("ls", f"{address}/c", "--at", moment)
+    assert "There was nothing at" in the_sentence(result, 5)
+
+
+def test_versions_of_a_file(ctl: Any, tmp_path: Path, versioned: str) -> None:
+    address = f"s3://{versioned}/p"
+    history = make_history(ctl, tmp_path, address)
+    write_files(history.folder, {"a b": "neighbour"})
+    history.run()
+    rows = ctl("versions", "--json", f"{address}/a", check=0).json
+    assert [(row["size"], row["is_deletion"]) for row in rows] == [
+        (5, False), (0, True), (1, False), (1, False)
+    ]  # fmt: skip
+    assert "until" not in rows[0]
+    assert [row["until"] for row in rows[1:]] == [row["stored"] for row in rows[:-1]]
+    text = ctl("versions", f"{address}/a", check=0).stdout.splitlines()
+    assert len(text) == 4 and "now" in text[0] and "deleted" in text[1]
+    assert "There is no file" in the_sentence(ctl("versions", f"{address}/never"), 5)
+
+
+def test_pages_of_versions(ctl: Any, tmp_path: Path, s3: Any, versioned: str) -> None:
+    """More than a page, of many keys and of one."""
+    for i in range(3):
+        for key in range(60):
+            s3.put_object(Bucket=versioned, Key=f"p/{key:03}", Body=f"{key}-{i}".encode())
+    moment = next_second()
+    for i in range(1100):
+        s3.put_object(Bucket=versioned, Key="p/020", Body=f"later {i}".encode())
+    s3.delete_object(Bucket=versioned, Key="p/010")
+    back = restored(ctl, f"s3://{versioned}/p", moment, tmp_path / "back")
+    assert sorted(os.listdir(back)) == [f"{key:03}" for key in range(60)]
+    assert all((back / f"{key:03}").read_text() == f"{key}-2" for key in range(60))
+
+
+def test_bucket_that_keeps_no_past(ctl: Any, tmp_path: Path, bucket: str) -> None:
+    folder = write_files(tmp_path / "folder", {"a": "1"})
+    ctl("mirror", f"{folder}/", f"s3://{bucket}/p", check=0)
+    moment = next_second()
+    for command in ("restore", f"s3://{bucket}/p", tmp_path / "back"), ("ls", f"s3://{bucket}/p"):
+        result = ctl(*command, "--at", moment)
+        assert "This bucket keeps no old versions" in the_sentence(result, 5)
+    assert not (tmp_path / "back").exists() or os.listdir(tmp_path / "back") == []
+
+
+def test_versions_that_came_too_late(ctl: Any, tmp_path: Path, s3: Any, bucket: str) -> None:
+    """What was stored before has the version "null", and it is the one to fetch."""
+    folder = write_files(tmp_path / "folder", {"a": "old", "b": "same"})
+    ctl("mirror", f"{folder}/", f"s3://{bucket}/p", check=0)
+    moment = next_second()
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    write_files(folder, {"a": "new"})
+    ctl("mirror", f"{folder}/", f"s3://{bucket}/p", check=0)
+    back = restored(ctl, f"s3://{bucket}/p", moment, tmp_path / "back")
+    assert {p.name: p.read_text() for p in back.iterdir()} == {"a": "old", "b": "same"}
+
+
+def test_server_without_listing_of_versions(
+    ctl: Any, tmp_path: Path, bucket: str, proxy: FaultProxy
+) -> None:
+    folder = write_files(tmp_path / "folder", {"a": "1"})
+    ctl("mirror", f"{folder}/", f"s3://{bucket}/p", check=0)
+    moment = next_second()
+    proxy.rules.append(
+        Rule(lambda r: "versions" in r.query or "versioning" in r.query,
+             refusal(501, "NotImplemented"), times=None)
+    )  # fmt: skip
+    result = ctl("restore", f"s3://{bucket}/p", tmp_path / "back", "--at", moment, endpoint=proxy)
+    assert "This bucket keeps no old versions" in the_sentence(result, 5)
+
+
+@pytest.mark.parametrize("when", ["tomorrow", "soon", "2199-01-01", "yesterday 25:00"])
+def test_times_that_make_no_sense(ctl: Any, tmp_path: Path, bucket: str, when: str) -> None:
+    result = ctl("restore", f"s3://{bucket}/p", tmp_path / "back", "--at", when)
+    assert when in the_sentence(result, 1)
+
+
+# -- a part of it, and what would come ------------------------------------------------------------
+
+
+@pytest.fixture
+def photos(ctl: Any, tmp_path: Path, bucket: str) -> str:
+    folder = write_files(
+        tmp_path / "folder",
+        {"2025/a.jpg": "a", "2025/a.tmp": "t", "2026/b.jpg": "b", "2026/deep/c.jpg": "c",
+         "notes.txt": "n", "notes.txt.old": "o"},
+    )  # fmt: skip
+    ctl("mirror", f"{folder}/", f"s3://{bucket}/p", check=0)
+    return f"s3://{bucket}/p"
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
+
+
+def test_selected_paths(ctl: Any, tmp_path: Path, photos: str) -> None:
+    back = tmp_path / "back"
+    ctl("restore", photos, back, "--path", "2026/deep/", "--path", "notes.txt", check=0)
+    assert files(back) == ["2026/deep/c.jpg", "notes.txt"]
+    result = ctl("restore", photos, back, "--path", "2027")
+    assert "2027" in the_sentence(result, 5)
+
+
+def test_patterns(ctl: Any, tmp_path: Path, photos: str) -> None:
+    back = tmp_path / "back"
+    result = ctl("restore", photos, back, "--exclude", "*.tmp", "--exclude", "/2026/", check=0)
+    assert files(back) == ["2025/a.jpg", "notes.txt", "notes.txt.old"]
+    assert not (back / "2026").exists()
+    assert "5 restored" in result.stdout
+
+
+def test_dry_run(ctl: Any, tmp_path: Path, photos: str) -> None:
+    back = tmp_path / "back"
+    result = ctl("restore", photos, back, "-n", "-v", "--path", "2026", check=0)
+    assert not back.exists()
+    assert "2026/deep/c.jpg" in result.stdout and "Would be: 4 restored (2 B" in result.stdout
+
+    write_files(back, {"2026/b.jpg": "mine"})
+    result = ctl("restore", photos, back, "-n", "--path", "2026", check=0)
+    assert "1 kept as they are" in result.stdout
+    assert files(back) == ["2026/b.jpg"]
+    ctl("restore", photos, back, "--path", "2026", check=0)
+    result = ctl("restore", photos, back, "-n", "--path", "2026", "--overwrite", "always", check=0)
+    assert (back / "2026/b.jpg").read_text() == "mine"
+    assert "2 restored (2 B" in result.stdout
