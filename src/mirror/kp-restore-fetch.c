@@ -19,6 +19,9 @@
 /* One range of a large object. */
 #define RANGE_SIZE KP_PART_SIZE
 
+/* From this size on, a restore that was stopped goes on where it was. */
+#define CONTINUED_SIZE (8 * RANGE_SIZE)
+
 void
 kp_restore_task_free (void *data)
 {
@@ -212,13 +215,22 @@ commit (RestoreTask *task, KpTargetFile *file, GError **error)
   return kp_target_file_commit (file, &task->info, xattrs, &task->is_ours, error);
 }
 
-/* Takes what is fetched next: how many bytes, or 0 for no more. */
+/* Takes what is fetched next: how many bytes, or 0 for no more. What an earlier restore has fetched
+ * is passed over. */
 static guint64
-take_range (RestoreDownload *download, guint64 *offset)
+take_range (RestoreDownload *download, guint64 *offset, guint64 *passed_over)
 {
   guint64 size = download->task->size;
 
+  *passed_over = 0;
   g_mutex_lock (&download->lock);
+  while (download->next < size
+         && kp_target_file_has_range (download->file, download->next / RANGE_SIZE))
+    {
+      guint64 present = MIN (RANGE_SIZE, size - download->next);
+      download->next += present;
+      *passed_over += present;
+    }
   *offset = download->next;
   guint64 length = download->error == NULL ? MIN (RANGE_SIZE, size - download->next) : 0;
   download->next += length;
@@ -246,7 +258,8 @@ fetch_range (RestoreDownload *download,
                  "The server sent %" G_GSIZE_FORMAT " of %" G_GUINT64_FORMAT " bytes",
                  g_bytes_get_size (bytes), length);
   else if (bytes != NULL)
-    ok = kp_target_file_write (download->file, offset, bytes, error);
+    ok = kp_target_file_write (download->file, offset, bytes, error)
+         && kp_target_file_mark_range (download->file, offset / RANGE_SIZE, error);
   g_clear_pointer (&bytes, g_bytes_unref);
   kp_budget_give_back (self->budget, length);
   return ok;
@@ -304,6 +317,10 @@ download_end (RestoreDownload *download)
       push_range_tasks (download);
       return;
     }
+  /* What came is of no use. */
+  if (kp_error_is (download->error, KP_ERROR_CORRUPT)
+      || kp_error_is (download->error, KP_ERROR_CONFLICT))
+    kp_target_file_discard (download->file);
   task->error = g_steal_pointer (&download->error);
   download_free (download);
   finish (task);
@@ -317,9 +334,12 @@ download_range (RestoreTask *range, KpS3Client *client)
   KpPool *pool = range->restore->pool;
   g_autoptr (GError) error = NULL;
   guint64 offset;
-  guint64 length = take_range (download, &offset);
+  guint64 passed_over;
+  guint64 length = take_range (download, &offset, &passed_over);
   gboolean ok = length > 0 && fetch_range (download, client, offset, length, &error);
 
+  if (passed_over > 0)
+    kp_report_add_total (download->task->restore->report, 0, -(gint64) passed_over);
   if (ok)
     kp_report_add_bytes (download->task->restore->report, (gint64) length);
   g_mutex_lock (&download->lock);
@@ -387,6 +407,21 @@ get_proved (RestoreTask *task, KpS3Client *client, KpS3Object **object, GError *
     }
 }
 
+/* Makes the file that ranges of an object are written to. What is fetched of it is of use only to a
+ * restore of the very same object. */
+static gboolean
+create_large (RestoreTask *task, KpTargetFile *file, const KpS3Object *object, GError **error)
+{
+  g_autofree char *identity = NULL;
+
+  if (task->size < CONTINUED_SIZE || *object->etag == '\0')
+    return kp_target_file_create (file, &task->info, NULL, error);
+  identity = g_strdup_printf ("%s\n%s\n%" G_GUINT64_FORMAT "\n%d", task->key, object->etag,
+                              task->size, RANGE_SIZE);
+  return kp_target_file_create_partial (file, &task->info, identity,
+                                        (task->size + RANGE_SIZE - 1) / RANGE_SIZE, error);
+}
+
 /* Asks about an object before anything is fetched of it. */
 static KpS3Object *
 look_at (RestoreTask *task, KpS3Client *client, GError **error)
@@ -444,7 +479,7 @@ fetch_within_budget (RestoreTask *task, KpS3Client *client, gboolean *passed_on,
     }
   if (task->size > RANGE_SIZE && S_ISREG (task->info.mode))
     {
-      if (!kp_target_file_create (file, &task->info, NULL, error))
+      if (!create_large (task, file, object, error))
         return FALSE;
       *passed_on = TRUE;
       download_begin (task, g_steal_pointer (&file), g_steal_pointer (&object));

@@ -27,6 +27,15 @@ gboolean kp_target_file_create (KpTargetFile *file,
                                 const KpFileInfo *info,
                                 GBytes *link_target,
                                 GError **error) G_GNUC_WARN_UNUSED_RESULT;
+gboolean kp_target_file_create_partial (KpTargetFile *file,
+                                        const KpFileInfo *info,
+                                        const char *identity,
+                                        guint64 n_ranges,
+                                        GError **error) G_GNUC_WARN_UNUSED_RESULT;
+gboolean kp_target_file_has_range (KpTargetFile *file, guint64 range);
+gboolean kp_target_file_mark_range (KpTargetFile *file, guint64 range, GError **error)
+    G_GNUC_WARN_UNUSED_RESULT;
+void kp_target_file_discard (KpTargetFile *file);
 gboolean kp_target_file_write (KpTargetFile *file, guint64 offset, GBytes *bytes, GError **error)
     G_GNUC_WARN_UNUSED_RESULT;
 gboolean kp_target_file_restart (KpTargetFile *file, guint64 size, GError **error)

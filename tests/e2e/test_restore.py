@@ -8,17 +8,21 @@ import os
 import signal
 import stat
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from boto3.s3.transfer import TransferConfig
 
 from fixtures import wait_until
 from fixtures.checks import operations, rsync_changes, sent_keys, the_sentence, write_files
 from fixtures.fault_proxy import FaultProxy, Hang, Rule
 from fixtures.large_files import After
 from fixtures.trees import MIB, differences, make_tree, read_tree
+
+IN_ONE_PIECE = TransferConfig(multipart_threshold=1024 * MIB)
 
 # -- there and back -----------------------------------------------------------------------------
 
@@ -480,6 +484,92 @@ def test_kill_leaves_nothing_behind(
     write_files(back, {"sub/.keepsake-0badcafe": "half", "sub/.keepsake-notes": "mine"})
     ctl("restore", f"s3://{bucket}/p", back, check=0)
     assert sorted(os.listdir(back / "sub")) == [".keepsake-notes", "large"]
+
+
+def parts(folder: Path) -> list[str]:
+    return [name for name in os.listdir(folder) if name.startswith(".keepsake-part-")]
+
+
+def test_large_file_goes_on_where_it_was(
+    ctl: Any, tmp_path: Path, bucket: str, proxy: FaultProxy
+) -> None:
+    size = 512 * MIB
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    with open(folder / "large", "wb") as file:
+        for _ in range(size // (16 * MIB)):
+            file.write(os.urandom(16 * MIB))
+    ctl("mirror", f"{folder}/", f"s3://{bucket}/p", check=0)
+    back = tmp_path / "back"
+    rule = Rule(
+        lambda r: r.method == "GET" and r.headers.get("range", "").startswith(f"bytes={256 * MIB}-"),
+        Hang(60), times=None,
+    )  # fmt: skip
+    proxy.rules.append(rule)
+    process = ctl.popen("restore", f"s3://{bucket}/p", back, endpoint=proxy)
+    wait_until(lambda: rule.hits > 0, 120, "half of the file")
+    process.kill()
+    process.wait()
+    assert len(parts(back)) == 1 and not (back / "large").exists()
+
+    proxy.rules.clear()
+    before = proxy.bytes_down
+    ctl("restore", f"s3://{bucket}/p", back, endpoint=proxy, check=0)
+    # What was on the way when it was killed is fetched again.
+    assert proxy.bytes_down - before < size - 256 * MIB + 6 * 8 * MIB
+    assert os.listdir(back) == ["large"]
+    assert rsync_changes(folder, back, "-ainc") == []
+
+
+def half_a_file(ctl: Any, proxy: FaultProxy, address: str, back: Path) -> None:
+    """Kills a restore of 80 MiB behind its first ranges."""
+    rule = Rule(
+        lambda r: r.method == "GET" and r.headers.get("range", "").startswith(f"bytes={64 * MIB}-"),
+        Hang(60), times=None,
+    )  # fmt: skip
+    proxy.rules.append(rule)
+    process = ctl.popen("restore", address, back, endpoint=proxy)
+    wait_until(lambda: rule.hits > 0, 60, "the ninth range")
+    process.kill()
+    process.wait()
+    proxy.rules.clear()
+
+
+def test_half_a_file_of_another_object_is_of_no_use(
+    ctl: Any, tmp_path: Path, bucket: str, proxy: FaultProxy
+) -> None:
+    folder = write_files(tmp_path / "folder", {"large": os.urandom(80 * MIB)})
+    back = tmp_path / "back"
+    ctl("mirror", f"{folder}/", f"s3://{bucket}/p", check=0)
+    half_a_file(ctl, proxy, f"s3://{bucket}/p", back)
+    write_files(folder, {"large": os.urandom(80 * MIB)})
+    ctl("mirror", f"{folder}/", f"s3://{bucket}/p", check=0)
+    ctl("restore", f"s3://{bucket}/p", back, check=0)
+    assert (back / "large").read_bytes() == (folder / "large").read_bytes()
+
+    # The rest of the old one waits for a week, and no longer.
+    (left,) = parts(back)
+    ctl("restore", f"s3://{bucket}/p", back, check=0)
+    assert parts(back) == [left]
+    long_ago = time.time() - 8 * 24 * 3600
+    os.utime(back / left, (long_ago, long_ago))
+    ctl("restore", f"s3://{bucket}/p", back, check=0)
+    assert parts(back) == []
+
+
+def test_damaged_half_is_found(ctl: Any, tmp_path: Path, s3: Any, bucket: str,
+                               proxy: FaultProxy) -> None:  # fmt: skip
+    """Where the ETag is the MD5 of the bytes; nothing wrong gets the file's name."""
+    folder = write_files(tmp_path / "folder", {"large": os.urandom(80 * MIB)})
+    back = tmp_path / "back"
+    s3.upload_file(str(folder / "large"), bucket, "p/large", Config=IN_ONE_PIECE)
+    half_a_file(ctl, proxy, f"s3://{bucket}/p", back)
+    (left,) = parts(back)
+    with open(back / left, "r+b") as file:
+        file.write(b"no longer what it was")
+    ctl("restore", f"s3://{bucket}/p", back, check=0)
+    assert (back / "large").read_bytes() == (folder / "large").read_bytes()
+    assert parts(back) == []
 
 
 # -- objects of other tools ---------------------------------------------------------------------
