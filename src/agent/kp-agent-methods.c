@@ -333,7 +333,9 @@ typedef struct
 {
   char *path;
   char *target;
-  KpOverwrite overwrite;
+  KpRestoreOptions options;
+  KpFilter *filter;
+  char **paths;
 } RestoreRequest;
 
 static void
@@ -343,6 +345,8 @@ restore_request_free (void *data)
 
   g_free (request->path);
   g_free (request->target);
+  kp_filter_unref (request->filter);
+  g_strfreev (request->paths);
   g_free (request);
 }
 
@@ -352,7 +356,7 @@ make_restore (KpAgentPlan *plan, const KpJobSettings *settings, void *data)
   const RestoreRequest *request = data;
 
   return kp_job_new_restore (plan->plan, settings, request->path, request->target,
-                             request->overwrite);
+                             &request->options);
 }
 
 static char *
@@ -365,31 +369,49 @@ dup_bytes (GVariant *bytes)
 }
 
 static gboolean
+read_overwrite (GVariant *options, KpOverwrite *overwrite, GError **error)
+{
+  static const char *const names[] = { "never", "older", "always" };
+  const char *name = names[0];
+
+  g_variant_lookup (options, "overwrite", "&s", &name);
+  for (gsize i = 0; i < G_N_ELEMENTS (names); i++)
+    if (g_str_equal (name, names[i]))
+      {
+        *overwrite = (KpOverwrite) i;
+        return TRUE;
+      }
+  g_set_error (error, KP_ERROR, KP_ERROR_USAGE,
+               "“%s” is not known; overwrite is never, older or always", name);
+  return FALSE;
+}
+
+static gboolean
 read_restore_request (GVariant *path,
                       GVariant *target,
                       GVariant *options,
                       RestoreRequest *request,
                       GError **error)
 {
-  const char *overwrite = "never";
+  static const char *const known[] = { "overwrite",      "s",   "at",      "x",
+                                       "paths",          "aay", "exclude", "as",
+                                       "no-space-check", "b",   NULL };
+  g_autofree const char **exclude = NULL;
 
   request->path = dup_bytes (path);
   request->target = dup_bytes (target);
-  if (!kp_dbus_options_check (options, (const char *[]){ "overwrite", "s", NULL }, error))
+  if (!kp_dbus_options_check (options, known, error)
+      || !read_overwrite (options, &request->options.overwrite, error))
     return FALSE;
-  g_variant_lookup (options, "overwrite", "&s", &overwrite);
-  if (g_str_equal (overwrite, "never"))
-    request->overwrite = KP_OVERWRITE_NEVER;
-  else if (g_str_equal (overwrite, "older"))
-    request->overwrite = KP_OVERWRITE_OLDER;
-  else if (g_str_equal (overwrite, "always"))
-    request->overwrite = KP_OVERWRITE_ALWAYS;
-  else
-    {
-      g_set_error (error, KP_ERROR, KP_ERROR_USAGE,
-                   "“%s” is not known; overwrite is never, older or always", overwrite);
+  g_variant_lookup (options, "at", "x", &request->options.at);
+  g_variant_lookup (options, "no-space-check", "b", &request->options.no_space_check);
+  g_variant_lookup (options, "paths", "^aay", &request->paths);
+  g_variant_lookup (options, "exclude", "^a&s", &exclude);
+  for (gsize i = 0; exclude != NULL && exclude[i] != NULL; i++)
+    if (!kp_filter_add_exclude (request->filter, exclude[i], error))
       return FALSE;
-    }
+  request->options.filter = request->filter;
+  request->options.paths = (const char *const *) request->paths;
   if (!g_path_is_absolute (request->target)
       || strlen (request->target) != g_variant_n_children (target)
       || strlen (request->path) != g_variant_n_children (path))
@@ -413,6 +435,7 @@ restore_cb (KpDBusPlan *skeleton,
   RestoreRequest *request = g_new0 (RestoreRequest, 1);
   GError *error = NULL;
 
+  request->filter = kp_filter_new ();
   if (!read_restore_request (path, target, options, request, &error))
     {
       restore_request_free (request);

@@ -10,6 +10,8 @@
 #include "kp-browse.h"
 #include "kp-error.h"
 #include "kp-measure.h"
+#include "kp-name.h"
+#include "kp-past.h"
 #include "kp-preflight.h"
 #include "kp-s3-probe.h"
 
@@ -257,7 +259,8 @@ list_cb (KpDBusPlan *skeleton,
          GVariant *options,
          KpAgentPlan *plan)
 {
-  static const char *const known[] = { "recursive", "b", "match", "s", "limit", "u", NULL };
+  static const char *const known[]
+      = { "recursive", "b", "match", "s", "limit", "u", "at", "x", NULL };
   GError *error = NULL;
   g_autofree char *path = dup_path (folder, &error);
 
@@ -271,6 +274,7 @@ list_cb (KpDBusPlan *skeleton,
   query->browse.limit = DEFAULT_LIST_LIMIT;
   g_variant_lookup (options, "recursive", "b", &query->browse.recursive);
   g_variant_lookup (options, "limit", "u", &query->browse.limit);
+  g_variant_lookup (options, "at", "x", &query->browse.at);
   g_variant_lookup (options, "match", "s", &query->match);
   query->browse.match = query->match;
   kp_preflight_async (plan->plan, FALSE, FALSE, keys_cb, query);
@@ -309,7 +313,8 @@ fetch (Query *query, GUnixFDList *fds, GError **error)
 
   if (service == NULL)
     return NULL;
-  g_autoptr (GBytes) bytes = kp_browse_fetch (service, query->path, query->limit, NULL, error);
+  g_autoptr (GBytes) bytes
+      = kp_browse_fetch (service, query->path, query->browse.at, query->limit, NULL, error);
   int fd = bytes != NULL ? to_file (bytes, error) : -1;
   if (fd < 0)
     return NULL;
@@ -330,7 +335,8 @@ fetch_cb (KpDBusPlan *skeleton,
   g_autofree char *path = dup_path (file, &error);
 
   if (path == NULL
-      || !kp_dbus_options_check (options, (const char *[]){ "limit", "t", NULL }, &error))
+      || !kp_dbus_options_check (options, (const char *[]){ "limit", "t", "at", "x", NULL },
+                                 &error))
     {
       kp_dbus_return_error (invocation, error);
       return TRUE;
@@ -339,6 +345,52 @@ fetch_cb (KpDBusPlan *skeleton,
   query->path = g_steal_pointer (&path);
   query->limit = DEFAULT_FETCH_LIMIT;
   g_variant_lookup (options, "limit", "t", &query->limit);
+  g_variant_lookup (options, "at", "x", &query->browse.at);
+  kp_preflight_async (plan->plan, FALSE, FALSE, keys_cb, query);
+  return TRUE;
+}
+
+static GVariant *
+versions (Query *query, GUnixFDList *fds, GError **error)
+{
+  GVariantBuilder builder;
+  g_autoptr (KpS3Service) service = connect_to (query, error);
+
+  if (service == NULL)
+    return NULL;
+  g_autoptr (KpS3Location) location = kp_s3_service_ref_location (service);
+  g_autofree char *relative = kp_name_to_key (query->path);
+  g_autofree char *key = kp_s3_location_get_key (location, relative);
+  g_autoptr (GPtrArray) found = kp_past_list_versions (service, key, NULL, error);
+  if (found == NULL)
+    return NULL;
+  g_variant_builder_init (&builder, G_VARIANT_TYPE ("a(xxtb)"));
+  for (guint i = 0; i < found->len; i++)
+    {
+      const KpPastVersion *version = g_ptr_array_index (found, i);
+      g_variant_builder_add (&builder, "(xxtb)", version->stored, version->until, version->size,
+                             version->is_deletion);
+    }
+  return g_variant_new ("(a(xxtb))", &builder);
+}
+
+static gboolean
+versions_cb (KpDBusPlan *skeleton,
+             GDBusMethodInvocation *invocation,
+             GVariant *file,
+             GVariant *options,
+             KpAgentPlan *plan)
+{
+  GError *error = NULL;
+  g_autofree char *path = dup_path (file, &error);
+
+  if (path == NULL || !kp_dbus_options_check (options, (const char *[]){ NULL }, &error))
+    {
+      kp_dbus_return_error (invocation, error);
+      return TRUE;
+    }
+  Query *query = query_new (invocation, plan->plan, versions);
+  query->path = g_steal_pointer (&path);
   kp_preflight_async (plan->plan, FALSE, FALSE, keys_cb, query);
   return TRUE;
 }
@@ -360,4 +412,5 @@ kp_agent_connect_plan_queries (KpAgentPlan *plan)
 {
   g_signal_connect (plan->skeleton, "handle-list", G_CALLBACK (list_cb), plan);
   g_signal_connect (plan->skeleton, "handle-fetch", G_CALLBACK (fetch_cb), plan);
+  g_signal_connect (plan->skeleton, "handle-list-versions", G_CALLBACK (versions_cb), plan);
 }

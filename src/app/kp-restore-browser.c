@@ -8,6 +8,7 @@
 #include "kp-restore-browser.h"
 
 #include "kp-details.h"
+#include "kp-moment-button.h"
 #include "kp-stack.h"
 #include "kp-window.h"
 
@@ -88,6 +89,7 @@ struct _KpRestoreBrowser
   GtkWidget *up_button;
   GtkLabel *place_label;
   GtkSpinner *spinner;
+  KpMomentButton *moment_button;
   GtkStack *stack;
   GtkListView *list;
   AdwStatusPage *empty_page;
@@ -243,6 +245,7 @@ show_preview (KpRestoreBrowser *self)
   KpRestoreEntry *entry = get_selected (self);
   g_autofree char *type = entry != NULL ? g_content_type_guess (entry->name, NULL, 0, NULL) : NULL;
   g_autofree char *mime = type != NULL ? g_content_type_get_mime_type (type) : NULL;
+  GVariantDict options;
 
   hide_preview (self);
   if (entry == NULL || entry->is_folder || mime == NULL || !g_str_has_prefix (mime, "image/"))
@@ -250,8 +253,10 @@ show_preview (KpRestoreBrowser *self)
   self->fetching = g_cancellable_new ();
   gtk_accessible_update_property (GTK_ACCESSIBLE (self->preview), GTK_ACCESSIBLE_PROPERTY_LABEL,
                                   entry->name, -1);
+  g_variant_dict_init (&options, NULL);
+  g_variant_dict_insert (&options, "at", "x", kp_moment_button_get_moment (self->moment_button));
   kp_dbus_plan_call_fetch (kp_plan_proxy_get_dbus (self->plan), kp_dbus_bytes (entry->path),
-                           g_variant_new ("a{sv}", NULL), NULL, self->fetching, fetched_cb,
+                           g_variant_dict_end (&options), NULL, self->fetching, fetched_cb,
                            g_object_ref (self));
 }
 
@@ -318,7 +323,9 @@ show_entries (KpRestoreBrowser *self, GVariant *rows, gboolean complete)
                              is_search ? _ ("Nothing Found") : _ ("Nothing Here"));
   adw_status_page_set_description (self->empty_page,
                                    is_search ? _ ("No name in the backup has this text in it.")
-                                             : _ ("The storage holds no files of this plan yet."));
+                                   : kp_moment_button_get_moment (self->moment_button) > 0
+                                       ? _ ("At that time there were no files here.")
+                                       : _ ("The storage holds no files of this plan yet."));
   kp_stack_show (self->stack, entries->len > 0 ? "list" : "empty");
   gtk_widget_set_visible (self->restore_button, entries->len > 0);
   show_choice (self);
@@ -334,7 +341,16 @@ show_error (KpRestoreBrowser *self, const GError *cause)
   self->needs_unlocking = kp_error_is (error, KP_ERROR_KEYRING_LOCKED);
   g_free (self->details);
   self->details = g_strdup (error->message);
-  if (self->needs_unlocking)
+  gboolean has_no_past = kp_error_is (error, KP_ERROR_UNSUPPORTED_BY_PROVIDER)
+                         && kp_moment_button_get_moment (self->moment_button) > 0;
+  adw_status_page_set_title (self->error_page, has_no_past ? _ ("There Is No Past to Show")
+                                                           : _ ("The Backup Cannot Be Read Now"));
+  gtk_widget_set_visible (GTK_WIDGET (self->retry_button), !has_no_past);
+  if (has_no_past)
+    sentence
+        = _ ("This storage keeps no old versions of files, and the plan keeps no deleted ones. "
+             "What is in it now can be restored.");
+  else if (self->needs_unlocking)
     sentence = _ ("The keyring with the keys for the storage is locked.");
   else if (kp_error_is (error, KP_ERROR_BAD_CREDENTIALS))
     sentence = _ ("The keys for the storage are missing, or are not right.");
@@ -385,6 +401,7 @@ list (KpRestoreBrowser *self)
   self->listing = g_cancellable_new ();
   gtk_spinner_start (self->spinner);
   g_variant_dict_init (&options, NULL);
+  g_variant_dict_insert (&options, "at", "x", kp_moment_button_get_moment (self->moment_button));
   if (*search != '\0')
     {
       g_variant_dict_insert (&options, "recursive", "b", TRUE);
@@ -433,6 +450,14 @@ search_changed_cb (KpRestoreBrowser *self)
 {
   if (self->plan != NULL && !self->is_clearing)
     list (self);
+}
+
+/* The folder may not have been there then: the way down begins at the top again. */
+static void
+moment_changed_cb (KpRestoreBrowser *self)
+{
+  if (self->plan != NULL)
+    enter (self, "");
 }
 
 static void
@@ -578,6 +603,7 @@ kp_restore_browser_class_init (KpRestoreBrowserClass *klass)
   GtkWidgetClass *widget_class = GTK_WIDGET_CLASS (klass);
 
   G_OBJECT_CLASS (klass)->dispose = kp_restore_browser_dispose;
+  g_type_ensure (KP_TYPE_MOMENT_BUTTON);
   signals[SIGNAL_RESTORE]
       = g_signal_new ("restore", KP_TYPE_RESTORE_BROWSER, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL,
                       G_TYPE_NONE, 2, G_TYPE_STRING, G_TYPE_BOOLEAN);
@@ -587,6 +613,7 @@ kp_restore_browser_class_init (KpRestoreBrowserClass *klass)
   gtk_widget_class_bind_template_child (widget_class, KpRestoreBrowser, up_button);
   gtk_widget_class_bind_template_child (widget_class, KpRestoreBrowser, place_label);
   gtk_widget_class_bind_template_child (widget_class, KpRestoreBrowser, spinner);
+  gtk_widget_class_bind_template_child (widget_class, KpRestoreBrowser, moment_button);
   gtk_widget_class_bind_template_child (widget_class, KpRestoreBrowser, stack);
   gtk_widget_class_bind_template_child (widget_class, KpRestoreBrowser, list);
   gtk_widget_class_bind_template_child (widget_class, KpRestoreBrowser, empty_page);
@@ -598,6 +625,7 @@ kp_restore_browser_class_init (KpRestoreBrowserClass *klass)
   gtk_widget_class_bind_template_child (widget_class, KpRestoreBrowser, restore_button);
   gtk_widget_class_bind_template_child (widget_class, KpRestoreBrowser, restore_label);
   gtk_widget_class_bind_template_callback (widget_class, search_changed_cb);
+  gtk_widget_class_bind_template_callback (widget_class, moment_changed_cb);
   gtk_widget_class_bind_template_callback (widget_class, up_cb);
   gtk_widget_class_bind_template_callback (widget_class, activate_cb);
   gtk_widget_class_bind_template_callback (widget_class, details_cb);
@@ -641,4 +669,26 @@ void
 kp_restore_browser_go_up (KpRestoreBrowser *self)
 {
   up_cb (self);
+}
+
+/**
+ * kp_restore_browser_get_moment:
+ *
+ * Returns: as of when the backup is shown, Unix seconds; 0 for now
+ */
+gint64
+kp_restore_browser_get_moment (KpRestoreBrowser *self)
+{
+  return kp_moment_button_get_moment (self->moment_button);
+}
+
+/**
+ * kp_restore_browser_dup_moment_text:
+ *
+ * Returns: (transfer full): the same for people
+ */
+char *
+kp_restore_browser_dup_moment_text (KpRestoreBrowser *self)
+{
+  return kp_moment_button_dup_text (self->moment_button);
 }

@@ -17,6 +17,8 @@ G_BEGIN_DECLS
 G_DECLARE_FINAL_TYPE (KpRestoreBrowser, kp_restore_browser, KP, RESTORE_BROWSER, AdwBin)
 
 void kp_restore_browser_set_plan (KpRestoreBrowser *self, KpPlanProxy *plan);
+gint64 kp_restore_browser_get_moment (KpRestoreBrowser *self);
+char *kp_restore_browser_dup_moment_text (KpRestoreBrowser *self);
 void kp_restore_browser_search (KpRestoreBrowser *self);
 void kp_restore_browser_go_up (KpRestoreBrowser *self);
 

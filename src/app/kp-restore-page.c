@@ -98,6 +98,17 @@ find_original (KpPlan *plan, const char *path)
   return NULL;
 }
 
+/* Which file or folder, and as of when. */
+static void
+show_choice (KpRestorePage *self, const char *name)
+{
+  g_autofree char *when = kp_restore_browser_dup_moment_text (self->browser);
+  g_autofree char *both = g_strdup_printf ("%s\n%s", name, when);
+  gboolean is_past = kp_restore_browser_get_moment (self->browser) > 0;
+
+  adw_action_row_set_subtitle (self->what_row, is_past ? both : name);
+}
+
 static void
 chosen_cb (KpRestoreBrowser *browser, const char *path, gboolean is_folder, KpRestorePage *self)
 {
@@ -109,7 +120,7 @@ chosen_cb (KpRestoreBrowser *browser, const char *path, gboolean is_folder, KpRe
   self->is_folder = is_folder;
   g_free (self->original);
   self->original = plan != NULL ? find_original (plan, path) : NULL;
-  adw_action_row_set_subtitle (self->what_row, name != NULL ? name : _ ("Everything"));
+  show_choice (self, name != NULL ? name : _ ("Everything"));
   gtk_widget_set_visible (GTK_WIDGET (self->in_place_row), self->original != NULL);
   if (self->original != NULL)
     {
@@ -346,6 +357,7 @@ start_cb (KpRestorePage *self)
   g_variant_dict_init (&options, NULL);
   g_variant_dict_insert (&options, "overwrite", "s",
                          conflicts[adw_combo_row_get_selected (self->conflict_row)]);
+  g_variant_dict_insert (&options, "at", "x", kp_restore_browser_get_moment (self->browser));
   g_dbus_proxy_call (G_DBUS_PROXY (kp_plan_proxy_get_dbus (self->plan)), "Restore",
                      g_variant_new ("(@ay@ay@a{sv})", kp_dbus_bytes (self->path),
                                     kp_dbus_bytes (self->target), g_variant_dict_end (&options)),

@@ -31,7 +31,8 @@ struct _KpJob
   double sample;
   char *path;
   char *target;
-  KpOverwrite overwrite;
+  KpRestoreOptions restore_options;
+  char **paths; /* of those */
   gboolean has_max_delete;
   guint64 max_delete;
   gboolean accept_new_file_system;

@@ -140,9 +140,8 @@ prepare_verify (KpJob *self, KpFilter *filter)
 static void
 prepare_restore (KpJob *self)
 {
-  KpRestoreOptions options = { .overwrite = self->overwrite };
-
-  self->restore = kp_restore_new (self->service, self->target, &options, event_cb, self);
+  self->restore
+      = kp_restore_new (self->service, self->target, &self->restore_options, event_cb, self);
 }
 
 static KpS3Location *

@@ -226,6 +226,8 @@ kp_job_finalize (GObject *object)
   g_free (self->ca_bundle);
   g_free (self->path);
   g_free (self->target);
+  g_clear_pointer (&self->restore_options.filter, kp_filter_unref);
+  g_strfreev (self->paths);
   g_free (self->waiting);
   g_free (self->current_file);
   g_mutex_clear (&self->lock);
@@ -331,19 +333,24 @@ kp_job_new_verify (KpPlan *plan,
  * @settings: copied
  * @path: below the plan's prefix, bytes; "" for all
  * @target: folder to restore into
+ * @options: copied
  */
 KpJob *
 kp_job_new_restore (KpPlan *plan,
                     const KpJobSettings *settings,
                     const char *path,
                     const char *target,
-                    KpOverwrite overwrite)
+                    const KpRestoreOptions *options)
 {
   KpJob *self = new_job (plan, KP_HISTORY_RESTORE, KP_HISTORY_MANUAL, settings);
 
   self->path = g_strdup (path);
   self->target = g_strdup (target);
-  self->overwrite = overwrite;
+  self->restore_options = *options;
+  self->paths = g_strdupv ((char **) options->paths);
+  self->restore_options.paths = (const char *const *) self->paths;
+  if (options->filter != NULL)
+    kp_filter_ref (options->filter);
   return self;
 }
 

@@ -68,7 +68,7 @@ KpJob *kp_job_new_restore (KpPlan *plan,
                            const KpJobSettings *settings,
                            const char *path,
                            const char *target,
-                           KpOverwrite overwrite);
+                           const KpRestoreOptions *options);
 void kp_job_consent (KpJob *job, guint64 max_delete);
 void kp_job_accept_new_file_system (KpJob *job);
 void kp_job_set_event_func (KpJob *job, KpEventFunc func, void *user_data);

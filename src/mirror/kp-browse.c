@@ -5,6 +5,7 @@
 
 #include "kp-error.h"
 #include "kp-name.h"
+#include "kp-past.h"
 #include "kp-s3-listing.h"
 #include "kp-size.h"
 
@@ -71,6 +72,20 @@ is_repeated (GPtrArray *entries, const KpBrowseEntry *entry)
          && g_str_equal (last->path, entry->path);
 }
 
+/* Takes @entry over.
+ *
+ * @folded: (nullable): what has to be in the name */
+static void
+add_entry (GPtrArray *entries, KpBrowseEntry *entry, const char *folder, const char *folded)
+{
+  /* The folder's own object is not in it. */
+  if (g_str_equal (entry->path, folder) || is_repeated (entries, entry)
+      || (folded != NULL && !matches (entry->path, folded)))
+    kp_browse_entry_free (entry);
+  else
+    g_ptr_array_add (entries, entry);
+}
+
 static gboolean
 list_pages (KpS3Service *service,
             KpS3Client *client,
@@ -94,24 +109,75 @@ list_pages (KpS3Service *service,
       for (guint i = 0; i < page->len && entries->len <= options->limit; i++)
         {
           KpBrowseEntry *entry = to_entry (g_ptr_array_index (page, i), strlen (root));
-          if (entry == NULL)
-            continue;
-          /* The folder's own object is not in it. */
-          if (g_str_equal (entry->path, folder) || is_repeated (entries, entry)
-              || (folded != NULL && !matches (entry->path, folded)))
-            kp_browse_entry_free (entry);
-          else
-            g_ptr_array_add (entries, entry);
+          if (entry != NULL)
+            add_entry (entries, entry, folder, folded);
         }
     }
   return TRUE;
+}
+
+/* The entry that a key of the past stands for: itself, or the folder on the way to it. */
+static KpBrowseEntry *
+to_past_entry (KpListed *listed, gsize base_length, gsize prefix_length, gboolean recursive)
+{
+  const char *slash = recursive ? NULL : strchr (listed->key + prefix_length, '/');
+  KpS3Entry entry = { .key = listed->key, .size = listed->size, .last_modified = listed->stored };
+
+  if (slash != NULL)
+    {
+      listed->key[slash + 1 - listed->key] = '\0';
+      entry.size = 0;
+    }
+  return to_entry (&entry, base_length);
+}
+
+/* The same from what there was. All that is below the folder has to be listed: a folder that was
+ * emptied has versions too. */
+static gboolean
+list_past (KpS3Service *service,
+           KpS3Client *client,
+           const char *folder,
+           const KpBrowseOptions *options,
+           GPtrArray *entries,
+           GCancellable *cancellable,
+           GError **error)
+{
+  g_autofree char *root = key_of (service, "", TRUE);
+  g_autofree char *prefix = key_of (service, folder, TRUE);
+  g_autofree char *folded = options->match != NULL && *options->match != '\0'
+                                ? g_utf8_casefold (options->match, -1)
+                                : NULL;
+  g_autoptr (KpCatalogue) catalogue = kp_catalogue_open_temporary (error);
+  g_autoptr (KpCursor) cursor = NULL;
+  KpPastResult past;
+  int result = 1;
+
+  if (catalogue == NULL || !kp_catalogue_begin (catalogue, error)
+      || !kp_past_list (client, catalogue, prefix, FALSE, options->at, &past, NULL, NULL,
+                        cancellable, error))
+    return FALSE;
+  cursor = kp_catalogue_list_listed (catalogue, error);
+  if (cursor == NULL)
+    return FALSE;
+  while (result == 1 && entries->len <= options->limit)
+    {
+      g_auto (KpListed) listed = { 0 };
+      KpBrowseEntry *entry = NULL;
+
+      result = kp_cursor_next_listed (cursor, &listed, error);
+      if (result == 1)
+        entry = to_past_entry (&listed, strlen (root), strlen (prefix), options->recursive);
+      if (entry != NULL)
+        add_entry (entries, entry, folder, folded);
+    }
+  return result >= 0;
 }
 
 /**
  * kp_browse_list:
  * @folder: file name bytes below the mirror's prefix, without a slash at the end; "" for the top
  * @complete: (out): whether that is all, or the limit was met
- * @error: those of kp_s3_listing_next_page()
+ * @error: those of kp_s3_listing_next_page(), or of kp_past_list()
  *
  * Returns: (transfer full) (element-type KpBrowseEntry): in the order of their keys
  */
@@ -132,51 +198,98 @@ kp_browse_list (KpS3Service *service,
 
   g_main_context_push_thread_default (context);
   KpS3Client *client = kp_s3_client_new (service);
-  gboolean ok = list_pages (service, client, listing, folder, options, entries, cancellable, error);
+  gboolean ok
+      = options->at > 0
+            ? list_past (service, client, folder, options, entries, cancellable, error)
+            : list_pages (service, client, listing, folder, options, entries, cancellable, error);
   kp_s3_client_free (client);
   g_main_context_pop_thread_default (context);
   if (!ok)
     return NULL;
 
-  *complete = kp_s3_listing_is_finished (listing) && entries->len <= options->limit;
+  *complete
+      = (options->at > 0 || kp_s3_listing_is_finished (listing)) && entries->len <= options->limit;
   if (entries->len > options->limit)
     g_ptr_array_set_size (entries, (gint) options->limit);
   return g_steal_pointer (&entries);
 }
 
+/* Which object holds what was under @key at a moment. */
+static gboolean
+find_past (KpS3Client *client,
+           const char *key,
+           gint64 at,
+           KpListed *listed,
+           GCancellable *cancellable,
+           GError **error)
+{
+  g_autoptr (KpCatalogue) catalogue = kp_catalogue_open_temporary (error);
+  g_autoptr (KpCursor) cursor = NULL;
+  KpPastResult past;
+
+  if (catalogue == NULL || !kp_catalogue_begin (catalogue, error)
+      || !kp_past_list (client, catalogue, key, TRUE, at, &past, NULL, NULL, cancellable, error))
+    return FALSE;
+  cursor = kp_catalogue_list_listed (catalogue, error);
+  int result = cursor != NULL ? kp_cursor_next_listed (cursor, listed, error) : -1;
+  if (result == 0)
+    g_set_error_literal (error, KP_ERROR, KP_ERROR_NOT_FOUND,
+                         "There was no such file in the backup at that time");
+  return result == 1;
+}
+
+static GBytes *
+fetch_object (KpS3Client *client,
+              const char *key,
+              const char *version_id,
+              guint64 limit,
+              GCancellable *cancellable,
+              GError **error)
+{
+  g_autoptr (KpS3Object) object = kp_s3_client_head (client, key, version_id, cancellable, error);
+
+  if (object == NULL)
+    return NULL;
+  if (object->size > limit)
+    {
+      g_autofree char *size = kp_size_format (object->size);
+      g_set_error (error, KP_ERROR, KP_ERROR_USAGE, "The file has %s, which is too large for this",
+                   size);
+      return NULL;
+    }
+  if (object->size == 0)
+    return g_bytes_new_static ("", 0);
+  return kp_s3_client_get (client, key, version_id, 0, object->size, object->etag, NULL,
+                           cancellable, error);
+}
+
 /**
  * kp_browse_fetch:
  * @path: file name bytes below the mirror's prefix
+ * @at: as it was then, Unix seconds; 0 for now
  * @limit: bytes at most
- * @error: %KP_ERROR_NOT_FOUND; %KP_ERROR_USAGE when the file is larger
+ * @error: %KP_ERROR_NOT_FOUND; %KP_ERROR_USAGE when the file is larger; those of kp_past_list()
  *
  * Returns: (transfer full): its contents
  */
 GBytes *
 kp_browse_fetch (KpS3Service *service,
                  const char *path,
+                 gint64 at,
                  guint64 limit,
                  GCancellable *cancellable,
                  GError **error)
 {
   g_autoptr (GMainContext) context = g_main_context_new ();
   g_autofree char *key = key_of (service, path, FALSE);
+  g_auto (KpListed) listed = { 0 };
   GBytes *bytes = NULL;
 
   g_main_context_push_thread_default (context);
   KpS3Client *client = kp_s3_client_new (service);
-  g_autoptr (KpS3Object) object = kp_s3_client_head (client, key, NULL, cancellable, error);
-  if (object != NULL && object->size > limit)
-    {
-      g_autofree char *size = kp_size_format (object->size);
-      g_set_error (error, KP_ERROR, KP_ERROR_USAGE, "The file has %s, which is too large for this",
-                   size);
-    }
-  else if (object != NULL && object->size == 0)
-    bytes = g_bytes_new_static ("", 0);
-  else if (object != NULL)
-    bytes = kp_s3_client_get (client, key, NULL, 0, object->size, object->etag, NULL, cancellable,
-                              error);
+  if (at == 0 || find_past (client, key, at, &listed, cancellable, error))
+    bytes = fetch_object (client, listed.from_key != NULL ? listed.from_key : key,
+                          listed.version_id, limit, cancellable, error);
   kp_s3_client_free (client);
   g_main_context_pop_thread_default (context);
   return bytes;

@@ -22,6 +22,7 @@ typedef struct
   gboolean recursive;
   const char *match; /* or NULL: only names with this in them, in any case */
   guint limit;       /* entries at most */
+  gint64 at;         /* what there was then, Unix seconds; 0 for now */
 } KpBrowseOptions;
 
 GPtrArray *kp_browse_list (KpS3Service *service,
@@ -32,6 +33,7 @@ GPtrArray *kp_browse_list (KpS3Service *service,
                            GError **error) G_GNUC_WARN_UNUSED_RESULT;
 GBytes *kp_browse_fetch (KpS3Service *service,
                          const char *path,
+                         gint64 at,
                          guint64 limit,
                          GCancellable *cancellable,
                          GError **error) G_GNUC_WARN_UNUSED_RESULT;

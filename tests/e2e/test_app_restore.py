@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,71 @@ def test_search_and_preview(app: Application, plan: Plan, folder: Path, tmp_path
     app.wait_for("Restored")
     beach = folder / "summer/beach.png"
     assert (tmp_path / "back/beach.png").read_bytes() == beach.read_bytes()
+
+
+def next_second() -> str:
+    """Times of objects have whole seconds: nothing else happens in the one that is returned."""
+    moments = []
+    for _ in range(2):
+        start = int(time.time())
+        while int(time.time()) < start + 1:
+            time.sleep(0.01)
+        moments.append(time.strftime("%Y-%m-%d %H:%M:%S"))
+    return moments[0]
+
+
+def show_moment(app: Application, now: str, moment: str) -> None:
+    app.press(now)
+    app.wait_for("Day and time")
+    app.set_text("Day and time", moment)
+    app.press("Show")
+
+
+def test_as_it_was(
+    app: Application, app_agent: Agent, folder: Path, bucket: str, s3: Any, tmp_path: Path
+) -> None:
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    app_agent.start()
+    plan = add_plan(app_agent, "Photos", folder, bucket)
+    assert plan.run().wait()["failed"] == 0
+    kept = tmp_path / "kept"
+    shutil.copytree(folder, kept, symlinks=True)
+    moment = next_second()
+    (folder / "summer/notes.txt").write_text("rewritten since")
+    (folder / "winter/snow.txt").rename(folder / "winter/ice.txt")
+    assert plan.run().wait()["failed"] == 0
+
+    open_restore(app, plan)
+    app.press("As It Is Now")
+    app.wait_for("Day and time")
+    app.look("restore-moment")
+    app.set_text("Day and time", "the day after tomorrow")
+    app.press("Show")
+    app.wait_for_text("Write a time in the past")
+    app.set_text("Day and time", moment)
+    app.press("Show")
+    app.wait_for_text("As It Was")
+    open_entry(app, "Pictures")
+    app.wait_for("winter")
+    open_entry(app, "winter")
+    app.wait_for("snow.txt")
+    app.look("restore-past")
+    app.key("Alt+Up")
+    app.wait_for("summer")
+    app.press("Restore This Folder…")
+    app.wait_for("Where to?")
+    app.set_text("Folder", str(tmp_path / "back"))
+    app.look("restore-past-options")
+    app.press("Restore")
+    app.wait_for("Restored")
+    assert rsync_changes(kept, tmp_path / "back/Pictures") == []
+
+
+def test_there_is_no_past(app: Application, plan: Plan) -> None:
+    open_restore(app, plan)
+    show_moment(app, "As It Is Now", "yesterday 18:00")
+    app.wait_for("There Is No Past to Show")
+    app.look("restore-no-past")
 
 
 def test_ten_thousand_files(app: Application, app_agent: Agent, ctl: Ctl, s3: Any) -> None:
