@@ -54,8 +54,10 @@ static void
 show_moment (KpMomentButton *self)
 {
   g_autofree char *text = kp_moment_button_dup_text (self);
+  g_autofree char *when = self->moment > 0 ? kp_words_past (self->moment, kp_app_now ())
+                                           : g_strdup (C_ ("moment of the backup", "Now"));
 
-  gtk_label_set_label (self->label, text);
+  gtk_label_set_label (self->label, when);
   gtk_accessible_update_property (GTK_ACCESSIBLE (self->button), GTK_ACCESSIBLE_PROPERTY_LABEL,
                                   text, -1);
 }
@@ -164,9 +166,9 @@ char *
 kp_moment_button_dup_text (KpMomentButton *self)
 {
   if (self->moment == 0)
-    return g_strdup (_ ("As It Is Now"));
+    return g_strdup (_ ("As it is now"));
 
   g_autofree char *when = kp_words_past (self->moment, kp_app_now ());
   /* Translators: %s is as in "yesterday at 18:00" */
-  return g_strdup_printf (_ ("As It Was %s"), when);
+  return g_strdup_printf (_ ("As it was %s"), when);
 }

@@ -121,15 +121,15 @@ def test_as_it_was(
     assert plan.run().wait()["failed"] == 0
 
     open_restore(app, plan)
-    app.press("As It Is Now")
+    app.press("As it is now")
     app.wait_for("Day and time")
-    app.look("restore-moment")
+    app.picture_of_screen("restore-moment")
     app.set_text("Day and time", "the day after tomorrow")
     app.press("Show")
     app.wait_for_text("Write a time in the past")
     app.set_text("Day and time", moment)
     app.press("Show")
-    app.wait_for_text("As It Was")
+    app.wait_for_text("As it was")
     open_entry(app, "Pictures")
     app.wait_for("winter")
     open_entry(app, "winter")
@@ -148,7 +148,7 @@ def test_as_it_was(
 
 def test_there_is_no_past(app: Application, plan: Plan) -> None:
     open_restore(app, plan)
-    show_moment(app, "As It Is Now", "yesterday 18:00")
+    show_moment(app, "As it is now", "yesterday 18:00")
     app.wait_for("There Is No Past to Show")
     app.look("restore-no-past")
 
