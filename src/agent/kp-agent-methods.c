@@ -328,6 +328,9 @@ run_cb (KpDBusPlan *skeleton,
   return TRUE;
 }
 
+/* How often a restore looks whether something has come out of an archive, in seconds. */
+#define RETRIEVE_POLL (15 * 60)
+
 /* What Restore was asked for. */
 typedef struct
 {
@@ -397,6 +400,7 @@ read_restore_request (GVariant *path,
                                        "paths",          "aay", "exclude", "as",
                                        "no-space-check", "b",   NULL };
   g_autofree const char **exclude = NULL;
+  const char *retrieve = NULL;
 
   request->path = dup_bytes (path);
   request->target = dup_bytes (target);
@@ -405,6 +409,10 @@ read_restore_request (GVariant *path,
     return FALSE;
   g_variant_lookup (options, "at", "x", &request->options.at);
   g_variant_lookup (options, "no-space-check", "b", &request->options.no_space_check);
+  g_variant_lookup (options, "retrieve", "&s", &retrieve);
+  if (retrieve != NULL && !kp_s3_tier_parse (retrieve, &request->options.retrieve, error))
+    return FALSE;
+  request->options.retrieve_poll = RETRIEVE_POLL;
   g_variant_lookup (options, "paths", "^aay", &request->paths);
   g_variant_lookup (options, "exclude", "^a&s", &exclude);
   for (gsize i = 0; exclude != NULL && exclude[i] != NULL; i++)

@@ -56,6 +56,25 @@ parse_overwrite (const char *text, KpOverwrite *overwrite, GError **error)
 }
 
 static gboolean
+parse_retrieval (const char *retrieve, const char *wait, KpRestoreOptions *options, GError **error)
+{
+  guint64 seconds = 0;
+
+  if (retrieve != NULL && !kp_s3_tier_parse (retrieve, &options->retrieve, error))
+    return FALSE;
+  if (wait != NULL && retrieve == NULL)
+    {
+      g_set_error_literal (error, KP_ERROR, KP_ERROR_USAGE,
+                           "--retrieve-wait goes with --retrieve, which says what to wait for");
+      return FALSE;
+    }
+  if (wait != NULL && !kp_duration_parse (wait, &seconds, error))
+    return FALSE;
+  options->retrieve_poll = (unsigned) MIN (seconds, G_MAXINT);
+  return TRUE;
+}
+
+static gboolean
 filter_cb (const char *option, const char *value, void *filter, GError **error)
 {
   return kp_ctl_add_pattern (filter, option, value, error);
@@ -92,6 +111,8 @@ kp_ctl_restore (char **arguments)
   g_autoptr (KpFilter) filter = kp_filter_new ();
   g_autofree char *overwrite = NULL;
   g_autofree char *at = NULL;
+  g_autofree char *retrieve = NULL;
+  g_autofree char *wait = NULL;
   g_auto (GStrv) paths = NULL;
   KpRestoreOptions restore_options = { .overwrite = KP_OVERWRITE_OLDER, .filter = filter };
   int jobs = 0;
@@ -112,6 +133,10 @@ kp_ctl_restore (char **arguments)
       "Only say what would be restored", NULL },
     { "no-space-check", 0, 0, G_OPTION_ARG_NONE, &restore_options.no_space_check,
       "Begin although the disk seems to be too small", NULL },
+    { "retrieve", 0, 0, G_OPTION_ARG_STRING, &retrieve,
+      "Ask for what lies in an archive: standard, bulk or expedited", "HOW" },
+    { "retrieve-wait", 0, 0, G_OPTION_ARG_STRING, &wait, "Wait for it, and look so often: 15m",
+      "INTERVAL" },
     { "jobs", 0, 0, G_OPTION_ARG_INT, &jobs, "Connections at once; found out if left out", "N" },
     { NULL },
   };
@@ -126,6 +151,7 @@ kp_ctl_restore (char **arguments)
   g_option_context_add_group (context, group);
   if (!kp_ctl_parse (context, &arguments, &error)
       || !parse_overwrite (overwrite, &restore_options.overwrite, &error)
+      || !parse_retrieval (retrieve, wait, &restore_options, &error)
       || !kp_ctl_parse_moment (at, &restore_options.at, &error))
     return kp_ctl_fail (error);
   if (g_strv_length (arguments) != 3 || jobs < 0)

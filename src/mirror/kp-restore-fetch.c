@@ -19,6 +19,9 @@
 /* One range of a large object. */
 #define RANGE_SIZE KP_PART_SIZE
 
+/* How long a copy of what comes out of an archive stays: longer than most restores take. */
+#define RETRIEVED_DAYS 7
+
 /* From this size on, a restore that was stopped goes on where it was. */
 #define CONTINUED_SIZE (8 * RANGE_SIZE)
 
@@ -34,6 +37,26 @@ kp_restore_task_free (void *data)
   g_free (task->xattrs);
   g_clear_error (&task->error);
   g_free (task);
+}
+
+/**
+ * kp_restore_task_again:
+ *
+ * Returns: (transfer full): a task to do the same once more, as its outcome is not final
+ */
+RestoreTask *
+kp_restore_task_again (const RestoreTask *task)
+{
+  RestoreTask *again = g_new0 (RestoreTask, 1);
+
+  again->restore = task->restore;
+  again->key = g_strdup (task->key);
+  again->from_key = g_strdup (task->from_key);
+  again->version_id = g_strdup (task->version_id);
+  again->path = g_strdup (task->path);
+  again->size = task->size;
+  again->is_requested = task->is_requested;
+  return again;
 }
 
 static void
@@ -215,6 +238,31 @@ commit (RestoreTask *task, KpTargetFile *file, GError **error)
   return kp_target_file_commit (file, &task->info, xattrs, &task->is_ours, error);
 }
 
+/* Asks for an object that lies in an archive, if that is wanted. */
+static void
+request_archived (RestoreTask *task, KpS3Client *client)
+{
+  const KpRestoreOptions *options = &task->restore->options;
+  g_autoptr (GError) error = NULL;
+
+  if (options->retrieve == KP_S3_TIER_NONE || task->is_requested
+      || !kp_error_is (task->error, KP_ERROR_ARCHIVED))
+    return;
+  task->is_requested
+      = kp_s3_archive_retrieve (client, get_key (task), task->version_id, options->retrieve,
+                                RETRIEVED_DAYS, task->restore->cancellable, &error);
+  g_clear_error (&task->error);
+  if (task->is_requested)
+    g_set_error (&task->error, KP_ERROR, KP_ERROR_ARCHIVED,
+                 "It lies in an archive, and was asked for: that takes %s. Restore again then",
+                 kp_s3_tier_describe_wait (options->retrieve));
+  else if (g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
+    task->error = g_steal_pointer (&error);
+  else
+    g_set_error (&task->error, KP_ERROR, KP_ERROR_ARCHIVED,
+                 "It lies in an archive, and cannot be asked for: %s", error->message);
+}
+
 /* Takes what is fetched next: how many bytes, or 0 for no more. What an earlier restore has fetched
  * is passed over. */
 static guint64
@@ -301,7 +349,7 @@ prove_download (RestoreDownload *download, gboolean *again, GError **error)
 
 /* Ends a large object in the worker that fetched its last range. */
 static void
-download_end (RestoreDownload *download)
+download_end (RestoreDownload *download, KpS3Client *client)
 {
   RestoreTask *task = download->task;
   gboolean again = FALSE;
@@ -319,10 +367,12 @@ download_end (RestoreDownload *download)
     }
   /* What came is of no use. */
   if (kp_error_is (download->error, KP_ERROR_CORRUPT)
-      || kp_error_is (download->error, KP_ERROR_CONFLICT))
+      || kp_error_is (download->error, KP_ERROR_CONFLICT)
+      || kp_error_is (download->error, KP_ERROR_ARCHIVED))
     kp_target_file_discard (download->file);
   task->error = g_steal_pointer (&download->error);
   download_free (download);
+  request_archived (task, client);
   finish (task);
 }
 
@@ -358,7 +408,7 @@ download_range (RestoreTask *range, KpS3Client *client)
     }
   kp_restore_task_free (range);
   if (is_last)
-    download_end (download);
+    download_end (download, client);
 }
 
 /* Fetches a large object in ranges. Takes over @file and @object. */
@@ -613,6 +663,8 @@ kp_restore_task_cb (KpS3Client *client, void *item, void *user_data)
     }
   else if (!fetch (task, client, &passed_on, &task->error))
     g_assert (task->error != NULL);
-  if (!passed_on)
-    finish (task);
+  if (passed_on)
+    return;
+  request_archived (task, client);
+  finish (task);
 }

@@ -48,6 +48,7 @@ struct _KpRestore
   KpPool *pool;
   KpBudget *budget;
   GAsyncQueue *results; /* of Task */
+  GQueue archived;      /* of RestoreTask: asked for, and waited for */
   unsigned outstanding;
   unsigned server_failures; /* in a row */
   KpRestoreResult result;
@@ -79,6 +80,7 @@ typedef struct
   KpFileInfo info;
   char *xattrs; /* as the object has them */
   gboolean is_ours;
+  gboolean is_requested; /* from the archive */
   guint64 bytes;
   GError *error;
 
@@ -102,6 +104,7 @@ struct _RestoreDownload
   GError *error;   /* the first */
 };
 
+RestoreTask *kp_restore_task_again (const RestoreTask *task);
 void kp_restore_task_free (void *data);
 void kp_restore_task_drop (void *data);
 void kp_restore_task_cb (KpS3Client *client, void *item, void *user_data);

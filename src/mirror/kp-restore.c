@@ -22,6 +22,9 @@
 #define FIRST_ATTEMPTS 4
 #define MAX_SERVER_FAILURES 10
 
+/* How long an archive gets, in microseconds: half as long again as the slowest that there is. */
+#define LONGEST_RETRIEVAL (3 * G_TIME_SPAN_DAY)
+
 /* How long the folders get to be finished when the restore has ended before its time, in
  * microseconds. Those that do not get their turn are for their owner alone. */
 #define LAST_MOMENTS (10 * G_TIME_SPAN_SECOND)
@@ -163,6 +166,12 @@ take_result (KpRestore *self, RestoreTask *task, GError **error)
   self->outstanding--;
   if (task->error != NULL)
     {
+      if (self->options.retrieve_poll > 0 && task->is_requested
+          && kp_error_is (task->error, KP_ERROR_ARCHIVED))
+        {
+          g_queue_push_tail (&self->archived, kp_restore_task_again (task));
+          return TRUE;
+        }
       if (kp_error_is (task->error, KP_ERROR_SERVER))
         self->server_failures++;
       if (kp_error_stops_job (task->error) || self->server_failures >= MAX_SERVER_FAILURES)
@@ -298,16 +307,57 @@ push_object (KpRestore *self, KpListed *listed, GError **error)
   return TRUE;
 }
 
+/* Returns FALSE with an error when cancelled meanwhile. */
+static gboolean
+wait_for (KpRestore *self, unsigned seconds, GError **error)
+{
+  gint64 end = g_get_monotonic_time () + seconds * G_TIME_SPAN_SECOND;
+
+  while (g_get_monotonic_time () < end && !g_cancellable_is_cancelled (self->cancellable))
+    g_usleep (MIN (G_USEC_PER_SEC / 5, (gulong) MAX (end - g_get_monotonic_time (), 0)));
+  return !g_cancellable_set_error_if_cancelled (self->cancellable, error);
+}
+
+/* Waits for a while, and hands out again what lay in the archive. What does not come in time is
+ * waited for no longer. */
+static gboolean
+look_into_archive (KpRestore *self, gint64 *first_look, GError **error)
+{
+  gint64 now = g_get_monotonic_time ();
+  RestoreTask *task;
+
+  if (*first_look == 0)
+    {
+      *first_look = now;
+      kp_report_notice (self->report,
+                        "%u files lie in an archive and were asked for: that takes %s",
+                        self->archived.length, kp_s3_tier_describe_wait (self->options.retrieve));
+    }
+  if (now - *first_look > LONGEST_RETRIEVAL)
+    self->options.retrieve_poll = 0;
+  else if (!wait_for (self, self->options.retrieve_poll, error))
+    return FALSE;
+  while ((task = g_queue_pop_head (&self->archived)) != NULL)
+    {
+      self->outstanding++;
+      kp_pool_push (self->pool, task);
+    }
+  return TRUE;
+}
+
 static gboolean
 fetch_all (KpRestore *self, GError **error)
 {
   g_autoptr (KpCursor) cursor = kp_catalogue_list_listed (self->catalogue, error);
+  gint64 first_look = 0;
   int result = 1;
 
   if (cursor == NULL)
     return FALSE;
-  while (result == 1 || self->outstanding > 0)
+  while (result == 1 || self->outstanding > 0 || self->archived.length > 0)
     {
+      if (result == 0 && self->outstanding == 0 && !look_into_archive (self, &first_look, error))
+        return FALSE;
       for (unsigned room = kp_pool_get_room (self->pool); result == 1 && room > 0; room--)
         {
           g_auto (KpListed) listed = { 0 };
@@ -653,6 +703,14 @@ run_phases (KpRestore *self, GError **error)
   else
     finish_early (self);
   g_clear_pointer (&self->results, g_async_queue_unref);
+  g_queue_clear_full (&self->archived, kp_restore_task_free);
+  if (ok && self->result.archived > 0 && self->options.retrieve == KP_S3_TIER_NONE)
+    kp_report_notice (self->report,
+                      "%" G_GUINT64_FORMAT " files lie in an archive and have to be asked for: "
+                      "--retrieve standard (%s), bulk (%s) or expedited (%s)",
+                      self->result.archived, kp_s3_tier_describe_wait (KP_S3_TIER_STANDARD),
+                      kp_s3_tier_describe_wait (KP_S3_TIER_BULK),
+                      kp_s3_tier_describe_wait (KP_S3_TIER_EXPEDITED));
   if (self->is_ours)
     kp_report_notice (self->report, "Only root can give files to other users and groups: what "
                                     "belonged to others belongs to you now");

@@ -9,6 +9,7 @@
 
 #include "kp-filter.h"
 #include "kp-report.h"
+#include "kp-s3-archive.h"
 
 G_BEGIN_DECLS
 
@@ -37,6 +38,8 @@ typedef struct
   gboolean dry_run;         /* only tell what would be done */
   gboolean no_space_check;  /* begin although the disk seems to be too small */
   KpFilter *filter;         /* or NULL: what it leaves out stays in the bucket */
+  KpS3Tier retrieve;        /* how to ask for what lies in an archive */
+  unsigned retrieve_poll;   /* seconds between looks for it; 0 not to wait for it */
   const char *const *paths; /* or NULL: only these, file name bytes below the service's prefix */
 } KpRestoreOptions;
 

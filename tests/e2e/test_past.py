@@ -261,3 +261,49 @@ def test_dry_run(ctl: Any, tmp_path: Path, photos: str) -> None:
     result = ctl("restore", photos, back, "-n", "--path", "2026", "--overwrite", "always", check=0)
     assert (back / "2026/b.jpg").read_text() == "mine"
     assert "2 restored (2 B" in result.stdout
+
+
+# -- having a bucket keep versions --------------------------------------------------------------
+
+
+def rules(s3: Any, bucket: str) -> list[dict[str, Any]]:
+    rows = s3.get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"]
+    return sorted(rows, key=lambda row: row["ID"])
+
+
+def test_probe_offers_versions(ctl: Any, s3: Any, bucket: str) -> None:
+    assert "--enable-versioning" in ctl("probe", f"s3://{bucket}/p", check=0).stdout
+    others = {"ID": "others", "Status": "Enabled", "Filter": {"Prefix": "logs & more/"},
+              "Expiration": {"Days": 7}}  # fmt: skip
+    s3.put_bucket_lifecycle_configuration(
+        Bucket=bucket, LifecycleConfiguration={"Rules": [others]}
+    )
+    before = rules(s3, bucket)
+    shown = ctl("probe", f"s3://{bucket}/p", "--enable-versioning", "90d", "-n", check=0).stdout
+    assert "<NoncurrentDays>90</NoncurrentDays>" in shown and "<Prefix>p/</Prefix>" in shown
+    assert rules(s3, bucket) == before
+    assert "Status" not in s3.get_bucket_versioning(Bucket=bucket)
+
+    for days in ("90d", "30d"):  # the second takes the place of the first
+        ctl("probe", f"s3://{bucket}/p", "--enable-versioning", days, check=0)
+    ctl("probe", f"s3://{bucket}/q", "--enable-versioning", "7d", check=0)
+    assert s3.get_bucket_versioning(Bucket=bucket)["Status"] == "Enabled"
+    after = rules(s3, bucket)
+    assert [row for row in after if row["ID"] == "others"] == before
+    ours = {row["Filter"]["Prefix"]: row for row in after if row["ID"] != "others"}
+    assert {k: v["NoncurrentVersionExpiration"]["NoncurrentDays"] for k, v in ours.items()} == {
+        "p/": 30, "q/": 7
+    }  # fmt: skip
+    assert ours["p/"]["AbortIncompleteMultipartUpload"]["DaysAfterInitiation"] == 30
+    assert "--enable-versioning" not in ctl("probe", f"s3://{bucket}/p", check=0).stdout
+
+
+def test_no_versions_without_an_end(ctl: Any, s3: Any, bucket: str, proxy: FaultProxy) -> None:
+    """Where there are no rules to be had, nothing is switched on."""
+    proxy.rules.append(Rule(lambda r: "lifecycle" in r.query, refusal(501, "NotImplemented"),
+                            times=None))  # fmt: skip
+    result = ctl("probe", f"s3://{bucket}/p", "--enable-versioning", "90d", endpoint=proxy)
+    assert "nothing was switched on" in the_sentence(result, 5)
+    assert "Status" not in s3.get_bucket_versioning(Bucket=bucket)
+    result = ctl("probe", f"s3://{bucket}/p", "--enable-versioning", "1h")
+    assert "1h" in the_sentence(result, 1)

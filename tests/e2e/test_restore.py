@@ -18,8 +18,8 @@ from boto3.s3.transfer import TransferConfig
 
 from fixtures import wait_until
 from fixtures.checks import operations, rsync_changes, sent_keys, the_sentence, write_files
-from fixtures.fault_proxy import FaultProxy, Hang, Rule
-from fixtures.large_files import After
+from fixtures.fault_proxy import FaultProxy, Hang, Reply, Rule
+from fixtures.large_files import After, refusal
 from fixtures.trees import MIB, differences, make_tree, read_tree
 
 IN_ONE_PIECE = TransferConfig(multipart_threshold=1024 * MIB)
@@ -570,6 +570,106 @@ def test_damaged_half_is_found(ctl: Any, tmp_path: Path, s3: Any, bucket: str,
     ctl("restore", f"s3://{bucket}/p", back, check=0)
     assert (back / "large").read_bytes() == (folder / "large").read_bytes()
     assert parts(back) == []
+
+
+# -- archives -----------------------------------------------------------------------------------
+
+
+class Archive:
+    """Has the server behind the proxy keep some objects in an archive."""
+
+    def __init__(self, proxy: FaultProxy, *names: str):
+        self.proxy = proxy
+        self.requests: list[str] = []
+        self.names = names
+        proxy.rules.append(Rule(self._is_request, Reply(202), times=None))
+        self.closed = Rule(self._is_read, refusal(403, "InvalidObjectState"), times=None)
+        proxy.rules.append(self.closed)
+
+    def _is_ours(self, request: Any) -> bool:
+        return request.path.endswith(self.names)
+
+    def _is_request(self, request: Any) -> bool:
+        if request.method != "POST" or "restore" not in request.query or not self._is_ours(request):
+            return False
+        self.requests.append(request.path)
+        return True
+
+    def _is_read(self, request: Any) -> bool:
+        return request.method == "GET" and self._is_ours(request)
+
+    def open(self) -> None:
+        self.proxy.rules.remove(self.closed)
+
+
+@pytest.fixture
+def partly_archived(ctl: Any, tmp_path: Path, bucket: str) -> Path:
+    folder = write_files(
+        tmp_path / "folder",
+        {"near": "n", "cold": "c", "sub/cold": "c2", "large-cold": os.urandom(70 * MIB)},
+    )  # fmt: skip
+    ctl("mirror", f"{folder}/", f"s3://{bucket}/p", check=0)
+    return folder
+
+
+def test_archived_files_are_named(
+    ctl: Any, tmp_path: Path, bucket: str, partly_archived: Path, proxy: FaultProxy
+) -> None:
+    archive = Archive(proxy, "cold")
+    back = tmp_path / "back"
+    result = ctl("restore", f"s3://{bucket}/p", back, endpoint=proxy, check=2)
+    assert "3 files lie in an archive" in result.stderr and "--retrieve standard" in result.stderr
+    assert archive.requests == []
+    assert sorted(os.listdir(back)) == ["near", "sub"] and os.listdir(back / "sub") == []
+
+    result = ctl("restore", f"s3://{bucket}/p", back, "--retrieve", "bulk", endpoint=proxy, check=2)
+    assert result.stderr.count("and was asked for: that takes 5 to 12 hours") == 3
+    assert len(archive.requests) == 3
+    archive.open()
+    ctl("restore", f"s3://{bucket}/p", back, endpoint=proxy, check=0)
+    assert rsync_changes(partly_archived, back, "-ainc") == []
+
+
+def test_archived_files_are_waited_for(
+    ctl: Any, tmp_path: Path, bucket: str, partly_archived: Path, proxy: FaultProxy
+) -> None:
+    archive = Archive(proxy, "cold")
+    back = tmp_path / "back"
+    process = ctl.popen("restore", f"s3://{bucket}/p", back, "--retrieve", "standard",
+                        "--retrieve-wait", "1s", endpoint=proxy)  # fmt: skip
+    wait_until(lambda: len(archive.requests) == 3, 30, "all of them to be asked for")
+    looks = archive.closed.hits
+    wait_until(lambda: archive.closed.hits > looks + 3, 30, "another look")
+    assert len(archive.requests) == 3
+    archive.open()
+    process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert rsync_changes(partly_archived, back, "-ainc") == []
+
+
+def test_waiting_for_an_archive_can_be_stopped(
+    ctl: Any, tmp_path: Path, bucket: str, partly_archived: Path, proxy: FaultProxy
+) -> None:
+    archive = Archive(proxy, "cold")
+    process = ctl.popen("restore", f"s3://{bucket}/p", tmp_path / "back", "--retrieve", "standard",
+                        "--retrieve-wait", "1h", endpoint=proxy)  # fmt: skip
+    wait_until(lambda: len(archive.requests) == 3, 30, "all of them to be asked for")
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == 6
+
+
+def test_archive_that_cannot_be_asked(
+    ctl: Any, tmp_path: Path, bucket: str, partly_archived: Path, proxy: FaultProxy
+) -> None:
+    Archive(proxy, "sub/cold")
+    proxy.rules.insert(0, Rule(lambda r: "restore" in r.query, refusal(403, "AccessDenied"),
+                               times=None))  # fmt: skip
+    result = ctl("restore", f"s3://{bucket}/p", tmp_path / "back", "--retrieve", "standard",
+                 "--retrieve-wait", "1s", endpoint=proxy, check=2)  # fmt: skip
+    assert "lies in an archive, and cannot be asked for" in result.stderr
+    result = ctl("restore", f"s3://{bucket}/p", tmp_path / "back", "--retrieve-wait", "1s")
+    assert "--retrieve" in the_sentence(result, 1)
 
 
 # -- objects of other tools ---------------------------------------------------------------------
