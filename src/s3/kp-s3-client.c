@@ -150,6 +150,16 @@ reply_etag (KpS3Reply *reply)
   return kp_s3_etag_normalise (kp_s3_reply_get_header (reply, "ETag"));
 }
 
+/* Servers name no version, or "null", where the bucket keeps no versions. */
+static void
+learn_versions (KpS3Client *client, KpS3Reply *reply)
+{
+  const char *version = kp_s3_reply_get_header (reply, "x-amz-version-id");
+
+  if (version != NULL && *version != '\0' && !g_str_equal (version, "null"))
+    kp_s3_service_learn_versions (client->service);
+}
+
 /**
  * kp_s3_client_put:
  * @headers: (nullable): metadata, content type, storage class
@@ -175,7 +185,10 @@ kp_s3_client_put (KpS3Client *client,
   kp_s3_request_set_body (request, body, sha256);
   kp_s3_request_set_is_stored (request);
   g_autoptr (KpS3Reply) reply = kp_s3_request_send (request, client, cancellable, error);
-  return reply != NULL ? reply_etag (reply) : NULL;
+  if (reply == NULL)
+    return NULL;
+  learn_versions (client, reply);
+  return reply_etag (reply);
 }
 
 /**
@@ -310,6 +323,17 @@ read_copy_result (KpS3Reply *reply, GError **error)
   return kp_s3_etag_normalise (etag);
 }
 
+static char *
+send_copy (KpS3Request *request, KpS3Client *client, GCancellable *cancellable, GError **error)
+{
+  kp_s3_request_set_hides_errors (request);
+  g_autoptr (KpS3Reply) reply = kp_s3_request_send (request, client, cancellable, error);
+  if (reply == NULL)
+    return NULL;
+  learn_versions (client, reply);
+  return read_copy_result (reply, error);
+}
+
 /**
  * kp_s3_client_copy:
  * @source_etag: (nullable): the ETag that the source must have, honoured where the provider can
@@ -335,9 +359,34 @@ kp_s3_client_copy (KpS3Client *client,
   if (headers != NULL)
     kp_s3_request_add_header (request, "x-amz-metadata-directive", "REPLACE");
   kp_s3_request_add_headers (request, headers);
-  kp_s3_request_set_hides_errors (request);
-  g_autoptr (KpS3Reply) reply = kp_s3_request_send (request, client, cancellable, error);
-  return reply != NULL ? read_copy_result (reply, error) : NULL;
+  return send_copy (request, client, cancellable, error);
+}
+
+/**
+ * kp_s3_client_copy_as_is:
+ * @source_etag: (nullable): as for kp_s3_client_copy()
+ * @storage_class: (nullable): of the copy; %NULL for the bucket's own
+ * @error: as of kp_s3_client_copy()
+ *
+ * CopyObject with all headers that the source has: at most 5 GiB.
+ *
+ * Returns: (transfer full): the ETag of the copy
+ */
+char *
+kp_s3_client_copy_as_is (KpS3Client *client,
+                         const char *source_key,
+                         const char *source_etag,
+                         const char *key,
+                         const char *storage_class,
+                         GCancellable *cancellable,
+                         GError **error)
+{
+  g_autoptr (KpS3Request) request = kp_s3_request_new (KP_S3_OPERATION_COPY, "PUT", key);
+
+  add_copy_source (request, client, source_key, source_etag);
+  kp_s3_request_add_header (request, "x-amz-metadata-directive", "COPY");
+  kp_s3_request_add_header (request, "x-amz-storage-class", storage_class);
+  return send_copy (request, client, cancellable, error);
 }
 
 /**

@@ -59,6 +59,13 @@ char *kp_s3_client_copy (KpS3Client *client,
                          KpS3HeaderList *headers,
                          GCancellable *cancellable,
                          GError **error) G_GNUC_WARN_UNUSED_RESULT;
+char *kp_s3_client_copy_as_is (KpS3Client *client,
+                               const char *source_key,
+                               const char *source_etag,
+                               const char *key,
+                               const char *storage_class,
+                               GCancellable *cancellable,
+                               GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 gboolean kp_s3_client_delete (KpS3Client *client,
                               const char *key,

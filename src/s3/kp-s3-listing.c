@@ -26,6 +26,8 @@ struct _KpS3Listing
   char *delimiter;      /* or NULL */
   char *start_after;    /* or NULL */
   char *end;            /* the last key of interest, or NULL */
+  char *hidden;         /* keys that start with it are left out, or NULL… */
+  char *hidden_last;    /* …and lie before this one; NULL when that was made use of */
   char *token;          /* v2: where to go on; NULL at first */
   char *marker;         /* v1, versions: the last key or prefix seen; also guards v2 */
   char *version_marker; /* versions: which version of that key was the last, or NULL */
@@ -78,10 +80,28 @@ kp_s3_listing_set_end (KpS3Listing *listing, const char *end)
   listing->end = g_strdup (end);
 }
 
+/**
+ * kp_s3_listing_set_hidden:
+ * @prefix: keys that start with it are left out
+ * @last: begins with @prefix, and no usual key with that prefix is behind it
+ *
+ * Where there are many such keys, most of their pages are not asked for.
+ */
+void
+kp_s3_listing_set_hidden (KpS3Listing *listing, const char *prefix, const char *last)
+{
+  g_free (listing->hidden);
+  listing->hidden = g_strdup (prefix);
+  g_free (listing->hidden_last);
+  listing->hidden_last = g_strdup (last);
+}
+
 void
 kp_s3_listing_free (KpS3Listing *listing)
 {
   g_free (listing->end);
+  g_free (listing->hidden);
+  g_free (listing->hidden_last);
   g_free (listing->prefix);
   g_free (listing->delimiter);
   g_free (listing->start_after);
@@ -241,6 +261,11 @@ read_entry (KpS3Listing *listing,
       return FALSE;
     }
   take_if_later (last, key->str);
+  if (listing->hidden != NULL && g_str_has_prefix (key->str, listing->hidden))
+    {
+      g_string_free (key, TRUE);
+      return TRUE;
+    }
   /* A server may not know start-after. */
   if (!is_prefix && listing->start_after != NULL && strcmp (key->str, listing->start_after) <= 0)
     {
@@ -360,6 +385,21 @@ advance_versions (KpS3Listing *listing,
   return TRUE;
 }
 
+/* A page that ends among what is left out: the next one starts behind that. Once only, as a server
+ * that does not know start-after begins anew, and has to be followed through all of it then. */
+static void
+leap_over_hidden (KpS3Listing *listing)
+{
+  if (listing->of_versions || listing->finished || listing->hidden_last == NULL || listing->delimiter != NULL
+      || listing->marker == NULL || !g_str_has_prefix (listing->marker, listing->hidden)
+      || strcmp (listing->marker, listing->hidden_last) >= 0)
+    return;
+  g_free (listing->start_after);
+  listing->start_after = g_steal_pointer (&listing->hidden_last);
+  g_clear_pointer (&listing->token, g_free);
+  g_clear_pointer (&listing->marker, g_free);
+}
+
 /* A server that knows only the first version of the call ignores list-type, or refuses it. */
 static gboolean
 speaks_v1_only (const GError *error)
@@ -437,5 +477,6 @@ kp_s3_listing_next_page (KpS3Listing *listing,
         if (strcmp (((KpS3Entry *) g_ptr_array_index (page, i))->key, listing->end) > 0)
           g_ptr_array_remove_index_fast (page, i);
     }
+  leap_over_hidden (listing);
   return g_steal_pointer (&page);
 }

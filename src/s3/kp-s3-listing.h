@@ -17,6 +17,7 @@ typedef struct _KpS3Listing KpS3Listing;
 KpS3Listing *kp_s3_listing_new (const char *prefix, const char *delimiter, const char *start_after);
 KpS3Listing *kp_s3_listing_new_of_versions (const char *prefix);
 void kp_s3_listing_set_end (KpS3Listing *listing, const char *end);
+void kp_s3_listing_set_hidden (KpS3Listing *listing, const char *prefix, const char *last);
 void kp_s3_listing_free (KpS3Listing *listing);
 gboolean kp_s3_listing_is_finished (KpS3Listing *listing);
 GPtrArray *kp_s3_listing_next_page (KpS3Listing *listing,

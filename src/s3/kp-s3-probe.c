@@ -177,7 +177,7 @@ tell_versions (Probe *probe)
           probe->versions_error);
   else
     tell (probe, "versions", probe->has_versions,
-          probe->has_versions ? "old versions of files are kept"
+          probe->has_versions ? "old versions of files are kept; --keep-deleted is not needed"
                               : "what is overwritten or deleted is gone",
           NULL);
 }

@@ -96,8 +96,10 @@ load_providers (void *data)
 {
   g_autoptr (GKeyFile) file = g_key_file_new ();
   g_autoptr (GError) error = NULL;
-  g_autoptr (GBytes) bytes
-      = g_resource_lookup_data (kp_s3_get_resource (), RESOURCE_PATH, 0, &error);
+  /* To look it up by its path alone lets G_RESOURCE_OVERLAYS put another file in its place; to name
+   * it links it in. */
+  g_resources_register (kp_s3_get_resource ());
+  g_autoptr (GBytes) bytes = g_resources_lookup_data (RESOURCE_PATH, 0, &error);
 
   if (bytes == NULL || !g_key_file_load_from_bytes (file, bytes, G_KEY_FILE_NONE, &error))
     g_error ("kp-s3-providers.ini: %s", error->message);

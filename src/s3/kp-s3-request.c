@@ -883,6 +883,7 @@ kp_s3_request_send (KpS3Request *request,
       reply = send_once (request, client, location, cancellable, &attempt_error);
       if (reply != NULL)
         {
+          kp_s3_service_hear_time (service, kp_s3_reply_get_header (reply, "Date"));
           verdict = judge (request, service, location, reply, &complaint, &attempt_error);
           wait = kp_s3_parse_retry_after (kp_s3_reply_get_header (reply, "Retry-After"),
                                           kp_s3_service_get_now (service));

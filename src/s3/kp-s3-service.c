@@ -6,6 +6,7 @@
 #include "kp-error.h"
 #include "kp-size.h"
 
+#include <libsoup/soup.h>
 #include <string.h>
 
 /* Below this, nobody has to be told that the clock is wrong. S3 refuses at 15 minutes. */
@@ -31,10 +32,14 @@ struct _KpS3Service
   GMutex lock; /* guards what follows */
   KpS3Location *location;
   gint64 clock_offset; /* seconds to add to our clock */
+  gint64 heard_time;   /* the latest Date of a reply, in Unix seconds; 0 for none */
+  gint64 heard_at;     /* when that was, monotonic */
   unsigned list_version;
   gboolean no_multi_delete;
   gboolean held; /* no request may begin */
   GCond released;
+
+  gint makes_versions; /* atomic: the bucket keeps versions */
 
   /* Atomic, so that counting costs no lock. */
   guint64 requests[KP_S3_N_OPERATIONS];
@@ -299,6 +304,65 @@ kp_s3_service_learn_time (KpS3Service *self, gint64 server_time)
           "time. Set the clock, or let it be set from the network",
           distance, offset < 0 ? "ahead of" : "behind");
     }
+}
+
+/**
+ * kp_s3_service_hear_time:
+ * @date: (nullable): the Date of a reply
+ *
+ * Takes down what the server's clock says, whether or not it is ever needed to sign by it.
+ */
+void
+kp_s3_service_hear_time (KpS3Service *self, const char *date)
+{
+  g_autoptr (GDateTime) time = date != NULL ? soup_date_time_new_from_http_string (date) : NULL;
+
+  if (time == NULL)
+    return;
+  g_mutex_lock (&self->lock);
+  self->heard_time = g_date_time_to_unix (time);
+  self->heard_at = g_get_monotonic_time ();
+  g_mutex_unlock (&self->lock);
+}
+
+/**
+ * kp_s3_service_get_server_time:
+ *
+ * Unlike kp_s3_service_get_now() never a guess by the clock of this computer.
+ *
+ * Returns: the server's time by the Date of its latest reply, in Unix seconds; 0 where no reply had
+ *   one
+ */
+gint64
+kp_s3_service_get_server_time (KpS3Service *self)
+{
+  g_mutex_lock (&self->lock);
+  gint64 passed = (g_get_monotonic_time () - self->heard_at) / G_USEC_PER_SEC;
+  gint64 time = self->heard_time != 0 ? self->heard_time + passed : 0;
+  g_mutex_unlock (&self->lock);
+  return time;
+}
+
+/**
+ * kp_s3_service_learn_versions:
+ *
+ * The bucket turned out to keep what is deleted and replaced as versions.
+ */
+void
+kp_s3_service_learn_versions (KpS3Service *self)
+{
+  g_atomic_int_set (&self->makes_versions, 1);
+}
+
+/**
+ * kp_s3_service_makes_versions:
+ *
+ * Returns: whether an answer to a copy has shown that the bucket keeps versions
+ */
+gboolean
+kp_s3_service_makes_versions (KpS3Service *self)
+{
+  return g_atomic_int_get (&self->makes_versions) != 0;
 }
 
 /**

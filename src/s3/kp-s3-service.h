@@ -73,6 +73,10 @@ KpThrottle *kp_s3_service_get_download_throttle (KpS3Service *service);
 
 gint64 kp_s3_service_get_now (KpS3Service *service);
 void kp_s3_service_learn_time (KpS3Service *service, gint64 server_time);
+void kp_s3_service_hear_time (KpS3Service *service, const char *date);
+gint64 kp_s3_service_get_server_time (KpS3Service *service);
+void kp_s3_service_learn_versions (KpS3Service *service);
+gboolean kp_s3_service_makes_versions (KpS3Service *service);
 KpS3Watchdog *kp_s3_service_get_watchdog (KpS3Service *self);
 
 gboolean kp_s3_service_is_region (const char *region);

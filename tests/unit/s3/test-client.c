@@ -394,6 +394,45 @@ test_copy (void)
   assert_sent_header (fixture, 1, "x-amz-metadata-directive", NULL);
 }
 
+/* All that the source has but its class, which is told. */
+static void
+test_copy_as_is (void)
+{
+  static const FakeReply replies[] = {
+    { .headers = "x-amz-version-id: null\r\n",
+      .body = "<CopyObjectResult><ETag>e</ETag></CopyObjectResult>" },
+    { .headers = "x-amz-version-id: 3sL4k\r\n",
+      .body = "<CopyObjectResult><ETag>f</ETag></CopyObjectResult>" },
+    { .body = ERROR_XML ("PreconditionFailed") },
+  };
+  g_autoptr (Fixture) fixture = fixture_new ("minio", NULL);
+  g_autoptr (GError) error = NULL;
+
+  fixture_script (fixture, replies);
+  g_autofree char *etag
+      = kp_s3_client_copy_as_is (fixture->client, "a", MD5_A, "k", "STANDARD_IA", NULL, &error);
+  g_assert_no_error (error);
+  g_assert_cmpstr (etag, ==, "e");
+  assert_sent (fixture, 0, "PUT", "/bucket/k", "");
+  assert_sent_header (fixture, 0, "x-amz-copy-source", "bucket/a");
+  assert_sent_header (fixture, 0, "x-amz-copy-source-if-match", "\"" MD5_A "\"");
+  assert_sent_header (fixture, 0, "x-amz-metadata-directive", "COPY");
+  assert_sent_header (fixture, 0, "x-amz-storage-class", "STANDARD_IA");
+  g_assert_false (kp_s3_service_makes_versions (kp_s3_client_get_service (fixture->client)));
+
+  g_autofree char *plain
+      = kp_s3_client_copy_as_is (fixture->client, "a", NULL, "k", NULL, NULL, &error);
+  g_assert_no_error (error);
+  g_assert_cmpstr (plain, ==, "f");
+  assert_sent_header (fixture, 1, "x-amz-copy-source-if-match", NULL);
+  assert_sent_header (fixture, 1, "x-amz-storage-class", NULL);
+  g_assert_true (kp_s3_service_makes_versions (kp_s3_client_get_service (fixture->client)));
+
+  /* Status 200, and an error in the body. */
+  g_assert_null (kp_s3_client_copy_as_is (fixture->client, "a", MD5_A, "k", NULL, NULL, &error));
+  g_assert_error (error, KP_ERROR, KP_ERROR_CONFLICT);
+}
+
 /* A header that the server does not know could be refused, or be ignored. */
 static void
 test_copy_without_if_match (void)
@@ -1142,6 +1181,7 @@ main (int argc, char **argv)
   g_test_add_func ("/s3/client/get-cut", test_get_cut);
   g_test_add_func ("/s3/client/head", test_head);
   g_test_add_func ("/s3/client/copy", test_copy);
+  g_test_add_func ("/s3/client/copy-as-is", test_copy_as_is);
   g_test_add_func ("/s3/client/copy-without-if-match", test_copy_without_if_match);
   g_test_add_func ("/s3/client/copy-refused", test_copy_refused);
   g_test_add_func ("/s3/client/delete", test_delete);

@@ -489,6 +489,58 @@ test_start_after_ignored_by_v1 (void)
   assert_asked (fixture, 1, "marker", "x");
 }
 
+/* What is hidden is not asked for where there is much of it, and never in a page. */
+static void
+test_hidden (void)
+{
+  static const FakeReply replies[] = {
+    { .body = PAGE (TRUNCATED TOKEN ("t"), KEY ("a") KEY ("h/1") KEY ("h/2")) },
+    { .body = PAGE (TRUNCATED TOKEN ("u"), KEY ("h/~~") KEY ("h0") KEY ("i")) },
+    { .body = PAGE (COMPLETE, KEY ("j")) },
+    { .body = PAGE (COMPLETE, KEY ("a") KEY ("h/1") KEY ("h0") KEY ("h")) },
+    { .body = PAGE (COMPLETE, KEY ("a") PREFIX ("h/") PREFIX ("i/")) },
+  };
+  g_autoptr (Fixture) fixture = fixture_new (NULL, NULL);
+  g_autoptr (KpS3Listing) much = kp_s3_listing_new ("", NULL, NULL);
+  g_autoptr (KpS3Listing) little = kp_s3_listing_new ("", NULL, NULL);
+  g_autoptr (KpS3Listing) folders = kp_s3_listing_new ("", "/", NULL);
+
+  fixture_script (fixture, replies);
+  kp_s3_listing_set_hidden (much, "h/", "h/~");
+  kp_s3_listing_set_hidden (little, "h/", "h/~");
+  kp_s3_listing_set_hidden (folders, "h/", "h/~");
+  assert_page (much, fixture, "a\n", FALSE);
+  assert_page (much, fixture, "h0\ni\n", FALSE);
+  assert_page (much, fixture, "j\n", TRUE);
+  assert_asked (fixture, 1, "start-after", "h%2F~");
+  assert_asked (fixture, 1, "continuation-token", NULL);
+  assert_asked (fixture, 2, "continuation-token", "u");
+  assert_page (little, fixture, "a\nh\nh0\n", TRUE);
+  assert_page (folders, fixture, "a\ni/\n", TRUE);
+}
+
+/* A server that knows no start-after begins anew when told to leap: nothing comes twice, and there
+ * is an end. */
+static void
+test_hidden_without_start_after (void)
+{
+  static const FakeReply replies[] = {
+    { .body = PAGE (TRUNCATED TOKEN ("t"), KEY ("a") KEY ("h/1")) },
+    { .body = PAGE (TRUNCATED TOKEN ("t"), KEY ("a") KEY ("h/1")) },
+    { .body = PAGE (TRUNCATED TOKEN ("u"), KEY ("h/2") KEY ("h/3")) },
+    { .body = PAGE (COMPLETE, KEY ("h/4") KEY ("i")) },
+  };
+  g_autoptr (Fixture) fixture = fixture_new (NULL, NULL);
+  g_autoptr (KpS3Listing) listing = kp_s3_listing_new ("", NULL, NULL);
+
+  fixture_script (fixture, replies);
+  kp_s3_listing_set_hidden (listing, "h/", "h/~");
+  assert_page (listing, fixture, "a\n", FALSE);
+  assert_page (listing, fixture, "", FALSE);
+  assert_page (listing, fixture, "", FALSE);
+  assert_page (listing, fixture, "i\n", TRUE);
+}
+
 /* A page may be empty where the server has gone through what is no object any more. */
 static void
 test_empty_pages (void)
@@ -709,6 +761,8 @@ main (int argc, char **argv)
   g_test_add_func ("/s3/listing/end", test_end);
   g_test_add_func ("/s3/listing/start-after-ignored", test_start_after_ignored);
   g_test_add_func ("/s3/listing/start-after-ignored-by-v1", test_start_after_ignored_by_v1);
+  g_test_add_func ("/s3/listing/hidden", test_hidden);
+  g_test_add_func ("/s3/listing/hidden-without-start-after", test_hidden_without_start_after);
   g_test_add_func ("/s3/listing/empty-pages", test_empty_pages);
   g_test_add_func ("/s3/listing/empty-pages-without-end", test_empty_pages_without_end);
   g_test_add_func ("/s3/listing/nul-in-key", test_nul_in_key);

@@ -203,6 +203,31 @@ test_notice (Fixture *fixture, const void *endpoint)
   g_assert_cmpuint (fixture->n_notices, ==, 1);
 }
 
+/* What the server says, whatever this computer's clock says. */
+static void
+test_server_time (Fixture *fixture, const void *endpoint)
+{
+  KpS3Service *service = fixture->service;
+  gint64 then = 1774612800;
+
+  g_assert_cmpint (kp_s3_service_get_server_time (service), ==, 0);
+  kp_s3_service_hear_time (service, NULL);
+  kp_s3_service_hear_time (service, "yesterday");
+  g_assert_cmpint (kp_s3_service_get_server_time (service), ==, 0);
+  kp_s3_service_hear_time (service, "Fri, 27 Mar 2026 12:00:00 GMT");
+  g_assert_cmpint (kp_s3_service_get_server_time (service), >=, then);
+  g_assert_cmpint (kp_s3_service_get_server_time (service), <, then + 3600);
+  kp_s3_service_hear_time (service, "Fri, 27 Mar 2026 11:00:00 GMT");
+  g_assert_cmpint (kp_s3_service_get_server_time (service), <, then);
+  /* Nothing is signed by it, and nobody is told. */
+  g_assert_cmpint (ABS (offset_of_now (fixture)), <=, 1);
+  g_assert_cmpuint (fixture->n_notices, ==, 0);
+
+  g_assert_false (kp_s3_service_makes_versions (service));
+  kp_s3_service_learn_versions (service);
+  g_assert_true (kp_s3_service_makes_versions (service));
+}
+
 /* The region's name comes from a reply, and goes into the endpoint's template: it must neither lead
  * our requests to another host nor end the process. */
 static void
@@ -235,6 +260,7 @@ main (int argc, char **argv)
   ADD ("/s3/service/new", given, test_new);
   ADD ("/s3/service/ca-bundle", given, test_ca_bundle);
   ADD ("/s3/service/time", given, test_time);
+  ADD ("/s3/service/server-time", given, test_server_time);
   ADD ("/s3/service/region", given, test_region);
   ADD ("/s3/service/region-of-template", NULL, test_region);
   ADD ("/s3/service/statistics", aws, test_statistics);
