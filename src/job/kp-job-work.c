@@ -103,11 +103,13 @@ static void
 prepare_backup (KpJob *self, KpFilter *filter)
 {
   const char *storage_class = kp_plan_get_storage_class (self->plan);
+  KpPlanDelete delete = kp_plan_get_delete (self->plan);
   KpMirrorOptions options = {
     .state_dir = self->state_dir,
     .filter = filter,
     .storage_class = *storage_class != '\0' ? storage_class : NULL,
-    .delete_vanished = kp_plan_get_delete (self->plan) == KP_PLAN_DELETE_MIRROR,
+    .delete_vanished = delete != KP_PLAN_DELETE_NEVER,
+    .keep_days = delete == KP_PLAN_DELETE_KEEP ? kp_plan_get_keep_days (self->plan) : 0,
     .has_max_delete = self->has_max_delete,
     .max_delete = self->max_delete,
     .accept_new_file_system = self->accept_new_file_system,

@@ -16,6 +16,9 @@
 /* json-glib goes down one call for each bracket. Ours has three levels. */
 #define MAX_DEPTH 32
 
+/* Of "delete"; the days stand behind it. */
+#define KEEP "keep "
+
 static const char *const top_members[]
     = { "version",   "id",          "name",   "kind",     "sources",
         "exclude",   "destination", "delete", "schedule", "upload-limit",
@@ -366,24 +369,52 @@ read_schedule (KpPlan *plan, const Reader *reader, GError **error)
   return TRUE;
 }
 
+/* "never", "mirror", or "keep 30 days". */
+static gboolean
+read_delete (KpPlan *plan, const Reader *reader, GError **error)
+{
+  const char *text = "never";
+  unsigned days = kp_plan_get_keep_days (plan);
+
+  if (!read_text (reader, "delete", &text, error))
+    return FALSE;
+  if (g_str_has_prefix (text, KEEP) && kp_plan_parse_days (text + strlen (KEEP), &days))
+    kp_plan_set_delete (plan, KP_PLAN_DELETE_KEEP);
+  else if (g_str_equal (text, "mirror"))
+    kp_plan_set_delete (plan, KP_PLAN_DELETE_MIRROR);
+  else if (g_str_equal (text, "never"))
+    kp_plan_set_delete (plan, KP_PLAN_DELETE_NEVER);
+  else
+    {
+      g_autofree char *reason
+          = g_str_has_prefix (text, KEEP)
+                ? g_strdup_printf ("“%s” does not say how long; write \"keep 30 days\", with 1 to "
+                                   "%d days",
+                                   text, KP_PLAN_KEEP_DAYS_MAX)
+                : g_strdup_printf (
+                    "“%s” is not known; write \"never\", \"mirror\" or \"keep 30 days\"", text);
+      return refuse (reader, "delete", reason, error);
+    }
+  kp_plan_set_keep_days (plan, days);
+  return TRUE;
+}
+
 static gboolean
 read_words (KpPlan *plan, const Reader *reader, GError **error)
 {
   int kind = KP_PLAN_KIND_MIRROR;
-  int delete = KP_PLAN_DELETE_NEVER;
   int verify = KP_PLAN_VERIFY_MONTHLY;
   const char *limit = "off";
   const char *timetable = "";
   gboolean enabled = TRUE;
 
   if (!read_word (reader, "kind", KP_TYPE_PLAN_KIND, &kind, error)
-      || !read_word (reader, "delete", KP_TYPE_PLAN_DELETE, &delete, error)
+      || !read_delete (plan, reader, error)
       || !read_word (reader, "verify", KP_TYPE_PLAN_VERIFY, &verify, error)
       || !read_text (reader, "upload-limit", &limit, error)
       || !read_text (reader, "timetable", &timetable, error)
       || !read_boolean (reader, "enabled", &enabled, error))
     return FALSE;
-  kp_plan_set_delete (plan, (KpPlanDelete) delete);
   kp_plan_set_verify (plan, (KpPlanVerify) verify);
   kp_plan_set_upload_limit (plan, limit);
   kp_plan_set_timetable (plan, timetable);
@@ -664,6 +695,20 @@ write_conditions (KpPlan *plan)
   return object;
 }
 
+static void
+write_delete (JsonObject *object, KpPlan *plan)
+{
+  unsigned days = kp_plan_get_keep_days (plan);
+
+  if (kp_plan_get_delete (plan) == KP_PLAN_DELETE_KEEP)
+    {
+      g_autofree char *text = g_strdup_printf (KEEP "%u %s", days, days == 1 ? "day" : "days");
+      json_object_set_string_member (object, "delete", text);
+    }
+  else
+    write_word (object, "delete", KP_TYPE_PLAN_DELETE, (int) kp_plan_get_delete (plan));
+}
+
 /**
  * kp_plan_to_json:
  *
@@ -684,7 +729,7 @@ kp_plan_to_json (KpPlan *plan)
   json_object_set_array_member (object, "sources", write_sources (plan));
   json_object_set_array_member (object, "exclude", write_exclude (plan));
   json_object_set_object_member (object, "destination", write_destination (plan));
-  write_word (object, "delete", KP_TYPE_PLAN_DELETE, (int) kp_plan_get_delete (plan));
+  write_delete (object, plan);
   json_object_set_string_member (object, "schedule",
                                  kp_schedule_to_string (kp_plan_get_schedule (plan)));
   json_object_set_string_member (object, "upload-limit", kp_plan_get_upload_limit (plan));

@@ -28,6 +28,7 @@ enum
   PROP_METERED,
   PROP_BATTERY,
   PROP_VERIFY,
+  PROP_KEEP_DAYS,
   PROP_ALLOW_HTTP,
   PROP_ENABLED,
   N_NUMBERS,
@@ -62,7 +63,9 @@ G_DEFINE_ENUM_TYPE (KpPlanKind, kp_plan_kind, G_DEFINE_ENUM_VALUE (KP_PLAN_KIND_
 G_DEFINE_ENUM_TYPE (KpPlanDelete,
                     kp_plan_delete,
                     G_DEFINE_ENUM_VALUE (KP_PLAN_DELETE_NEVER, "never"),
-                    G_DEFINE_ENUM_VALUE (KP_PLAN_DELETE_MIRROR, "mirror"))
+                    G_DEFINE_ENUM_VALUE (KP_PLAN_DELETE_MIRROR, "mirror"),
+                    /* In the file there are the days behind it. */
+                    G_DEFINE_ENUM_VALUE (KP_PLAN_DELETE_KEEP, "keep"))
 
 G_DEFINE_ENUM_TYPE (KpPlanCondition,
                     kp_plan_condition,
@@ -179,6 +182,8 @@ kp_plan_get_property (GObject *object, guint property, GValue *value, GParamSpec
     g_value_set_boxed (value, self->schedule);
   else if (G_VALUE_HOLDS_BOOLEAN (value))
     g_value_set_boolean (value, self->numbers[property]);
+  else if (G_VALUE_HOLDS_INT (value))
+    g_value_set_int (value, self->numbers[property]);
   else
     g_value_set_enum (value, self->numbers[property]);
 }
@@ -200,6 +205,8 @@ kp_plan_set_property (GObject *object, guint property, const GValue *value, GPar
     kp_plan_set_schedule (self, g_value_get_boxed (value));
   else if (G_VALUE_HOLDS_BOOLEAN (value))
     set_number (self, property, g_value_get_boolean (value));
+  else if (G_VALUE_HOLDS_INT (value))
+    set_number (self, property, g_value_get_int (value));
   else
     set_number (self, property, g_value_get_enum (value));
 }
@@ -262,6 +269,9 @@ kp_plan_class_init (KpPlanClass *klass)
   install_enum (PROP_METERED, "metered", KP_TYPE_PLAN_CONDITION, KP_PLAN_CONDITION_WAIT);
   install_enum (PROP_BATTERY, "battery", KP_TYPE_PLAN_CONDITION, KP_PLAN_CONDITION_WAIT);
   install_enum (PROP_VERIFY, "verify", KP_TYPE_PLAN_VERIFY, KP_PLAN_VERIFY_MONTHLY);
+  properties[PROP_KEEP_DAYS] = g_param_spec_int (
+      "keep-days", NULL, NULL, 1, KP_PLAN_KEEP_DAYS_MAX, KP_PLAN_KEEP_DAYS_USUAL,
+      G_PARAM_READWRITE | G_PARAM_EXPLICIT_NOTIFY | G_PARAM_STATIC_STRINGS);
   install_boolean (PROP_ALLOW_HTTP, "allow-http", FALSE);
   install_boolean (PROP_ENABLED, "enabled", TRUE);
   install_boxed (PROP_SOURCES, "sources", G_TYPE_PTR_ARRAY);
@@ -276,6 +286,7 @@ kp_plan_init (KpPlan *self)
   for (guint i = PROP_NAME; i < N_TEXTS; i++)
     self->texts[i] = g_strdup ("");
   self->numbers[PROP_VERIFY] = KP_PLAN_VERIFY_MONTHLY;
+  self->numbers[PROP_KEEP_DAYS] = KP_PLAN_KEEP_DAYS_USUAL;
   self->numbers[PROP_ENABLED] = TRUE;
   self->sources = g_ptr_array_new_with_free_func (free_source);
   self->exclude = g_new0 (char *, 1);
@@ -617,6 +628,53 @@ void
 kp_plan_set_delete (KpPlan *self, KpPlanDelete what)
 {
   set_number (self, PROP_DELETE, (int) what);
+  /* What is not in the file is not in the plan. */
+  if (what != KP_PLAN_DELETE_KEEP)
+    set_number (self, PROP_KEEP_DAYS, KP_PLAN_KEEP_DAYS_USUAL);
+}
+
+/**
+ * kp_plan_get_keep_days:
+ *
+ * Returns: for how many days what is deleted or replaced is kept, with %KP_PLAN_DELETE_KEEP
+ */
+unsigned
+kp_plan_get_keep_days (KpPlan *self)
+{
+  return (unsigned) self->numbers[PROP_KEEP_DAYS];
+}
+
+/**
+ * kp_plan_set_keep_days:
+ * @days: 1 to %KP_PLAN_KEEP_DAYS_MAX
+ */
+void
+kp_plan_set_keep_days (KpPlan *self, unsigned days)
+{
+  set_number (self, PROP_KEEP_DAYS, (int) CLAMP (days, 1, KP_PLAN_KEEP_DAYS_MAX));
+}
+
+/**
+ * kp_plan_parse_days:
+ * @text: "30", "30d", "1 day", "30 days"
+ * @days: (out): 1 to %KP_PLAN_KEEP_DAYS_MAX
+ *
+ * Returns: whether that is a number of days for which something can be kept
+ */
+gboolean
+kp_plan_parse_days (const char *text, unsigned *days)
+{
+  static const char *const units[] = { "", "d", "day", "days", NULL };
+  gsize length = strspn (text, "0123456789");
+  g_autofree char *number = g_strndup (text, length);
+  const char *unit = text + length + (text[length] == ' ' && text[length + 1] != '\0' ? 1 : 0);
+  guint64 value;
+
+  if (!g_strv_contains (units, unit)
+      || !g_ascii_string_to_unsigned (number, 10, 1, KP_PLAN_KEEP_DAYS_MAX, &value, NULL))
+    return FALSE;
+  *days = (unsigned) value;
+  return TRUE;
 }
 
 KpSchedule *

@@ -29,6 +29,7 @@ typedef enum
 {
   KP_PLAN_DELETE_NEVER,  /* what vanishes here stays there */
   KP_PLAN_DELETE_MIRROR, /* as rsync --delete, as far as the delete guard lets it */
+  KP_PLAN_DELETE_KEEP,   /* the same, but what is deleted or replaced is kept for some days */
 } KpPlanDelete;
 
 typedef enum
@@ -43,6 +44,10 @@ typedef enum
   KP_PLAN_VERIFY_WEEKLY,
   KP_PLAN_VERIFY_MONTHLY,
 } KpPlanVerify;
+
+/* For how many days what is deleted may be kept. */
+#define KP_PLAN_KEEP_DAYS_MAX 3650
+#define KP_PLAN_KEEP_DAYS_USUAL 30
 
 #define KP_TYPE_PLAN_KIND (kp_plan_kind_get_type ())
 #define KP_TYPE_PLAN_DELETE (kp_plan_delete_get_type ())
@@ -112,6 +117,9 @@ KpS3Location *kp_plan_dup_location (KpPlan *plan, GError **error) G_GNUC_WARN_UN
 
 KpPlanDelete kp_plan_get_delete (KpPlan *plan);
 void kp_plan_set_delete (KpPlan *plan, KpPlanDelete what);
+unsigned kp_plan_get_keep_days (KpPlan *plan);
+void kp_plan_set_keep_days (KpPlan *plan, unsigned days);
+gboolean kp_plan_parse_days (const char *text, unsigned *days) G_GNUC_WARN_UNUSED_RESULT;
 KpSchedule *kp_plan_get_schedule (KpPlan *plan);
 void kp_plan_set_schedule (KpPlan *plan, KpSchedule *schedule);
 const char *kp_plan_get_upload_limit (KpPlan *plan);

@@ -100,6 +100,50 @@ test_documented (void)
   g_assert_cmpstr (text, ==, documented);
 }
 
+/* What becomes of what is deleted, as the file has it. */
+static void
+test_delete (void)
+{
+  static const struct
+  {
+    const char *text;
+    KpPlanDelete what;
+    unsigned days;
+    const char *written; /* or NULL: the same */
+  } cases[] = {
+    { "never", KP_PLAN_DELETE_NEVER, 30, NULL },
+    { "mirror", KP_PLAN_DELETE_MIRROR, 30, NULL },
+    { "keep 30 days", KP_PLAN_DELETE_KEEP, 30, NULL },
+    { "keep 1 day", KP_PLAN_DELETE_KEEP, 1, NULL },
+    { "keep 3650 days", KP_PLAN_DELETE_KEEP, 3650, NULL },
+    { "keep 1 days", KP_PLAN_DELETE_KEEP, 1, "keep 1 day" },
+    { "keep 007d", KP_PLAN_DELETE_KEEP, 7, "keep 7 days" },
+  };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      g_autofree char *quoted = g_strdup_printf ("\"%s\"", cases[i].text);
+      g_autofree char *text = edit (documented, "\"never\"", quoted);
+      g_autofree char *again
+          = g_strdup_printf ("\"%s\"", cases[i].written != NULL ? cases[i].written : cases[i].text);
+      g_autofree char *expected = edit (documented, "\"never\"", again);
+      g_autoptr (KpPlan) plan = plan_from_json (text);
+      g_autofree char *written = kp_plan_to_json (plan);
+      g_autoptr (KpPlan) copy = kp_plan_copy (plan);
+
+      g_assert_cmpint (kp_plan_get_delete (plan), ==, cases[i].what);
+      g_assert_cmpuint (kp_plan_get_keep_days (plan), ==, cases[i].days);
+      g_assert_cmpstr (written, ==, expected);
+      g_assert_true (kp_plan_equal (plan, copy));
+      kp_plan_set_delete (copy, KP_PLAN_DELETE_KEEP);
+      kp_plan_set_keep_days (copy, 5);
+      g_assert_false (kp_plan_equal (plan, copy));
+      /* Of days that mean nothing, none are remembered. */
+      kp_plan_set_delete (copy, KP_PLAN_DELETE_MIRROR);
+      g_assert_cmpuint (kp_plan_get_keep_days (copy), ==, 30);
+    }
+}
+
 /* Only what there is no sensible answer to has to be there. */
 static void
 test_defaults (void)
@@ -275,7 +319,16 @@ static const struct
   { "\"prefix\"", "\"allow-http\" : \"yes\", \"prefix\"",
     "destination.allow-http: is not true or false" },
 
-  { "\"never\"", "\"always\"", "delete: “always” is not known; write \"never\" or \"mirror\"" },
+  { "\"never\"", "\"always\"",
+    "delete: “always” is not known; write \"never\", \"mirror\" or \"keep 30 days\"" },
+  { "\"never\"", "\"keep\"",
+    "delete: “keep” is not known; write \"never\", \"mirror\" or \"keep 30 days\"" },
+  { "\"never\"", "\"keep x days\"",
+    "delete: “keep x days” does not say how long; write \"keep 30 days\", with 1 to 3650 days" },
+  { "\"never\"", "\"keep 0 days\"", "delete: “keep 0 days” does not say how long" },
+  { "\"never\"", "\"keep 3651 days\"", "delete: “keep 3651 days” does not say how long" },
+  { "\"never\"", "\"keep 30 weeks\"", "delete: “keep 30 weeks” does not say how long" },
+  { "\"never\"", "\"keep  30 days\"", "delete: “keep  30 days” does not say how long" },
   { "\"never\"", "false", "delete: is not a text in quotes" },
   { "@daily 12:30", "@daily 25:00",
     "schedule: In the schedule “@daily 25:00”: “25:00” is not a time; write it from 00:00" },
@@ -455,7 +508,7 @@ test_properties (void)
   guint n_specs;
   g_autofree GParamSpec **specs
       = g_object_class_list_properties (G_OBJECT_GET_CLASS (plan), &n_specs);
-  g_assert_cmpuint (n_specs, ==, 20);
+  g_assert_cmpuint (n_specs, ==, 21);
   for (guint i = 0; i < n_specs; i++)
     {
       g_auto (GValue) value = G_VALUE_INIT;
@@ -547,6 +600,7 @@ main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/plan/plan/documented", test_documented);
+  g_test_add_func ("/plan/plan/delete", test_delete);
   g_test_add_func ("/plan/plan/defaults", test_defaults);
   g_test_add_func ("/plan/plan/unknown-members", test_unknown_members);
   g_test_add_func ("/plan/plan/bytes", test_bytes);
