@@ -3,6 +3,7 @@
 
 #include "kp-ctl.h"
 #include "kp-error.h"
+#include "kp-kept.h"
 #include "kp-name.h"
 #include "kp-past.h"
 #include "kp-s3-listing.h"
@@ -63,8 +64,11 @@ print_below (Listing *listing,
              GCancellable *cancellable,
              GError **error)
 {
+  g_autoptr (KpS3Location) location
+      = kp_s3_service_ref_location (kp_s3_client_get_service (client));
   g_autoptr (KpS3Listing) pages = kp_s3_listing_new (prefix, listing->recursive ? NULL : "/", NULL);
 
+  kp_kept_hide (location, pages);
   while (!kp_s3_listing_is_finished (pages))
     {
       g_autoptr (GPtrArray) page = kp_s3_listing_next_page (pages, client, cancellable, error);

@@ -76,12 +76,15 @@ kp_ctl_mirror (char **arguments)
   g_autoptr (KpFilter) filter = kp_filter_new ();
   g_autofree char *state_dir = kp_ctl_state_dir ();
   g_autofree char *storage_class = NULL;
+  g_autofree char *keep_deleted = NULL;
   Parsed parsed = { .filter = filter };
   KpMirrorOptions mirror_options = { .state_dir = state_dir, .filter = filter };
   int jobs = 0;
   const GOptionEntry entries[] = {
     { "delete", 0, 0, G_OPTION_ARG_NONE, &mirror_options.delete_vanished,
       "Delete objects whose files are gone, as far as the delete guard lets", NULL },
+    { "keep-deleted", 0, 0, G_OPTION_ARG_STRING, &keep_deleted,
+      "With --delete: keep what is deleted or replaced for so long, as in 30d", "DAYS" },
     { "max-delete", 0, 0, G_OPTION_ARG_CALLBACK, max_delete_cb,
       "Consent to up to so many deletions", "N" },
     { "accept-new-file-system", 0, 0, G_OPTION_ARG_NONE, &mirror_options.accept_new_file_system,
@@ -123,6 +126,14 @@ kp_ctl_mirror (char **arguments)
       g_set_error_literal (&error, KP_ERROR, KP_ERROR_USAGE,
                            "Usage: keepsakectl mirror SOURCE… s3://BUCKET/PREFIX; see keepsakectl "
                            "mirror --help");
+      return kp_ctl_fail (error);
+    }
+  if (!kp_ctl_parse_days (keep_deleted, &mirror_options.keep_days, &error))
+    return kp_ctl_fail (error);
+  if (mirror_options.keep_days > 0 && !mirror_options.delete_vanished)
+    {
+      g_set_error_literal (&error, KP_ERROR, KP_ERROR_USAGE,
+                           "--keep-deleted says what becomes of what --delete deletes; give both");
       return kp_ctl_fail (error);
     }
   g_autoptr (KpS3Service) service = kp_ctl_connect (&options, arguments[n - 1], &error);

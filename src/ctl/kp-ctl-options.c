@@ -6,6 +6,7 @@
 #include "kp-ctl.h"
 #include "kp-error.h"
 #include "kp-moment.h"
+#include "kp-plan.h"
 
 #include <string.h>
 
@@ -196,6 +197,24 @@ kp_ctl_parse_moment (const char *text, gint64 *moment, GError **error)
 
   *moment = 0;
   return text == NULL || kp_moment_parse (text, now, moment, error);
+}
+
+/**
+ * kp_ctl_parse_days:
+ * @text: (nullable): for how long what is deleted is kept: 30d; %NULL leaves @days as it is
+ * @days: (inout): 1 to %KP_PLAN_KEEP_DAYS_MAX
+ */
+gboolean
+kp_ctl_parse_days (const char *text, unsigned *days, GError **error)
+{
+  if (text == NULL || kp_plan_parse_days (text, days))
+    return TRUE;
+  g_set_error (
+      error, KP_ERROR, KP_ERROR_USAGE,
+      "“%s” is no number of days to keep what is deleted; write for example 30d, with 1 to "
+      "%d days",
+      text, KP_PLAN_KEEP_DAYS_MAX);
+  return FALSE;
 }
 
 void

@@ -53,6 +53,7 @@ typedef struct
   char *verify;
   char *on_metered;
   char *on_battery;
+  char *keep_deleted;
   char **exclude;
   char **add_exclude;
   char **remove_exclude;
@@ -71,9 +72,10 @@ static void
 edits_clear (Edits *edits)
 {
   char **const texts[]
-      = { &edits->name,      &edits->destination,   &edits->endpoint_url, &edits->region,
-          &edits->provider,  &edits->storage_class, &edits->schedule,     &edits->upload_limit,
-          &edits->timetable, &edits->verify,        &edits->on_metered,   &edits->on_battery };
+      = { &edits->name,        &edits->destination,   &edits->endpoint_url, &edits->region,
+          &edits->provider,    &edits->storage_class, &edits->schedule,     &edits->upload_limit,
+          &edits->timetable,   &edits->verify,        &edits->on_metered,   &edits->on_battery,
+          &edits->keep_deleted };
   char ***const lists[] = { &edits->exclude, &edits->add_exclude, &edits->remove_exclude,
                             &edits->add_source, &edits->remove_source };
 
@@ -107,6 +109,8 @@ add_common_entries (GOptionContext *context, Edits *edits)
       "Leave out what matches, as rsync does; may be given often", "PATTERN" },
     { "delete", 0, 0, G_OPTION_ARG_NONE, &edits->delete,
       "Delete objects whose files are gone, as far as the delete guard lets", NULL },
+    { "keep-deleted", 0, 0, G_OPTION_ARG_STRING, &edits->keep_deleted,
+      "With --delete: keep what is deleted or replaced for so long, as in 30d", "DAYS" },
     { "storage-class", 0, 0, G_OPTION_ARG_STRING, &edits->storage_class,
       "STANDARD_IA, GLACIER_IR …", "CLASS" },
     { "verify", 0, 0, G_OPTION_ARG_STRING, &edits->verify,
@@ -148,6 +152,23 @@ make_edit_context (Edits *edits)
 
   add_common_entries (context, edits);
   return context;
+}
+
+/* As the plan's file has it: --delete "keep 30 days". */
+static void
+take_delete_words (Edits *edits, char **arguments)
+{
+  static const char keep[] = "keep ";
+
+  for (char **argument = arguments; argument[0] != NULL && argument[1] != NULL; argument++)
+    if (g_str_equal (argument[0], "--delete") && g_str_has_prefix (argument[1], keep))
+      {
+        g_free (edits->keep_deleted);
+        edits->keep_deleted = g_strdup (argument[1] + strlen (keep));
+        g_free (argument[1]);
+        for (char **next = argument + 1; next[0] != NULL; next++)
+          next[0] = next[1];
+      }
 }
 
 /* --- what the options do -------------------------------------------------------------------- */
@@ -357,6 +378,7 @@ apply_words (KpPlan *plan, const Edits *edits, GError **error)
   int verify = (int) kp_plan_get_verify (plan);
   int metered = (int) kp_plan_get_metered (plan);
   int battery = (int) kp_plan_get_battery (plan);
+  unsigned days = kp_plan_get_keep_days (plan);
 
   if (edits->verify != NULL
       && !parse_word (KP_TYPE_PLAN_VERIFY, "--verify", edits->verify, &verify, error))
@@ -367,11 +389,16 @@ apply_words (KpPlan *plan, const Edits *edits, GError **error)
   if (edits->on_battery != NULL
       && !parse_word (KP_TYPE_PLAN_CONDITION, "--on-battery", edits->on_battery, &battery, error))
     return FALSE;
+  if (!kp_ctl_parse_days (edits->keep_deleted, &days, error))
+    return FALSE;
+  kp_plan_set_keep_days (plan, days);
   kp_plan_set_verify (plan, (KpPlanVerify) verify);
   kp_plan_set_metered (plan, (KpPlanCondition) metered);
   kp_plan_set_battery (plan, (KpPlanCondition) battery);
   if (edits->delete || edits->no_delete)
-    kp_plan_set_delete (plan, edits->delete ? KP_PLAN_DELETE_MIRROR : KP_PLAN_DELETE_NEVER);
+    kp_plan_set_delete (plan, edits->no_delete              ? KP_PLAN_DELETE_NEVER
+                              : edits->keep_deleted != NULL ? KP_PLAN_DELETE_KEEP
+                                                            : KP_PLAN_DELETE_MIRROR);
   if (edits->enable || edits->disable)
     kp_plan_set_enabled (plan, edits->enable);
   return TRUE;
@@ -384,6 +411,9 @@ check_contradictions (const Edits *edits, GError **error)
 
   if (edits->delete &&edits->no_delete)
     both = "--delete and --no-delete";
+  else if (edits->keep_deleted != NULL && !edits->delete)
+    return refuse (error, "%s says what becomes of what --delete deletes; give both",
+                   "--keep-deleted");
   else if (edits->enable && edits->disable)
     both = "--enable and --disable";
   else if (edits->upload_limit != NULL && edits->timetable != NULL && *edits->timetable != '\0')
@@ -441,6 +471,7 @@ kp_ctl_plan_add (char **arguments)
   g_autoptr (GError) error = NULL;
 
   add_common_entries (context, &edits);
+  take_delete_words (&edits, arguments);
   if (!kp_ctl_parse (context, &arguments, &error))
     return kp_ctl_fail (error);
   unsigned n = g_strv_length (arguments);
@@ -470,6 +501,7 @@ kp_ctl_plan_edit (char **arguments)
   g_autoptr (GOptionContext) context = make_edit_context (&edits);
   g_autoptr (GError) error = NULL;
 
+  take_delete_words (&edits, arguments);
   if (!kp_ctl_parse (context, &arguments, &error))
     return kp_ctl_fail (error);
   if (g_strv_length (arguments) != 2)

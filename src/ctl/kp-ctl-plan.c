@@ -156,6 +156,25 @@ describe_conditions (KpPlan *plan)
   return battery ? "on battery" : "for neither metered lines nor battery";
 }
 
+static char *
+describe_delete (KpPlan *plan)
+{
+  static const char what[] = "what is gone here, as far as the delete guard lets";
+  unsigned days = kp_plan_get_keep_days (plan);
+
+  switch (kp_plan_get_delete (plan))
+    {
+    case KP_PLAN_DELETE_MIRROR:
+      return g_strdup (what);
+    case KP_PLAN_DELETE_KEEP:
+      return g_strdup_printf ("%s; keeps it, and what is replaced, for %u day%s", what, days,
+                              days == 1 ? "" : "s");
+    case KP_PLAN_DELETE_NEVER:
+    default:
+      return g_strdup ("never");
+    }
+}
+
 static void
 print_habits (KpCtlOutput *output, KpPlan *plan)
 {
@@ -173,10 +192,8 @@ print_habits (KpCtlOutput *output, KpPlan *plan)
   else
     print_member (output, "upload limit", rate_text);
   print_member (output, "waits", describe_conditions (plan));
-  print_member (output, "deletes",
-                kp_plan_get_delete (plan) == KP_PLAN_DELETE_MIRROR
-                    ? "what is gone here, as far as the delete guard lets"
-                    : "never");
+  g_autofree char *deletes = describe_delete (plan);
+  print_member (output, "deletes", deletes);
   print_member (output, "verifies", verify[kp_plan_get_verify (plan)]);
   print_member (output, "switched", kp_plan_get_enabled (plan) ? "on" : "off");
 }

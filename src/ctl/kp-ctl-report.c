@@ -30,9 +30,10 @@ kp_ctl_report_backup (KpCtlOutput *output, const KpMirrorResult *result, gboolea
           output, "result", "exit_code", "u", (guint64) kp_ctl_backup_exit_code (result), "dry_run",
           "b", dry_run, "put", "u", result->put, "delta", "u", result->delta, "copied", "u",
           result->copied, "metadata", "u", result->metadata, "deleted", "u", result->deleted,
-          "unchanged", "u", result->unchanged, "failed", "u", result->failed, "bytes_sent", "u",
-          result->bytes_sent, "bytes_saved", "u", result->bytes_saved, "deletions_held", "u",
-          result->deletions_held, "guard_reason", "s", result->guard_reason, NULL);
+          "kept", "u", result->kept, "swept", "u", result->swept, "unchanged", "u",
+          result->unchanged, "failed", "u", result->failed, "bytes_sent", "u", result->bytes_sent,
+          "bytes_saved", "u", result->bytes_saved, "deletions_held", "u", result->deletions_held,
+          "guard_reason", "s", result->guard_reason, NULL);
       return;
     }
 
@@ -43,6 +44,12 @@ kp_ctl_report_backup (KpCtlOutput *output, const KpMirrorResult *result, gboolea
                       dry_run ? "Would be:" : "Done:", result->put + result->delta, bytes,
                       result->metadata + result->copied, result->deleted, result->unchanged,
                       result->failed);
+  if (result->kept > 0)
+    kp_ctl_output_line (output, "%s %" G_GUINT64_FORMAT " deleted or replaced objects for a while",
+                        dry_run ? "Would keep" : "Kept", result->kept);
+  if (result->swept > 0)
+    kp_ctl_output_line (output, "Deleted %" G_GUINT64_FORMAT " kept objects whose time was over",
+                        result->swept);
   if (result->bytes_saved > 0)
     {
       g_autofree char *total = kp_size_format (result->bytes_sent + result->bytes_saved);

@@ -58,6 +58,8 @@ gboolean kp_ctl_parse (GOptionContext *context, char ***arguments, GError **erro
     G_GNUC_WARN_UNUSED_RESULT;
 gboolean kp_ctl_parse_share (const char *text, double *share, GError **error)
     G_GNUC_WARN_UNUSED_RESULT;
+gboolean kp_ctl_parse_days (const char *text, unsigned *days, GError **error)
+    G_GNUC_WARN_UNUSED_RESULT;
 gboolean kp_ctl_parse_objects (const char *text, guint64 *objects, GError **error)
     G_GNUC_WARN_UNUSED_RESULT;
 gboolean kp_ctl_add_pattern (KpFilter *filter,

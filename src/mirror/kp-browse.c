@@ -4,6 +4,7 @@
 #include "kp-browse.h"
 
 #include "kp-error.h"
+#include "kp-kept.h"
 #include "kp-name.h"
 #include "kp-past.h"
 #include "kp-s3-listing.h"
@@ -196,6 +197,8 @@ kp_browse_list (KpS3Service *service,
   g_autoptr (KpS3Listing) listing
       = kp_s3_listing_new (prefix, options->recursive ? NULL : "/", NULL);
 
+  g_autoptr (KpS3Location) location = kp_s3_service_ref_location (service);
+  kp_kept_hide (location, listing);
   g_main_context_push_thread_default (context);
   KpS3Client *client = kp_s3_client_new (service);
   gboolean ok

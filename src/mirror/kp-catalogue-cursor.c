@@ -172,16 +172,26 @@ kp_cursor_next_comparison (KpCursor *cursor, KpComparison *row, GError **error)
 KpCursor *
 kp_catalogue_list_changes (KpCatalogue *catalogue, KpAction first, KpAction last, GError **error)
 {
-  g_autofree char *text
-      = g_strdup_printf ("SELECT c.action, c.bytes, c.from_key, c.key, " SCAN_COLUMNS
-                         ", " KNOWN_COLUMNS ", c.seq, l.storage_class, l.etag"
-                         " FROM change c LEFT JOIN scan s USING (key)"
-                         " LEFT JOIN object o ON o.key = coalesce(c.from_key, c.key)"
-                         " LEFT JOIN listing l ON l.key = coalesce(c.from_key, c.key)"
-                         " WHERE c.seq > ? AND c.action BETWEEN %d AND %d ORDER BY c.seq LIMIT %d",
-                         (int) first, (int) last, READ_AHEAD);
+  g_autofree char *text = g_strdup_printf (
+      "SELECT c.action, c.bytes, c.from_key, c.key, " SCAN_COLUMNS ", " KNOWN_COLUMNS
+      ", c.seq, l.storage_class, l.etag, k.etag, k.size, k.storage_class"
+      " FROM change c LEFT JOIN scan s USING (key)"
+      " LEFT JOIN object o ON o.key = coalesce(c.from_key, c.key)"
+      " LEFT JOIN listing l ON l.key = coalesce(c.from_key, c.key)"
+      " LEFT JOIN listing k ON k.key = c.key"
+      " WHERE c.seq > ? AND c.action BETWEEN %d AND %d ORDER BY c.seq LIMIT %d",
+      (int) first, (int) last, READ_AHEAD);
 
   return open_cursor (catalogue, text, error);
+}
+
+/* NULL for the usual one. */
+static char *
+read_class (sqlite3_stmt *statement, int column)
+{
+  const char *storage_class = (const char *) sqlite3_column_text (statement, column);
+
+  return g_strcmp0 (storage_class, "STANDARD") != 0 ? g_strdup (storage_class) : NULL;
 }
 
 static gboolean
@@ -204,10 +214,11 @@ read_changes_ahead (KpCursor *cursor, GError **error)
       row->has_known = read_known (statement, column, &row->known);
       column += N_KNOWN_COLUMNS;
       cursor->last_seq = sqlite3_column_int64 (statement, column);
-      const char *storage_class = (const char *) sqlite3_column_text (statement, column + 1);
-      if (g_strcmp0 (storage_class, "STANDARD") != 0)
-        row->storage_class = g_strdup (storage_class);
+      row->storage_class = read_class (statement, column + 1);
       row->listed_etag = g_strdup ((const char *) sqlite3_column_text (statement, column + 2));
+      row->old.etag = g_strdup ((const char *) sqlite3_column_text (statement, column + 3));
+      row->old.size = kp_sql_column_number (statement, column + 4);
+      row->old.storage_class = read_class (statement, column + 5);
       g_queue_push_tail (&cursor->ahead, row);
     }
   sqlite3_reset (statement);

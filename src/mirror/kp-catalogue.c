@@ -602,5 +602,7 @@ kp_change_clear (KpChange *row)
   g_clear_pointer (&row->from_key, g_free);
   g_clear_pointer (&row->storage_class, g_free);
   g_clear_pointer (&row->listed_etag, g_free);
+  g_clear_pointer (&row->old.etag, g_free);
+  g_clear_pointer (&row->old.storage_class, g_free);
   kp_known_clear (&row->known);
 }

@@ -641,6 +641,11 @@ kp_change_set_print (KpMirror *mirror, GError **error)
       kp_report_done (mirror->report, kp_action_name (change.action), change.local.key,
                       change.bytes);
       count_change (&mirror->result, change.action);
+      if (mirror->options.keep_days > 0 && change.old.etag != NULL)
+        {
+          kp_report_done (mirror->report, KP_KEEP_ACTION, change.local.key, 0);
+          mirror->result.kept++;
+        }
       mirror->result.bytes_sent += change.bytes;
     }
   return result == 0;

@@ -46,6 +46,25 @@ kp_kept_is_below (KpS3Location *location, const char *key)
 }
 
 /**
+ * kp_kept_hide:
+ * @location: the mirror's
+ * @listing: of the mirror, or of a part of it
+ *
+ * Leaves what is kept out of a listing of what is in the mirror.
+ */
+void
+kp_kept_hide (KpS3Location *location, KpS3Listing *listing)
+{
+  g_autofree char *own = kp_s3_location_get_key (location, "");
+  g_autofree char *prefix = kp_kept_get_prefix (location);
+  /* The names of runs are digits. */
+  g_autofree char *last = g_strconcat (prefix, "~", NULL);
+
+  if (g_str_has_prefix (prefix, own))
+    kp_s3_listing_set_hidden (listing, prefix, last);
+}
+
+/**
  * kp_kept_run_to_string:
  * @run: seconds since 1970 UTC, at least 0
  *
@@ -59,15 +78,20 @@ kp_kept_run_to_string (gint64 run)
   return g_date_time_format (time, RUN_FORMAT);
 }
 
-/* Reads just what kp_kept_run_to_string() writes. */
-static gboolean
-parse_run (const char *text, gsize length, gint64 *run)
+/**
+ * kp_kept_parse_run:
+ * @run: (out): seconds since 1970 UTC
+ *
+ * Reads just what kp_kept_run_to_string() writes.
+ */
+gboolean
+kp_kept_parse_run (const char *text, gint64 *run)
 {
   static const char shape[RUN_LENGTH + 1] = "0000-00-00T00:00:00Z";
   int parts[6] = { 0 };
   int part = 0;
 
-  if (length != RUN_LENGTH)
+  if (strlen (text) != RUN_LENGTH)
     return FALSE;
   for (int i = 0; i < RUN_LENGTH; i++)
     {
@@ -137,18 +161,13 @@ kp_kept_parse (KpS3Location *location,
   if (!g_str_has_prefix (key, prefix))
     return FALSE;
   const char *name = key + strlen (prefix);
-  const char *slash = strchr (name, '/');
-  if (slash == NULL || !parse_run (name, (gsize) (slash - name), &time))
+  g_auto (GStrv) parts = g_strsplit (name, "/", 3);
+  if (g_strv_length (parts) != 3 || !kp_kept_parse_run (parts[0], &time))
     return FALSE;
-  const char *reason = slash + 1;
-  const char *end = strchr (reason, '/');
-  if (end == NULL)
+  gboolean is_deleted = g_str_equal (parts[1], reason_names[KP_KEPT_DELETED]);
+  if (!is_deleted && !g_str_equal (parts[1], reason_names[KP_KEPT_REPLACED]))
     return FALSE;
-  g_autofree char *reason_name = g_strndup (reason, (gsize) (end - reason));
-  gboolean is_deleted = g_str_equal (reason_name, reason_names[KP_KEPT_DELETED]);
-  if (!is_deleted && !g_str_equal (reason_name, reason_names[KP_KEPT_REPLACED]))
-    return FALSE;
-  g_autofree char *own = kp_s3_location_get_key (location, end + 1);
+  g_autofree char *own = kp_s3_location_get_key (location, parts[2]);
   /* The bucket itself is no object, and what lies here is not kept once more. */
   if (*own == '\0' || g_str_has_prefix (own, prefix))
     return FALSE;

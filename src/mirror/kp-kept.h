@@ -13,8 +13,9 @@
  * two runs of a destination have the same. Of a mirror at the bucket's root it is
  * ".keepsake-kept/…".
  *
- * Names only: pure functions, that ask no server. */
+ * Names only: functions that ask no server. */
 
+#include "kp-s3-listing.h"
 #include "kp-s3-location.h"
 
 G_BEGIN_DECLS
@@ -30,7 +31,9 @@ typedef enum
 
 char *kp_kept_get_prefix (KpS3Location *location);
 gboolean kp_kept_is_below (KpS3Location *location, const char *key);
+void kp_kept_hide (KpS3Location *location, KpS3Listing *listing);
 char *kp_kept_run_to_string (gint64 run);
+gboolean kp_kept_parse_run (const char *text, gint64 *run);
 char *kp_kept_key (KpS3Location *location, gint64 run, KpKeptReason reason, const char *mirror_key);
 gboolean kp_kept_parse (KpS3Location *location,
                         const char *key,

@@ -3,14 +3,16 @@
 
 #pragma once
 
-/* What the phases of a mirror share. Only kp-mirror.c, kp-change-set.c, kp-stale.c,
- * kp-transfer.c, kp-upload.c and kp-vanished.c see it. */
+/* What the phases of a mirror share. Only kp-mirror.c, kp-change-set.c, kp-keep.c, kp-stale.c,
+ * kp-sweep.c, kp-transfer.c, kp-upload.c and kp-vanished.c see it. */
 
 #include "kp-mirror.h"
 #include "kp-s3-client.h"
 #include "kp-scan.h"
 
 G_BEGIN_DECLS
+
+typedef struct _KpKeep KpKeep;
 
 struct _KpMirror
 {
@@ -30,6 +32,7 @@ struct _KpMirror
   gboolean source_missing;
   guint64 unreadable; /* files and folders that could not be read */
   guint64 unsaved;    /* files that are in the bucket under no version at all */
+  KpKeep *keep;       /* or NULL: what is deleted or replaced is not kept */
   char *guard_reason;
   char *moved_root;   /* a folder on another file system than before, or NULL */
   char *emptied_root; /* a folder that is empty as if its disk was not mounted, or NULL */
@@ -67,6 +70,9 @@ gboolean kp_vanished_is_kept (KpMirror *mirror, KpSource *source, const char *ke
 gboolean kp_roots_begin (KpMirror *mirror, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 gboolean kp_roots_examine (KpMirror *mirror, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 gboolean kp_roots_remember (KpMirror *mirror, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+/* What is reported of an object that is kept before an action ends it. */
+#define KP_KEEP_ACTION "keep"
 
 const char *kp_action_name (KpAction action);
 

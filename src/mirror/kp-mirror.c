@@ -4,6 +4,7 @@
 #define G_LOG_DOMAIN "keepsake-mirror"
 
 #include "kp-error.h"
+#include "kp-keep.h"
 #include "kp-mirror-private.h"
 #include "kp-s3-listing.h"
 
@@ -30,6 +31,7 @@ kp_mirror_finalize (GObject *object)
   g_clear_pointer (&self->options.filter, kp_filter_unref);
   g_free ((char *) self->options.state_dir);
   g_free ((char *) self->options.storage_class);
+  g_clear_pointer (&self->keep, kp_keep_free);
   g_free (self->guard_reason);
   g_free (self->moved_root);
   g_free (self->emptied_root);
@@ -129,10 +131,23 @@ kp_mirror_fail_xattrs (KpMirror *self, const KpScanned *local)
   kp_mirror_fail_file (self, local, TRUE, error);
 }
 
-/* Two names in the bucket for different folders would overwrite each other at each run. */
+/* Two names in the bucket for different folders would overwrite each other at each run, and what is
+ * kept is no folder of anybody's. */
 static gboolean
 check_sources (KpMirror *self, GError **error)
 {
+  for (guint i = 0; i < self->sources->len; i++)
+    {
+      KpSource *source = kp_mirror_get_source (self, i);
+      if (g_str_has_prefix (source->key, source->reserved))
+        {
+          g_set_error (error, KP_ERROR, KP_ERROR_USAGE,
+                       "“%s” cannot be stored as “%s”, where deleted and replaced files are kept; "
+                       "give it another name",
+                       source->path, source->key);
+          return FALSE;
+        }
+    }
   for (guint i = 0; i < self->sources->len; i++)
     for (guint j = i + 1; j < self->sources->len; j++)
       {
@@ -213,9 +228,11 @@ list_main (void *data)
   ListJob *job = data;
   KpMirror *self = job->mirror;
   g_autoptr (GMainContext) context = g_main_context_new ();
+  g_autoptr (KpS3Location) location = kp_s3_service_ref_location (self->service);
   g_autoptr (KpS3Listing) listing = kp_s3_listing_new (job->prefix, NULL, job->start_after);
 
   kp_s3_listing_set_end (listing, job->end);
+  kp_kept_hide (location, listing);
   g_main_context_push_thread_default (context);
   KpS3Client *client = kp_s3_client_new (self->service);
   kp_s3_client_set_max_attempts (client, FIRST_ATTEMPTS);
@@ -392,6 +409,8 @@ run_phases (KpMirror *self, GError **error)
            && kp_change_set_print (self, error);
 
   kp_report_begin_phase (self->report, KP_PHASE_TRANSFERRING);
+  if (self->options.keep_days > 0)
+    self->keep = kp_keep_new (self);
   if (!kp_transfer_run (self, error) || !kp_vanished_judge (self, n_vanished, n_deletions, error))
     return FALSE;
   if (!self->options.delete_vanished || self->guard_reason != NULL)
@@ -405,7 +424,14 @@ run_phases (KpMirror *self, GError **error)
       if (!kp_vanished_delete (self, error))
         return FALSE;
     }
-  return kp_roots_remember (self, error);
+  if (!kp_roots_remember (self, error))
+    return FALSE;
+  /* Where something is badly wrong today, nothing of yesterday goes either. */
+  if (self->keep != NULL && self->guard_reason == NULL && !self->source_missing)
+    kp_keep_sweep (self);
+  if (self->keep != NULL)
+    kp_keep_tell_versions (self->keep);
+  return TRUE;
 }
 
 static void
@@ -453,6 +479,9 @@ kp_mirror_run (KpMirror *self, GCancellable *cancellable, GError **error)
                                      NULL);
   g_main_context_push_thread_default (context);
   gboolean ok = run_phases (self, error);
+  if (self->keep != NULL)
+    self->result.kept = kp_keep_get_count (self->keep);
+  g_clear_pointer (&self->keep, kp_keep_free);
   g_main_context_pop_thread_default (context);
   g_cancellable_disconnect (cancellable, handler);
 

@@ -22,6 +22,7 @@ typedef struct
   const char *storage_class;       /* or NULL: the bucket's default */
   unsigned jobs;                   /* workers; 0 to find out */
   gboolean delete_vanished;        /* --delete */
+  unsigned keep_days;              /* how long to keep what is deleted or replaced; 0: not at all */
   gboolean dry_run;                /* send and delete nothing */
   gboolean checksum;               /* read every file */
   gboolean all_file_systems;       /* enter what is mounted in the sources */
@@ -37,6 +38,8 @@ typedef struct
   guint64 copied;    /* names that the server copied: renamed, of equal bytes, or hard links */
   guint64 metadata;  /* objects that only got new headers */
   guint64 deleted;   /* objects */
+  guint64 kept;      /* objects that were copied before they were deleted or replaced */
+  guint64 swept;     /* of those kept by earlier runs, whose time was over */
   guint64 unchanged; /* files, folders and links */
   guint64 failed;
   guint64 bytes_sent;       /* of bodies that the server confirmed */

@@ -7,6 +7,7 @@
 
 #include "kp-beneath.h"
 #include "kp-error.h"
+#include "kp-kept.h"
 #include "kp-name.h"
 #include "kp-past.h"
 #include "kp-s3-listing.h"
@@ -461,11 +462,13 @@ list_past (KpRestore *self, KpS3Client *client, const char *prefix, gboolean is_
 static gboolean
 list_prefix (KpRestore *self, KpS3Client *client, const char *prefix, GError **error)
 {
+  g_autoptr (KpS3Location) location = kp_s3_service_ref_location (self->service);
   g_autoptr (KpS3Listing) listing = NULL;
 
   if (self->options.at > 0)
     return list_past (self, client, prefix, FALSE, error);
   listing = kp_s3_listing_new (prefix, NULL, NULL);
+  kp_kept_hide (location, listing);
   while (!kp_s3_listing_is_finished (listing))
     {
       g_autoptr (GPtrArray) page

@@ -6,6 +6,7 @@
 #include "kp-scan.h"
 
 #include "kp-error.h"
+#include "kp-kept.h"
 #include "kp-name.h"
 
 #include <dirent.h>
@@ -42,6 +43,29 @@ report_unreadable (Scan *scan, const char *path, int code)
 
   scan->result->unreadable++;
   kp_report_failed (scan->report, full_path, error);
+}
+
+/* Whether the name is where a mirror at the bucket's root keeps what was deleted. Says so: the file
+ * is not in the backup. */
+static gboolean
+is_reserved (Scan *scan, const char *path)
+{
+  if (!g_str_has_prefix (scan->source->reserved, scan->source->key))
+    return FALSE;
+  g_autofree char *below = kp_name_to_key (path);
+  g_autofree char *key = g_strconcat (scan->source->key, below, "/", NULL);
+
+  if (!g_str_equal (key, scan->source->reserved))
+    return FALSE;
+  g_autofree char *full_path = kp_source_full_path (scan->source, path);
+  g_autoptr (GError) error = g_error_new (
+      KP_ERROR, KP_ERROR_BAD_NAME,
+      "Not backed up: “%s” at the top of a bucket is where deleted and replaced files are kept; "
+      "give it another name, or leave it out with --exclude",
+      KP_KEPT_NAME);
+  scan->result->too_long++;
+  kp_report_failed (scan->report, full_path, error);
+  return TRUE;
 }
 
 /* Returns FALSE for a name that the bucket cannot hold, after saying so. */
@@ -190,6 +214,8 @@ scan_entry (Scan *scan,
       return TRUE;
     }
   scan->source->n_entries++;
+  if (is_reserved (scan, path))
+    return TRUE;
   if (!add_entry (scan, path, &info, error))
     return FALSE;
   if (!S_ISDIR (info.mode))

@@ -5,6 +5,7 @@
 
 #include "kp-beneath.h"
 #include "kp-error.h"
+#include "kp-kept.h"
 #include "kp-name.h"
 
 #include <errno.h>
@@ -37,6 +38,7 @@ kp_source_new (const char *argument, const char *stored_as, KpS3Location *locati
   g_autofree char *name_key = kp_name_to_key (stored_as);
   g_autofree char *below = *name_key != '\0' ? g_strconcat (name_key, "/", NULL) : g_strdup ("");
   source->key = kp_s3_location_get_key (location, below);
+  source->reserved = kp_kept_get_prefix (location);
   source->filter_path = *stored_as != '\0' ? g_strconcat (stored_as, "/", NULL) : g_strdup ("");
   return source;
 }
@@ -232,6 +234,7 @@ kp_source_free (KpSource *source)
   if (source->fd >= 0)
     close (source->fd);
   g_free (source->path);
+  g_free (source->reserved);
   g_free (source->key);
   g_free (source->filter_path);
   g_free (source->file_name);

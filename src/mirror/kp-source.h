@@ -13,6 +13,7 @@ typedef struct
 {
   char *path;        /* absolute */
   char *key;         /* of its contents: "prefix/name/"; of a single file: "prefix/name" */
+  char *reserved;    /* below here are no files: what a mirror keeps, as ".keepsake-kept/" */
   char *filter_path; /* what patterns see before a name in it: "name/" or "" */
   gboolean is_file;
   int fd;          /* of the folder, or of the folder that holds the file; -1 until opened */

@@ -9,6 +9,7 @@
 
 #include "kp-content.h"
 #include "kp-error.h"
+#include "kp-kept.h"
 #include "kp-mirror-private.h"
 #include "kp-name.h"
 #include "kp-s3-client.h"
@@ -127,6 +128,11 @@ end_beginnings (KpMirror *mirror, KpS3Client *client, GPtrArray *beginnings, GEr
 static gboolean
 is_of_this_job (KpMirror *mirror, const char *key)
 {
+  g_autoptr (KpS3Location) location = kp_s3_service_ref_location (mirror->service);
+
+  /* What was to be kept is kept anew. */
+  if (kp_kept_is_below (location, key))
+    return TRUE;
   for (guint i = 0; i < mirror->sources->len; i++)
     {
       KpSource *source = kp_mirror_get_source (mirror, i);

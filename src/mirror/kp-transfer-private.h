@@ -69,6 +69,8 @@ typedef struct
   gboolean has_no_xattrs;    /* of what is open: nothing that could have any, or not to be read */
   gboolean xattrs_left_out;
   gboolean class_refused; /* the object's storage class cannot be written */
+  gboolean is_kept;       /* what its object replaces was looked after */
+  gboolean keep_failed;   /* …or could not be: the error is of that */
   gboolean vanished;      /* the file was deleted since the scan */
   gint64 opened_at; /* wall clock in microseconds: when its times were looked at, before a byte was
                        read */
@@ -98,6 +100,7 @@ gboolean kp_task_check_object (KpTask *task,
                                const char *key,
                                const char *etag,
                                GError **error) G_GNUC_WARN_UNUSED_RESULT;
+gboolean kp_task_keep (KpTask *task, KpS3Client *client, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 void kp_upload_begin (KpTask *task, KpS3Client *client);
 void kp_upload_do_part (KpTask *task, KpS3Client *client);

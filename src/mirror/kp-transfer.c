@@ -268,9 +268,11 @@ send_small (KpTask *task,
   KpMirror *mirror = task->transfer->mirror;
   g_autofree char *sha256
       = kp_s3_sha256_hex (g_bytes_get_data (body, NULL), g_bytes_get_size (body));
+
+  if (!kp_task_keep (task, client, error))
+    return FALSE;
   char *etag = kp_s3_client_put (client, task->change.local.key, headers, body, sha256,
                                  mirror->cancellable, error);
-
   if (etag == NULL)
     return FALSE;
   kp_task_set_known (task, info, etag, S_ISREG (info->mode) ? sha256_from_hex (sha256) : NULL);
@@ -503,7 +505,8 @@ copy (KpTask *task, KpS3Client *client)
     headers = kp_task_make_headers (task, fd, &info, &error);
   close_file (&fd);
   if (headers != NULL
-      && (!is_watched || kp_task_check_object (task, client, from_key, known->etag, &error)))
+      && (!is_watched || kp_task_check_object (task, client, from_key, known->etag, &error))
+      && kp_task_keep (task, client, &error))
     etag = kp_s3_client_copy (client, from_key, known->etag, change->local.key, headers,
                               transfer->mirror->cancellable, &error);
   if (etag != NULL
@@ -514,7 +517,7 @@ copy (KpTask *task, KpS3Client *client)
                          known->sha256 != NULL ? g_bytes_ref (known->sha256) : NULL);
       kp_task_finish (task);
     }
-  else if (error != NULL && !can_fall_back (error))
+  else if (error != NULL && (task->keep_failed || !can_fall_back (error)))
     {
       task->error = g_steal_pointer (&error);
       kp_task_finish (task);

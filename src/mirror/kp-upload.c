@@ -235,12 +235,15 @@ fail (KpUpload *upload, KpS3Client *client)
 {
   KpTask *task = upload->task;
   KpTransfer *transfer = task->transfer;
-  gboolean as_a_whole = kp_layout_has_copies (upload->layout) && cannot_copy (upload->error);
-  gboolean again = as_a_whole || is_retryable (upload->error);
+  gboolean as_a_whole
+      = !task->keep_failed && kp_layout_has_copies (upload->layout) && cannot_copy (upload->error);
+  gboolean again = !task->keep_failed && (as_a_whole || is_retryable (upload->error));
 
   kp_report_add_bytes (transfer->mirror->report, -(gint64) upload->counted);
-  /* A job that is stopped leaves its upload for the next one. */
-  if ((as_a_whole || !kp_error_stops_job (upload->error)) && upload->upload_id != NULL)
+  /* A job that is stopped leaves its upload for the next one, and so does one that could not keep
+   * what it would have replaced: all its parts are there. */
+  gboolean is_left = !as_a_whole && (task->keep_failed || kp_error_stops_job (upload->error));
+  if (!is_left && upload->upload_id != NULL)
     {
       g_autoptr (GError) abort_error = NULL;
       if (!kp_s3_client_abort_upload (client, task->change.local.key, upload->upload_id,
@@ -289,7 +292,8 @@ end (KpUpload *upload, KpS3Client *client)
   if (upload->error == NULL && kp_content_stat (upload->fd, &after, &upload->error)
       && (!kp_file_info_same_content (&upload->info, &after) || !has_true_chunks (upload)))
     g_set_error_literal (&upload->error, KP_ERROR, KP_ERROR_CHANGED_WHILE_READING, "");
-  if (upload->error == NULL && check_sources (upload, client, &upload->error))
+  if (upload->error == NULL && check_sources (upload, client, &upload->error)
+      && kp_task_keep (task, client, &upload->error))
     etag = kp_s3_client_complete_upload (client, task->change.local.key, upload->upload_id,
                                          (const char *const *) upload->etags, n_parts (upload),
                                          transfer->mirror->cancellable, &upload->error);

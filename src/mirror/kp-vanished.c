@@ -8,8 +8,7 @@
 
 #include "kp-error.h"
 #include "kp-guard.h"
-#include "kp-mirror-private.h"
-#include "kp-s3-client.h"
+#include "kp-keep.h"
 #include "kp-name.h"
 
 #include <string.h>
@@ -180,12 +179,49 @@ delete_failed_cb (const char *key, const GError *error, void *user_data)
     }
 }
 
+static void
+change_free (void *data)
+{
+  kp_change_clear (data);
+  g_free (data);
+}
+
+/* The file may be there again. */
 static gboolean
-delete_batch (KpMirror *mirror, KpS3Client *client, GPtrArray *keys, GError **error)
+has_file (KpMirror *mirror, const char *key)
+{
+  KpSource *source = find_source (mirror, key);
+
+  return source == NULL || kp_source_has_key (source, key);
+}
+
+/* Keeps what is going to be deleted, where the plan says so. What could not be kept is not deleted.
+ */
+static gboolean
+keep_batch (KpMirror *mirror, GPtrArray *changes, GError **error)
+{
+  if (mirror->keep == NULL)
+    return TRUE;
+  if (!kp_keep_before_deleting (mirror->keep, changes, error))
+    return FALSE;
+  /* That took its time. */
+  for (guint i = changes->len; i-- > 0;)
+    if (has_file (mirror, ((KpChange *) g_ptr_array_index (changes, i))->local.key))
+      g_ptr_array_remove_index_fast (changes, i);
+  return TRUE;
+}
+
+static gboolean
+delete_batch (KpMirror *mirror, KpS3Client *client, GPtrArray *changes, GError **error)
 {
   g_autoptr (GHashTable) failed = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+  g_autoptr (GPtrArray) keys = g_ptr_array_new ();
   Deletion deletion = { mirror, failed };
 
+  if (!keep_batch (mirror, changes, error))
+    return FALSE;
+  for (guint i = 0; i < changes->len; i++)
+    g_ptr_array_add (keys, ((KpChange *) g_ptr_array_index (changes, i))->local.key);
   if (keys->len == 0)
     return TRUE;
   if (!kp_s3_client_delete_many (client, (const char *const *) keys->pdata, keys->len,
@@ -202,7 +238,7 @@ delete_batch (KpMirror *mirror, KpS3Client *client, GPtrArray *keys, GError **er
       mirror->result.deleted++;
       kp_report_done (mirror->report, kp_action_name (KP_ACTION_DELETE), key, 0);
     }
-  g_ptr_array_set_size (keys, 0);
+  g_ptr_array_set_size (changes, 0);
   return kp_catalogue_commit (mirror->catalogue, error);
 }
 
@@ -211,13 +247,12 @@ delete_batch (KpMirror *mirror, KpS3Client *client, GPtrArray *keys, GError **er
 static gboolean
 is_still_due (KpMirror *mirror, const char *key, gboolean *due, guint64 *n_open, GError **error)
 {
-  KpSource *source = find_source (mirror, key);
   gboolean open;
 
   if (!kp_catalogue_is_rename_open (mirror->catalogue, key, &open, error))
     return FALSE;
   *n_open += open ? 1 : 0;
-  *due = !open && source != NULL && !kp_source_has_key (source, key);
+  *due = !open && !has_file (mirror, key);
   return TRUE;
 }
 
@@ -233,7 +268,7 @@ kp_vanished_delete (KpMirror *mirror, GError **error)
   g_autoptr (KpS3Client) client = kp_s3_client_new (mirror->service);
   g_autoptr (KpCursor) cursor
       = kp_catalogue_list_changes (mirror->catalogue, KP_ACTION_DELETE, KP_ACTION_DELETE, error);
-  g_autoptr (GPtrArray) keys = g_ptr_array_new_with_free_func (g_free);
+  g_autoptr (GPtrArray) batch = g_ptr_array_new_with_free_func (change_free);
   guint64 n_open = 0;
   int result = 1;
 
@@ -241,15 +276,21 @@ kp_vanished_delete (KpMirror *mirror, GError **error)
     return FALSE;
   while (result == 1)
     {
-      g_auto (KpChange) change = { 0 };
+      g_autofree KpChange *change = g_new0 (KpChange, 1);
       gboolean due = FALSE;
 
-      result = kp_cursor_next_change (cursor, &change, error);
-      if (result == 1 && !is_still_due (mirror, change.local.key, &due, &n_open, error))
-        return FALSE;
+      result = kp_cursor_next_change (cursor, change, error);
+      if (result == 1 && !is_still_due (mirror, change->local.key, &due, &n_open, error))
+        {
+          kp_change_clear (change);
+          return FALSE;
+        }
       if (due)
-        g_ptr_array_add (keys, g_steal_pointer (&change.local.key));
-      if ((result == 0 || keys->len == KEYS_AT_ONCE) && !delete_batch (mirror, client, keys, error))
+        g_ptr_array_add (batch, g_steal_pointer (&change));
+      else
+        kp_change_clear (change);
+      if ((result == 0 || batch->len == KEYS_AT_ONCE)
+          && !delete_batch (mirror, client, batch, error))
         return FALSE;
     }
   if (n_open > 0)

@@ -9,6 +9,7 @@
 #include "kp-compare.h"
 #include "kp-content.h"
 #include "kp-error.h"
+#include "kp-kept.h"
 #include "kp-pool.h"
 #include "kp-restore.h"
 #include "kp-s3-listing.h"
@@ -414,6 +415,7 @@ compare_all (KpVerify *self, GError **error)
 static gboolean
 list_and_scan (KpVerify *self, GError **error)
 {
+  g_autoptr (KpS3Location) location = kp_s3_service_ref_location (self->service);
   g_autoptr (KpS3Client) client = kp_s3_client_new (self->service);
 
   kp_s3_client_set_max_attempts (client, FIRST_ATTEMPTS);
@@ -424,6 +426,7 @@ list_and_scan (KpVerify *self, GError **error)
         return FALSE;
       kp_source_leave_out (source, self->options.state_dir);
       g_autoptr (KpS3Listing) listing = kp_s3_listing_new (source->key, NULL, NULL);
+      kp_kept_hide (location, listing);
       while (!kp_s3_listing_is_finished (listing))
         {
           g_autoptr (GPtrArray) page
