@@ -137,9 +137,10 @@ kp_setup_review_show (KpSetupReview *self, KpPlan *plan, guint64 bytes)
   adw_action_row_set_subtitle (self->limit_row, bytes > 0   ? estimate
                                                 : limit > 0 ? rate
                                                             : _ ("As fast as the line allows"));
-  adw_action_row_set_subtitle (self->delete_row, kp_plan_get_delete (plan) == KP_PLAN_DELETE_MIRROR
-                                                     ? _ ("Are deleted from the backup too")
-                                                     : _ ("Stay in the backup"));
+  g_autofree char *deletion = kp_words_deletion (
+      kp_plan_get_delete (plan) != KP_PLAN_DELETE_NEVER,
+      kp_plan_get_delete (plan) == KP_PLAN_DELETE_KEEP ? kp_plan_get_keep_days (plan) : 0);
+  adw_action_row_set_subtitle (self->delete_row, deletion);
   kp_setup_review_show_error (self, NULL);
 }
 

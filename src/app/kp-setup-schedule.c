@@ -48,6 +48,8 @@ struct _KpSetupSchedule
   GtkSwitch *metered_switch;
   GtkSwitch *battery_switch;
   GtkSwitch *delete_switch;
+  GtkSwitch *keep_switch;
+  GtkSpinButton *keep_spin;
   AdwComboRow *verify_row;
 };
 
@@ -203,6 +205,8 @@ kp_setup_schedule_class_init (KpSetupScheduleClass *klass)
   gtk_widget_class_bind_template_child (widget_class, KpSetupSchedule, metered_switch);
   gtk_widget_class_bind_template_child (widget_class, KpSetupSchedule, battery_switch);
   gtk_widget_class_bind_template_child (widget_class, KpSetupSchedule, delete_switch);
+  gtk_widget_class_bind_template_child (widget_class, KpSetupSchedule, keep_switch);
+  gtk_widget_class_bind_template_child (widget_class, KpSetupSchedule, keep_spin);
   gtk_widget_class_bind_template_child (widget_class, KpSetupSchedule, verify_row);
   gtk_widget_class_bind_template_callback (widget_class, kind_cb);
   gtk_widget_class_bind_template_callback (widget_class, two_digits_cb);
@@ -228,6 +232,33 @@ kp_setup_schedule_init (KpSetupSchedule *self)
   show_estimate (self);
 }
 
+/* Who has never deleted anything so far is offered to keep it first. */
+static void
+load_delete (KpSetupSchedule *self, KpPlan *plan)
+{
+  KpPlanDelete delete = kp_plan_get_delete (plan);
+
+  gtk_switch_set_active (self->delete_switch, delete != KP_PLAN_DELETE_NEVER);
+  gtk_switch_set_active (self->keep_switch, delete != KP_PLAN_DELETE_MIRROR);
+  gtk_spin_button_set_value (self->keep_spin, kp_plan_get_keep_days (plan));
+}
+
+static void
+apply_delete (KpSetupSchedule *self, KpPlan *plan)
+{
+  gboolean keeps = gtk_switch_get_active (self->keep_switch);
+
+  if (!gtk_switch_get_active (self->delete_switch))
+    kp_plan_set_delete (plan, KP_PLAN_DELETE_NEVER);
+  else
+    kp_plan_set_delete (plan, keeps ? KP_PLAN_DELETE_KEEP : KP_PLAN_DELETE_MIRROR);
+  if (kp_plan_get_delete (plan) != KP_PLAN_DELETE_KEEP)
+    return;
+  /* What was typed, and not left yet. */
+  gtk_spin_button_update (self->keep_spin);
+  kp_plan_set_keep_days (plan, (unsigned) gtk_spin_button_get_value_as_int (self->keep_spin));
+}
+
 void
 kp_setup_schedule_load (KpSetupSchedule *self, KpPlan *plan)
 {
@@ -250,7 +281,7 @@ kp_setup_schedule_load (KpSetupSchedule *self, KpPlan *plan)
                          kp_plan_get_metered (plan) == KP_PLAN_CONDITION_WAIT);
   gtk_switch_set_active (self->battery_switch,
                          kp_plan_get_battery (plan) == KP_PLAN_CONDITION_WAIT);
-  gtk_switch_set_active (self->delete_switch, kp_plan_get_delete (plan) == KP_PLAN_DELETE_MIRROR);
+  load_delete (self, plan);
   adw_combo_row_set_selected (self->verify_row, (guint) kp_plan_get_verify (plan));
 }
 
@@ -278,8 +309,7 @@ kp_setup_schedule_apply (KpSetupSchedule *self, KpPlan *plan)
                                                                           : KP_PLAN_CONDITION_RUN);
   kp_plan_set_battery (plan, gtk_switch_get_active (self->battery_switch) ? KP_PLAN_CONDITION_WAIT
                                                                           : KP_PLAN_CONDITION_RUN);
-  kp_plan_set_delete (plan, gtk_switch_get_active (self->delete_switch) ? KP_PLAN_DELETE_MIRROR
-                                                                        : KP_PLAN_DELETE_NEVER);
+  apply_delete (self, plan);
   kp_plan_set_verify (plan, (KpPlanVerify) adw_combo_row_get_selected (self->verify_row));
 }
 

@@ -570,6 +570,28 @@ kp_words_problem_advice (const char *reason)
 }
 
 /**
+ * kp_words_deletion:
+ * @deletes: whether what is deleted here is deleted in the backup
+ * @keep_days: for how many days it is kept there; 0: not at all
+ *
+ * Returns: (transfer full): what becomes of files that were deleted here
+ */
+char *
+kp_words_deletion (gboolean deletes, unsigned keep_days)
+{
+  if (!deletes)
+    return g_strdup (_ ("Stay in the backup"));
+  if (keep_days == 0)
+    return g_strdup (_ ("Are deleted from the backup too"));
+  return g_strdup_printf (
+      ngettext (
+          "Are deleted from the backup too; they, and what was replaced, are kept for %u day",
+          "Are deleted from the backup too; they, and what was replaced, are kept for %u days",
+          keep_days),
+      keep_days);
+}
+
+/**
  * kp_words_shorten:
  * @limit: characters
  *

@@ -116,6 +116,7 @@ typedef struct
 char *kp_words_history_title (const KpHistoryFacts *facts);
 char *kp_words_history_detail (const KpHistoryFacts *facts, gint64 now);
 
+char *kp_words_deletion (gboolean deletes, unsigned keep_days);
 char *kp_words_shorten (const char *text, glong limit);
 char *kp_words_problem_advice (const char *reason);
 

@@ -90,14 +90,30 @@ def test_edit(app: Application, app_agent: Agent, folder: Path, bucket: str) -> 
     app.picture("edit-storage")
     app.key("Alt+n")
     app.wait_for("Step 3 of 4")
+    app.wait_for_none("Keep deleted and replaced files", role="switch")
     app.press("Delete what I deleted", role="switch")
+    app.wait_for("Keep deleted and replaced files", role="switch")
+    app.select("Days to keep them")
+    app.key("Return")  # from the row to its number
+    app.key("Control+a")
+    app.type("45")
+    app.picture("edit-schedule-keep")
+    app.key("Alt+n")
+    app.wait_for_text("kept for 45 days")
+    app.press("Back")
+    app.press("Keep deleted and replaced files", role="switch")
     app.key("Alt+n")
     app.wait_for_text("Are deleted from the backup too")
+    app.wait_for_none(part="kept for")
+    app.press("Back")
+    app.press("Keep deleted and replaced files", role="switch")
+    app.key("Alt+n")
+    app.wait_for_text("kept for 45 days")
     app.set_text("Name of the plan", "Pictures")
     app.key("Alt+s")
     app.wait_for_text("Saved; it holds from the next backup on")
     app.wait_for("Pictures", role="label")
-    changed = plan.members | {"name": "Pictures", "delete": "mirror"}
+    changed = plan.members | {"name": "Pictures", "delete": "keep 45 days"}
     saved = json.loads(plan.file.read_text())
     assert {name: saved[name] for name in changed if name != "destination"} == {
         name: value for name, value in changed.items() if name != "destination"

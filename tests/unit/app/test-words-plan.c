@@ -349,6 +349,18 @@ test_advice (void)
   assert_words (kp_words_problem_advice ("nobody-knows"), "");
 }
 
+static void
+test_deletion (void)
+{
+  assert_words (kp_words_deletion (FALSE, 0), "Stay in the backup");
+  assert_words (kp_words_deletion (FALSE, 30), "Stay in the backup");
+  assert_words (kp_words_deletion (TRUE, 0), "Are deleted from the backup too");
+  assert_words (kp_words_deletion (TRUE, 1), "Are deleted from the backup too; they, and what was "
+                                             "replaced, are kept for 1 day");
+  assert_words (kp_words_deletion (TRUE, 30), "Are deleted from the backup too; they, and what was "
+                                              "replaced, are kept for 30 days");
+}
+
 int
 main (int argc, char **argv)
 {
@@ -368,5 +380,6 @@ main (int argc, char **argv)
   g_test_add_func ("/app/words-plan/progress", test_progress);
   g_test_add_func ("/app/words-plan/history", test_history);
   g_test_add_func ("/app/words-plan/advice", test_advice);
+  g_test_add_func ("/app/words-plan/deletion", test_deletion);
   return g_test_run ();
 }
