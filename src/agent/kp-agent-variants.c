@@ -69,6 +69,8 @@ kp_agent_variant_result (KpJob *job)
   add_string (&dict, "reason", reason);
   add_string (&dict, "message", message);
   add_string (&dict, "guard", result->guard_reason);
+  g_variant_dict_insert (&dict, "kept", "t", result->kept);
+  g_variant_dict_insert (&dict, "swept", "t", result->swept);
   g_variant_dict_insert (&dict, "deletions-held", "t", result->deletions_held);
   return g_variant_dict_end (&dict);
 }

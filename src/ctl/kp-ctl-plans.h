@@ -74,7 +74,6 @@ KpExit kp_ctl_run_by_agent (KpCtlOutput *output, KpPlan *plan, const KpCtlRunOpt
 KpExit kp_ctl_report_counts (KpCtlOutput *output,
                              gboolean verify,
                              const KpHistoryCounts *counts,
-                             guint64 deletions_held,
-                             const char *guard_reason);
+                             KpMirrorResult rest);
 
 G_END_DECLS

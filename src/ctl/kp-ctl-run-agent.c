@@ -361,8 +361,12 @@ report_end (Watch *watch, const KpCtlRunOptions *options)
     .bytes_saved = get_count (result, "bytes-saved"),
   };
   return kp_ctl_report_counts (watch->output, options->verify, &counts,
-                               get_count (result, "deletions-held"),
-                               guard != NULL && *guard != '\0' ? guard : NULL);
+                               (KpMirrorResult){
+                                   .kept = get_count (result, "kept"),
+                                   .swept = get_count (result, "swept"),
+                                   .deletions_held = get_count (result, "deletions-held"),
+                                   .guard_reason = guard != NULL && *guard != '\0' ? guard : NULL,
+                               });
 }
 
 /**

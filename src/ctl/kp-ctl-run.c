@@ -56,7 +56,7 @@ report_verify (KpCtlOutput *output, const KpHistoryCounts *counts)
 
 /**
  * kp_ctl_report_counts:
- * @guard_reason: (nullable): why the delete guard held deletions back
+ * @rest: what is not among the counts: of what was kept, and of what the delete guard held back
  *
  * Says how a job ended that went to its end, and returns the exit code.
  */
@@ -64,23 +64,19 @@ KpExit
 kp_ctl_report_counts (KpCtlOutput *output,
                       gboolean verify,
                       const KpHistoryCounts *counts,
-                      guint64 deletions_held,
-                      const char *guard_reason)
+                      KpMirrorResult rest)
 {
-  KpMirrorResult result = {
-    .put = counts->put,
-    .delta = counts->delta,
-    .copied = counts->copied,
-    .metadata = counts->metadata,
-    .deleted = counts->deleted,
-    .unchanged = counts->unchanged,
-    .failed = counts->failed,
-    .bytes_sent = counts->bytes_sent,
-    .bytes_saved = counts->bytes_saved,
-    .deletions_held = deletions_held,
-    .guard_reason = guard_reason,
-  };
+  KpMirrorResult result = rest;
 
+  result.put = counts->put;
+  result.delta = counts->delta;
+  result.copied = counts->copied;
+  result.metadata = counts->metadata;
+  result.deleted = counts->deleted;
+  result.unchanged = counts->unchanged;
+  result.failed = counts->failed;
+  result.bytes_sent = counts->bytes_sent;
+  result.bytes_saved = counts->bytes_saved;
   if (verify)
     return report_verify (output, counts);
   kp_ctl_report_backup (output, &result, FALSE);
@@ -264,8 +260,11 @@ kp_ctl_run_here (KpCtlOutput *output, KpPlan *plan, const KpCtlRunOptions *optio
       return code;
     }
   const KpJobResult *result = kp_job_get_result (job);
-  return kp_ctl_report_counts (output, options->verify, &result->counts, result->deletions_held,
-                               result->guard_reason);
+  return kp_ctl_report_counts (output, options->verify, &result->counts,
+                               (KpMirrorResult){ .kept = result->kept,
+                                                 .swept = result->swept,
+                                                 .deletions_held = result->deletions_held,
+                                                 .guard_reason = result->guard_reason });
 }
 
 /* --- the command ---------------------------------------------------------------------------- */

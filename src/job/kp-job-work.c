@@ -223,6 +223,8 @@ run_backup (KpJob *self, GError **error)
     .bytes_sent = result.bytes_sent,
     .bytes_saved = result.bytes_saved,
   };
+  self->result.kept = result.kept;
+  self->result.swept = result.swept;
   self->result.deletions_held = result.deletions_held;
   self->result.guard_reason = g_strdup (result.guard_reason);
   return ok;

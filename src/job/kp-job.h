@@ -51,6 +51,8 @@ typedef struct
 typedef struct
 {
   KpHistoryCounts counts;
+  guint64 kept;  /* objects that were copied before they were deleted or replaced */
+  guint64 swept; /* of those of earlier jobs, whose time was over */
   guint64 deletions_held;
   char *guard_reason; /* or NULL */
   GError *error;      /* what ended the job before its time, or NULL */
