@@ -66,13 +66,13 @@ typedef enum
 
 #define KP_N_ACTIONS (KP_ACTION_DELETE + 1)
 
-/* What the listing says of an object. */
+/* An object that an action ends, as the listing has it. */
 typedef struct
 {
   char *etag; /* NULL: there is none */
   guint64 size;
   char *storage_class; /* NULL for STANDARD */
-} KpListed;
+} KpEnded;
 
 /* One row of the change set. */
 typedef struct
@@ -83,7 +83,7 @@ typedef struct
   char *from_key;      /* of renames, copies and links, or NULL */
   char *storage_class; /* of the object under from_key, or key; NULL for STANDARD, or none */
   char *listed_etag;   /* of the object under from_key, or key, in the listing; NULL for none */
-  KpListed old;        /* the object under key itself, which the action ends */
+  KpEnded old;         /* the object under key itself, which the action ends */
   gboolean has_known;
   KpKnown known; /* of the key itself, or of from_key */
 } KpChange;

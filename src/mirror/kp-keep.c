@@ -159,11 +159,7 @@ get_run (KpKeep *keep, KpS3Client *client, gint64 *run, GError **error)
 
 /* Whether the object is still the one that was judged. */
 static gboolean
-check_source (KpKeep *keep,
-              KpS3Client *client,
-              const char *key,
-              const KpListed *old,
-              GError **error)
+check_source (KpKeep *keep, KpS3Client *client, const char *key, const KpEnded *old, GError **error)
 {
   g_autoptr (KpS3Object) object
       = kp_s3_client_head (client, key, NULL, keep->mirror->cancellable, error);
@@ -193,7 +189,7 @@ static gboolean
 copy_whole (KpKeep *keep,
             KpS3Client *client,
             const char *key,
-            const KpListed *old,
+            const KpEnded *old,
             const char *kept_key,
             GError **error)
 {
@@ -223,7 +219,7 @@ copy_whole (KpKeep *keep,
 
 /* All that an upload can be told of what the object was. */
 static KpS3HeaderList *
-copy_headers (const KpS3Object *object, const KpListed *old)
+copy_headers (const KpS3Object *object, const KpEnded *old)
 {
   KpS3HeaderList *headers = kp_s3_header_list_new ();
   GHashTableIter iter;
@@ -247,7 +243,7 @@ static gboolean
 copy_parts (KpKeep *keep,
             KpS3Client *client,
             const char *key,
-            const KpListed *old,
+            const KpEnded *old,
             const char *kept_key,
             const char *upload_id,
             GError **error)
@@ -302,7 +298,7 @@ static gboolean
 copy_in_parts (KpKeep *keep,
                KpS3Client *client,
                const char *key,
-               const KpListed *old,
+               const KpEnded *old,
                const char *kept_key,
                KpKeepRecordFunc record,
                void *user_data,
@@ -377,7 +373,7 @@ kp_keep_object (KpKeep *keep,
                 KpS3Client *client,
                 KpKeptReason reason,
                 const char *key,
-                const KpListed *old,
+                const KpEnded *old,
                 KpKeepRecordFunc record,
                 void *user_data,
                 GError **error)

@@ -45,7 +45,7 @@ KpKeepOutcome kp_keep_object (KpKeep *keep,
                               KpS3Client *client,
                               KpKeptReason reason,
                               const char *key,
-                              const KpListed *old,
+                              const KpEnded *old,
                               KpKeepRecordFunc record,
                               void *user_data,
                               GError **error) G_GNUC_WARN_UNUSED_RESULT;

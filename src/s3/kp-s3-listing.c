@@ -390,8 +390,9 @@ advance_versions (KpS3Listing *listing,
 static void
 leap_over_hidden (KpS3Listing *listing)
 {
-  if (listing->of_versions || listing->finished || listing->hidden_last == NULL || listing->delimiter != NULL
-      || listing->marker == NULL || !g_str_has_prefix (listing->marker, listing->hidden)
+  if (listing->of_versions || listing->finished || listing->hidden_last == NULL
+      || listing->delimiter != NULL || listing->marker == NULL
+      || !g_str_has_prefix (listing->marker, listing->hidden)
       || strcmp (listing->marker, listing->hidden_last) >= 0)
     return;
   g_free (listing->start_after);
