@@ -357,7 +357,9 @@ show_tooltip (KpAgent *self, KpTrayState state)
     {
       const KpTiming *timing
           = kp_scheduler_get_timing (self->scheduler, kp_plan_get_id (problem->plan));
+      const char *mismatch = kp_agent_plan_find_verify_problem (problem);
       const char *reason = problem->held_message != NULL ? problem->held_message
+                           : mismatch != NULL            ? mismatch
                            : timing != NULL && timing->last != NULL && timing->last->message != NULL
                                ? timing->last->message
                                : _ ("There was no backup for too long");
@@ -586,6 +588,27 @@ is_known_failure (KpAgentPlan *plan, KpAgentJob *job)
          && now - told < SECONDS_PER_DAY;
 }
 
+static gboolean
+is_mismatch (KpJob *job)
+{
+  return kp_job_get_kind (job) == KP_HISTORY_VERIFY && kp_job_get_state (job) == KP_JOB_FINISHED;
+}
+
+/* An alarm: what the storage holds is not what was sent to it. Told each time. */
+static void
+notify_mismatch (KpAgentPlan *plan, KpJob *job)
+{
+  const char *reason;
+  g_autofree char *message = kp_job_describe_end (job, &reason);
+  /* Translators: %s is the name of a plan */
+  g_autofree char *title
+      = g_strdup_printf (_ ("The backup of “%s” is damaged"), kp_plan_get_name (plan->plan));
+  /* Translators: %s is a sentence that names files */
+  g_autofree char *body = g_strdup_printf (_ ("%s. The next backup sends them again."), message);
+
+  notify_problem (plan, title, body);
+}
+
 /**
  * kp_agent_announce_end:
  *
@@ -605,6 +628,11 @@ kp_agent_announce_end (KpAgentPlan *plan, KpAgentJob *job)
   if (kp_job_get_state (kp_job) == KP_JOB_CANCELLED)
     {
       kp_notifier_withdraw (self->notifier, id);
+      return;
+    }
+  if (message != NULL && is_mismatch (kp_job))
+    {
+      notify_mismatch (plan, kp_job);
       return;
     }
   if (message != NULL)

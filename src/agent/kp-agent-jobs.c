@@ -9,13 +9,12 @@
 
 #include "kp-error.h"
 #include "kp-preflight.h"
+#include "kp-verify.h"
 
 /* How often to look again while something is in the way that nothing tells the end of. Mounts are
  * told, so folders can wait; gnome-keyring says nothing when it is unlocked at login. */
 #define RECHECK_FOLDERS 300
 #define RECHECK_KEYS 60
-
-#define SCHEDULED_SAMPLE 0.05
 
 KpAgentJob *
 kp_agent_get_running_job (KpAgent *self)
@@ -348,7 +347,11 @@ make_due_job (KpAgentPlan *plan, const KpJobSettings *settings, void *data)
       = kp_scheduler_get_timing (plan->agent->scheduler, kp_plan_get_id (plan->plan));
 
   if (timing->due_since == 0 && timing->verify_due > 0)
-    return kp_job_new_verify (plan->plan, KP_HISTORY_SCHEDULED, settings, SCHEDULED_SAMPLE);
+    {
+      KpJob *job = kp_job_new_verify (plan->plan, KP_HISTORY_SCHEDULED, settings, 1);
+      kp_job_set_bounds (job, KP_VERIFY_MAX_FILES, KP_VERIFY_MAX_BYTES);
+      return job;
+    }
   return kp_job_new_backup (plan->plan, timing->trigger, settings);
 }
 

@@ -12,6 +12,7 @@
 #include "kp-error.h"
 #include "kp-keyring.h"
 #include "kp-preflight.h"
+#include "kp-verify.h"
 
 #include <string.h>
 
@@ -248,6 +249,8 @@ typedef struct
 {
   gboolean verify;
   double sample;
+  guint64 max_files; /* 0: no bound */
+  guint64 max_bytes; /* 0: no bound */
   gboolean has_max_delete;
   guint64 max_delete;
   gboolean accept_new_file_system;
@@ -259,7 +262,11 @@ make_requested_job (KpAgentPlan *plan, const KpJobSettings *settings, void *data
   const RunRequest *request = data;
 
   if (request->verify)
-    return kp_job_new_verify (plan->plan, KP_HISTORY_MANUAL, settings, request->sample);
+    {
+      KpJob *verify = kp_job_new_verify (plan->plan, KP_HISTORY_MANUAL, settings, request->sample);
+      kp_job_set_bounds (verify, request->max_files, request->max_bytes);
+      return verify;
+    }
   KpJob *job = kp_job_new_backup (plan->plan, KP_HISTORY_MANUAL, settings);
   if (request->has_max_delete)
     kp_job_consent (job, request->max_delete);
@@ -285,9 +292,13 @@ job_begun_cb (GObject *source, GAsyncResult *result, void *data)
 static gboolean
 read_run_request (GVariant *options, RunRequest *request, GError **error)
 {
-  static const char *const known[]
-      = { "kind", "s", "max-delete", "t", "sample", "d", "accept-new-file-system", "b", NULL };
+  static const char *const known[] = {
+    "kind", "s",         "max-delete", "t",         "sample", "d",       "accept-new-file-system",
+    "b",    "max-files", "t",          "max-bytes", "t",      "bounded", "b",
+    NULL
+  };
   const char *kind = "backup";
+  gboolean bounded = FALSE;
 
   *request = (RunRequest){ .sample = 1 };
   if (!kp_dbus_options_check (options, known, error))
@@ -297,6 +308,13 @@ read_run_request (GVariant *options, RunRequest *request, GError **error)
   request->has_max_delete = g_variant_lookup (options, "max-delete", "t", &request->max_delete);
   g_variant_lookup (options, "accept-new-file-system", "b", &request->accept_new_file_system);
   g_variant_lookup (options, "sample", "d", &request->sample);
+  if (g_variant_lookup (options, "bounded", "b", &bounded) && bounded)
+    {
+      request->max_files = KP_VERIFY_MAX_FILES;
+      request->max_bytes = KP_VERIFY_MAX_BYTES;
+    }
+  g_variant_lookup (options, "max-files", "t", &request->max_files);
+  g_variant_lookup (options, "max-bytes", "t", &request->max_bytes);
   if (!request->verify && !g_str_equal (kind, "backup"))
     {
       g_set_error (error, KP_ERROR, KP_ERROR_USAGE,

@@ -7,6 +7,7 @@
 
 #include "kp-agent-private.h"
 
+#include "kp-agent-variants.h"
 #include "kp-error.h"
 
 #include <glib/gi18n.h>
@@ -130,6 +131,25 @@ last_job_failed (const KpTiming *timing)
 }
 
 /**
+ * kp_agent_plan_find_verify_problem:
+ *
+ * Returns: (nullable): what the last verification found to be wrong, as long as no backup has sent
+ *   it again
+ */
+const char *
+kp_agent_plan_find_verify_problem (KpAgentPlan *self)
+{
+  const KpTiming *timing
+      = kp_scheduler_get_timing (self->agent->scheduler, kp_plan_get_id (self->plan));
+  const KpHistoryJob *last = timing != NULL ? timing->last_verify : NULL;
+
+  if (last == NULL || last->state != KP_HISTORY_FINISHED || last->counts.failed == 0
+      || timing->summary.last_complete > last->ended)
+    return NULL;
+  return last->message != NULL ? last->message : "";
+}
+
+/**
  * kp_agent_plan_needs_attention:
  *
  * Whether somebody should have a look: something failed, is overdue, or waits for an answer.
@@ -144,6 +164,7 @@ kp_agent_plan_needs_attention (KpAgentPlan *self)
     return FALSE;
   return last_job_failed (timing) || (timing != NULL && timing->overdue)
          || kp_agent_plan_get_deletions_held (self) > 0
+         || kp_agent_plan_find_verify_problem (self) != NULL
          || (self->held_by != NULL && g_str_has_prefix (self->held_by, "keyring-"));
 }
 
@@ -163,6 +184,25 @@ describe_state (KpAgentPlan *self)
 }
 
 static void
+show_verification (KpAgentPlan *self, const KpTiming *timing)
+{
+  const KpHistoryJob *last = timing->last_verify;
+  g_autofree char *message
+      = g_utf8_make_valid (last != NULL && last->message != NULL ? last->message : "", -1);
+
+  kp_dbus_plan_set_last_verified (self->skeleton, timing->summary.last_verified);
+  kp_dbus_plan_set_last_verify_job (self->skeleton, last != NULL ? last->id : 0);
+  kp_dbus_plan_set_last_verify_result (self->skeleton,
+                                       last != NULL ? kp_history_state_name (last->state) : "");
+  kp_dbus_plan_set_last_verify_message (self->skeleton, message);
+  kp_dbus_plan_set_last_verify_failed (self->skeleton, last != NULL ? last->counts.failed : 0);
+  kp_dbus_plan_set_verify_problem (self->skeleton,
+                                   kp_agent_plan_find_verify_problem (self) != NULL);
+  kp_dbus_plan_set_verify_coverage (self->skeleton,
+                                    kp_agent_variant_coverage (&timing->summary.coverage));
+}
+
+static void
 show_past (KpAgentPlan *self, const KpTiming *timing)
 {
   const KpHistoryJob *last = timing->last;
@@ -172,7 +212,7 @@ show_past (KpAgentPlan *self, const KpTiming *timing)
   kp_dbus_plan_set_last_start (self->skeleton, timing->summary.last_start);
   kp_dbus_plan_set_last_success (self->skeleton, timing->summary.last_success);
   kp_dbus_plan_set_last_complete (self->skeleton, timing->summary.last_complete);
-  kp_dbus_plan_set_last_verified (self->skeleton, timing->summary.last_verified);
+  show_verification (self, timing);
   kp_dbus_plan_set_last_result (self->skeleton,
                                 last != NULL ? kp_history_state_name (last->state) : "");
   kp_dbus_plan_set_last_reason (self->skeleton,

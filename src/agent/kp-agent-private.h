@@ -131,6 +131,7 @@ void kp_agent_plan_release (KpAgentPlan *plan);
 void kp_agent_plan_show_settings (KpAgentPlan *plan);
 void kp_agent_plan_show (KpAgentPlan *plan);
 guint64 kp_agent_plan_get_deletions_held (KpAgentPlan *plan);
+const char *kp_agent_plan_find_verify_problem (KpAgentPlan *plan);
 gboolean kp_agent_plan_needs_attention (KpAgentPlan *plan);
 char *kp_agent_format_time (gint64 unix_seconds, gint64 now);
 

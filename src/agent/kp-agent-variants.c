@@ -72,6 +72,8 @@ kp_agent_variant_result (KpJob *job)
   g_variant_dict_insert (&dict, "kept", "t", result->kept);
   g_variant_dict_insert (&dict, "swept", "t", result->swept);
   g_variant_dict_insert (&dict, "deletions-held", "t", result->deletions_held);
+  if (result->coverage.objects > 0)
+    g_variant_dict_insert_value (&dict, "coverage", kp_agent_variant_coverage (&result->coverage));
   return g_variant_dict_end (&dict);
 }
 
@@ -93,6 +95,27 @@ kp_agent_variant_failures (GPtrArray *failures)
                              message);
     }
   return g_variant_builder_end (&builder);
+}
+
+/**
+ * kp_agent_variant_coverage:
+ *
+ * Returns: (transfer floating): empty where nothing is known
+ */
+GVariant *
+kp_agent_variant_coverage (const KpHistoryCoverage *coverage)
+{
+  g_auto (GVariantDict) dict = G_VARIANT_DICT_INIT (NULL);
+
+  if (coverage->objects > 0)
+    {
+      g_variant_dict_insert (&dict, "objects", "t", coverage->objects);
+      g_variant_dict_insert (&dict, "objects-proved", "t", coverage->objects_proved);
+      g_variant_dict_insert (&dict, "bytes", "t", coverage->bytes);
+      g_variant_dict_insert (&dict, "bytes-proved", "t", coverage->bytes_proved);
+      g_variant_dict_insert (&dict, "oldest-proof", "x", coverage->oldest_proof);
+    }
+  return g_variant_dict_end (&dict);
 }
 
 /**
@@ -118,6 +141,8 @@ kp_agent_variant_jobs (GPtrArray *jobs)
       add_string (&dict, "reason", job->reason);
       add_string (&dict, "message", job->message);
       add_counts (&dict, &job->counts);
+      if (job->coverage.objects > 0)
+        g_variant_dict_insert_value (&dict, "coverage", kp_agent_variant_coverage (&job->coverage));
       g_variant_builder_add_value (&builder, g_variant_dict_end (&dict));
     }
   return g_variant_builder_end (&builder);

@@ -67,6 +67,7 @@ static void
 timing_clear (KpTiming *timing)
 {
   g_clear_pointer (&timing->last, kp_history_job_free);
+  g_clear_pointer (&timing->last_verify, kp_history_job_free);
   *timing = (KpTiming){ 0 };
 }
 
@@ -116,10 +117,10 @@ may_pass (const KpHistoryJob *job)
  * verification. */
 typedef struct
 {
-  KpHistoryJob *last; /* of the list */
-  guint failed;       /* in a row */
-  guint interrupted;  /* in a row */
-  gint64 last_verify; /* start of the last that came to an end, or was cancelled; or 0 */
+  KpHistoryJob *last;     /* of the list */
+  guint failed;           /* in a row */
+  guint interrupted;      /* in a row */
+  KpHistoryJob *verified; /* the last that came to an end, or was cancelled; of the list, or NULL */
   gboolean verify_again;
 } Past;
 
@@ -134,11 +135,13 @@ look_back (GPtrArray *jobs, Past *past)
       KpHistoryJob *job = g_ptr_array_index (jobs, i);
       if (job->state == KP_HISTORY_RUNNING)
         continue;
-      if (job->kind == KP_HISTORY_VERIFY && past->last_verify == 0
+      if (job->kind == KP_HISTORY_VERIFY && past->verified == NULL
           && job->state != KP_HISTORY_INTERRUPTED)
         {
-          past->last_verify = job->started;
-          past->verify_again = job->state != KP_HISTORY_FINISHED;
+          /* What was not as it should be is looked at again soon, when it was sent again. */
+          past->verified = job;
+          past->verify_again
+              = job->state != KP_HISTORY_FINISHED || (job->counts.failed > 0 && past->last != NULL);
         }
       if (job->kind != KP_HISTORY_BACKUP)
         continue;
@@ -261,8 +264,8 @@ decide_verify (Entry *entry, const Past *past, gint64 now)
   if (past->verify_again)
     period = SECONDS_PER_DAY;
   /* One that a wrong clock has put into the future is not waited for. */
-  gint64 due = past->last_verify > 0 && past->last_verify <= now ? past->last_verify + period
-                                                                 : MIN (past->last->ended, now);
+  gint64 last = past->verified != NULL ? past->verified->started : 0;
+  gint64 due = last > 0 && last <= now ? last + period : MIN (past->last->ended, now);
   if (now >= due)
     timing->verify_due = due;
 }
@@ -287,6 +290,16 @@ find_beginning (KpScheduler *self, const char *id, gint64 now)
     return first_seen;
   kp_agent_state_set (self->state, id, "first-seen", now);
   return now;
+}
+
+/* (transfer full) (nullable): takes the job out of the list that owns it */
+static KpHistoryJob *
+steal_job (GPtrArray *jobs, KpHistoryJob *job)
+{
+  guint index;
+
+  return job != NULL && g_ptr_array_find (jobs, job, &index) ? g_ptr_array_steal_index (jobs, index)
+                                                             : NULL;
 }
 
 static void
@@ -317,13 +330,8 @@ refresh_entry (KpScheduler *self, Entry *entry, gint64 now)
       decide_verify (entry, &past, now);
       decide_overdue (entry, now);
     }
-  for (guint i = 0; past.last != NULL && i < jobs->len; i++)
-    if (g_ptr_array_index (jobs, i) == past.last)
-      {
-        g_ptr_array_set_free_func (jobs, NULL);
-        timing->last = g_ptr_array_steal_index (jobs, i);
-        g_ptr_array_set_free_func (jobs, (GDestroyNotify) kp_history_job_free);
-      }
+  timing->last = steal_job (jobs, past.last);
+  timing->last_verify = steal_job (jobs, past.verified);
 }
 
 static gint64

@@ -64,6 +64,9 @@ print_job (KpCtlOutput *output, const KpHistoryJob *job)
                       after, counts);
   if (job->message != NULL)
     kp_ctl_output_line (output, "%18s%s", "", job->message);
+  g_autofree char *coverage = kp_ctl_describe_coverage (&job->coverage, 0);
+  if (coverage != NULL)
+    kp_ctl_output_line (output, "%18s%s", "", coverage);
 }
 
 static void
@@ -90,7 +93,7 @@ print_job_json (KpCtlOutput *output, const KpHistoryJob *job)
       "delta", "u", counts->delta, "copied", "u", counts->copied, "metadata", "u", counts->metadata,
       "deleted", "u", counts->deleted, "unchanged", "u", counts->unchanged, "failed", "u",
       counts->failed, "bytes_sent", "u", counts->bytes_sent, "bytes_saved", "u",
-      counts->bytes_saved, NULL);
+      counts->bytes_saved, "coverage", "n", kp_ctl_coverage_node (&job->coverage), NULL);
 }
 
 static void

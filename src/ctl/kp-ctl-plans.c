@@ -4,6 +4,7 @@
 #include "kp-ctl-plans.h"
 
 #include "kp-error.h"
+#include "kp-size.h"
 #include "kp-name.h"
 
 #include <errno.h>
@@ -253,6 +254,53 @@ kp_ctl_format_ago (gint64 time, gint64 now)
     return g_strdup_printf (minutes == 1 ? "%u minute ago" : "%u minutes ago", (unsigned) minutes);
   unsigned hours = (unsigned) (minutes / 60);
   return g_strdup_printf (hours == 1 ? "%u hour ago" : "%u hours ago", hours);
+}
+
+/* --- coverage ------------------------------------------------------------------------------- */
+
+/**
+ * kp_ctl_describe_coverage:
+ * @now: seconds since 1970; 0 to leave out how long ago the oldest proof is
+ *
+ * Returns: (transfer full) (nullable): how much of what is stored was proved; %NULL where that is
+ *   not known
+ */
+char *
+kp_ctl_describe_coverage (const KpHistoryCoverage *coverage, gint64 now)
+{
+  g_autofree char *proved = kp_size_format (coverage->bytes_proved);
+  g_autofree char *all = kp_size_format (coverage->bytes);
+  g_autofree char *since = kp_ctl_format_ago (coverage->oldest_proof, now);
+  gboolean is_all = coverage->objects_proved == coverage->objects;
+
+  if (coverage->objects == 0)
+    return NULL;
+  return g_strdup_printf ("Proved since they were stored: %" G_GUINT64_FORMAT
+                          " of %" G_GUINT64_FORMAT " files, %s of %s%s%s",
+                          coverage->objects_proved, coverage->objects, proved, all,
+                          is_all && now > 0 ? "; the oldest proof is of " : "",
+                          is_all && now > 0 ? since : "");
+}
+
+/**
+ * kp_ctl_coverage_node:
+ *
+ * Returns: (transfer full) (nullable): the same for scripts
+ */
+JsonNode *
+kp_ctl_coverage_node (const KpHistoryCoverage *coverage)
+{
+  g_autoptr (JsonObject) object = NULL;
+
+  if (coverage->objects == 0)
+    return NULL;
+  object = json_object_new ();
+  json_object_set_int_member (object, "objects", (gint64) coverage->objects);
+  json_object_set_int_member (object, "objects_proved", (gint64) coverage->objects_proved);
+  json_object_set_int_member (object, "bytes", (gint64) coverage->bytes);
+  json_object_set_int_member (object, "bytes_proved", (gint64) coverage->bytes_proved);
+  json_object_set_int_member (object, "oldest_proof", coverage->oldest_proof);
+  return json_node_init_object (json_node_alloc (), object);
 }
 
 /* --- questions ------------------------------------------------------------------------------ */

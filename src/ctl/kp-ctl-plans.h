@@ -54,11 +54,16 @@ KpExit kp_ctl_dispatch (char **arguments,
                         const char *const *names,
                         KpExit (*const *functions) (char **arguments));
 
+JsonNode *kp_ctl_coverage_node (const KpHistoryCoverage *coverage);
+char *kp_ctl_describe_coverage (const KpHistoryCoverage *coverage, gint64 now);
+
 /* The two ways of "run". */
 typedef struct
 {
   gboolean verify;
-  double sample; /* above 0, up to 1 */
+  double sample;     /* above 0, up to 1 */
+  guint64 max_files; /* 0: no bound */
+  guint64 max_bytes; /* 0: no bound */
   gboolean has_max_delete;
   guint64 max_delete;
   gboolean accept_new_file_system;
@@ -74,6 +79,7 @@ KpExit kp_ctl_run_by_agent (KpCtlOutput *output, KpPlan *plan, const KpCtlRunOpt
 KpExit kp_ctl_report_counts (KpCtlOutput *output,
                              gboolean verify,
                              const KpHistoryCounts *counts,
+                             const KpHistoryCoverage *coverage,
                              KpMirrorResult rest);
 
 G_END_DECLS

@@ -62,6 +62,10 @@ make_options (const KpCtlRunOptions *options)
     {
       g_variant_dict_insert (&dict, "kind", "s", "verify");
       g_variant_dict_insert (&dict, "sample", "d", options->sample);
+      if (options->max_files > 0)
+        g_variant_dict_insert (&dict, "max-files", "t", options->max_files);
+      if (options->max_bytes > 0)
+        g_variant_dict_insert (&dict, "max-bytes", "t", options->max_bytes);
     }
   if (options->has_max_delete)
     g_variant_dict_insert (&dict, "max-delete", "t", options->max_delete);
@@ -360,7 +364,17 @@ report_end (Watch *watch, const KpCtlRunOptions *options)
     .bytes_sent = get_count (result, "bytes-sent"),
     .bytes_saved = get_count (result, "bytes-saved"),
   };
-  return kp_ctl_report_counts (watch->output, options->verify, &counts,
+  KpHistoryCoverage coverage = { .objects = 0 };
+  g_autoptr (GVariant) about = g_variant_lookup_value (result, "coverage", G_VARIANT_TYPE_VARDICT);
+  if (about != NULL)
+    {
+      coverage = (KpHistoryCoverage){ .objects = get_count (about, "objects"),
+                                      .objects_proved = get_count (about, "objects-proved"),
+                                      .bytes = get_count (about, "bytes"),
+                                      .bytes_proved = get_count (about, "bytes-proved") };
+      g_variant_lookup (about, "oldest-proof", "x", &coverage.oldest_proof);
+    }
+  return kp_ctl_report_counts (watch->output, options->verify, &counts, &coverage,
                                (KpMirrorResult){
                                    .kept = get_count (result, "kept"),
                                    .swept = get_count (result, "swept"),

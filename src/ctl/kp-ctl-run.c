@@ -36,7 +36,9 @@ static const char examples[]
 /* --- the end, in words ---------------------------------------------------------------------- */
 
 static KpExit
-report_verify (KpCtlOutput *output, const KpHistoryCounts *counts)
+report_verify (KpCtlOutput *output,
+               const KpHistoryCounts *counts,
+               const KpHistoryCoverage *coverage)
 {
   gboolean all_equal = counts->failed == 0 && counts->put == 0;
   KpExit code = all_equal ? KP_EXIT_DONE : KP_EXIT_INCOMPLETE;
@@ -45,17 +47,25 @@ report_verify (KpCtlOutput *output, const KpHistoryCounts *counts)
   if (kp_ctl_output_is_json (output))
     kp_ctl_output_json (output, "result", "exit_code", "u", (guint64) code, "equal", "u",
                         counts->unchanged, "changed", "u", counts->put, "failed", "u",
-                        counts->failed, "bytes", "u", counts->bytes_sent, NULL);
+                        counts->failed, "bytes", "u", counts->bytes_sent, "coverage", "n",
+                        kp_ctl_coverage_node (coverage), NULL);
   else
-    kp_ctl_output_line (output,
-                        "Done: %" G_GUINT64_FORMAT " equal (%s compared), %" G_GUINT64_FORMAT
-                        " changed since, %" G_GUINT64_FORMAT " missing, damaged or failed",
-                        counts->unchanged, bytes, counts->put, counts->failed);
+    {
+      g_autofree char *text
+          = kp_ctl_describe_coverage (coverage, g_get_real_time () / G_USEC_PER_SEC);
+      kp_ctl_output_line (output,
+                          "Done: %" G_GUINT64_FORMAT " equal (%s compared), %" G_GUINT64_FORMAT
+                          " changed since, %" G_GUINT64_FORMAT " missing, damaged or failed",
+                          counts->unchanged, bytes, counts->put, counts->failed);
+      if (text != NULL)
+        kp_ctl_output_line (output, "%s", text);
+    }
   return code;
 }
 
 /**
  * kp_ctl_report_counts:
+ * @coverage: of a verification
  * @rest: what is not among the counts: of what was kept, and of what the delete guard held back
  *
  * Says how a job ended that went to its end, and returns the exit code.
@@ -64,6 +74,7 @@ KpExit
 kp_ctl_report_counts (KpCtlOutput *output,
                       gboolean verify,
                       const KpHistoryCounts *counts,
+                      const KpHistoryCoverage *coverage,
                       KpMirrorResult rest)
 {
   KpMirrorResult result = rest;
@@ -78,7 +89,7 @@ kp_ctl_report_counts (KpCtlOutput *output,
   result.bytes_sent = counts->bytes_sent;
   result.bytes_saved = counts->bytes_saved;
   if (verify)
-    return report_verify (output, counts);
+    return report_verify (output, counts, coverage);
   kp_ctl_report_backup (output, &result, FALSE);
   kp_ctl_report_guard (output, &result);
   return kp_ctl_backup_exit_code (&result);
@@ -207,7 +218,11 @@ make_job (KpPlan *plan, const KpCtlRunOptions *options, const KpJobSettings *set
   KpHistoryTrigger trigger = options->scheduled ? KP_HISTORY_SCHEDULED : KP_HISTORY_MANUAL;
 
   if (options->verify)
-    return kp_job_new_verify (plan, trigger, settings, options->sample);
+    {
+      KpJob *verify = kp_job_new_verify (plan, trigger, settings, options->sample);
+      kp_job_set_bounds (verify, options->max_files, options->max_bytes);
+      return verify;
+    }
   KpJob *job = kp_job_new_backup (plan, trigger, settings);
   if (options->has_max_delete)
     kp_job_consent (job, options->max_delete);
@@ -260,7 +275,7 @@ kp_ctl_run_here (KpCtlOutput *output, KpPlan *plan, const KpCtlRunOptions *optio
       return code;
     }
   const KpJobResult *result = kp_job_get_result (job);
-  return kp_ctl_report_counts (output, options->verify, &result->counts,
+  return kp_ctl_report_counts (output, options->verify, &result->counts, &result->coverage,
                                (KpMirrorResult){ .kept = result->kept,
                                                  .swept = result->swept,
                                                  .deletions_held = result->deletions_held,
@@ -284,6 +299,8 @@ check_options (KpCtlRunOptions *options,
                gboolean foreground,
                const char *sample,
                const char *max_delete,
+               const char *max_files,
+               const char *max_bytes,
                GError **error)
 {
   const char *wrong = NULL;
@@ -294,7 +311,12 @@ check_options (KpCtlRunOptions *options,
   if (max_delete != NULL && !kp_ctl_parse_objects (max_delete, &options->max_delete, error))
     return FALSE;
 
-  if (sample != NULL && !options->verify)
+  if ((max_files != NULL && !kp_ctl_parse_objects (max_files, &options->max_files, error))
+      || (max_bytes != NULL && !kp_size_parse (max_bytes, &options->max_bytes, error)))
+    return FALSE;
+  if ((max_files != NULL || max_bytes != NULL) && !options->verify)
+    wrong = "--max-files and --max-bytes are for --verify";
+  else if (sample != NULL && !options->verify)
     wrong = "--sample is for --verify";
   else if (options->verify && (options->has_max_delete || options->accept_new_file_system))
     wrong = "--verify deletes nothing; leave --max-delete and --accept-new-file-system out";
@@ -318,6 +340,8 @@ kp_ctl_run (char **arguments)
   gboolean foreground = FALSE;
   g_autofree char *sample = NULL;
   g_autofree char *max_delete = NULL;
+  g_autofree char *max_files = NULL;
+  g_autofree char *max_bytes = NULL;
   const GOptionEntry entries[] = {
     { "foreground", 0, 0, G_OPTION_ARG_NONE, &foreground,
       "Run it in this process, without agent and session", NULL },
@@ -330,6 +354,9 @@ kp_ctl_run (char **arguments)
     { "verify", 0, 0, G_OPTION_ARG_NONE, &options.verify,
       "Send nothing; read objects back and compare them with the files", NULL },
     { "sample", 0, 0, G_OPTION_ARG_STRING, &sample, "Only a random share of the files", "N%" },
+    { "max-files", 0, 0, G_OPTION_ARG_STRING, &max_files, "At most so many, oldest proof first",
+      "N" },
+    { "max-bytes", 0, 0, G_OPTION_ARG_STRING, &max_bytes, "At most so much, as in 1G", "SIZE" },
     { "scheduled", 0, 0, G_OPTION_ARG_NONE, &options.scheduled,
       "Record it as scheduled, for timers", NULL },
     { "profile", 0, 0, G_OPTION_ARG_STRING, &options.profile, "Profile in ~/.aws/credentials",
@@ -351,7 +378,7 @@ kp_ctl_run (char **arguments)
     return kp_ctl_fail (error);
   if (g_strv_length (arguments) != 2)
     return kp_ctl_usage ("PLAN");
-  if (!check_options (&options, foreground, sample, max_delete, &error))
+  if (!check_options (&options, foreground, sample, max_delete, max_files, max_bytes, &error))
     return kp_ctl_fail (error);
   g_autoptr (KpPlan) plan = kp_ctl_load_plan (arguments[1], &error);
   if (plan == NULL)

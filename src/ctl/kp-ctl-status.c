@@ -252,6 +252,8 @@ get_trouble (const KpHistoryJob *job)
     case KP_HISTORY_FINISHED:
       if (g_strcmp0 (job->reason, kp_error_name (KP_ERROR_DELETE_GUARD)) == 0)
         return "held deletions back";
+      if (job->counts.failed > 0 && job->kind == KP_HISTORY_VERIFY)
+        return "found something wrong";
       return job->counts.failed > 0 ? "left files out" : NULL;
     case KP_HISTORY_CANCELLED:
     case KP_HISTORY_RUNNING:
@@ -260,12 +262,20 @@ get_trouble (const KpHistoryJob *job)
     }
 }
 
+/* Whether a backup went well since the verification: what that found damaged was sent again. */
+static gboolean
+is_sent_again (const Status *status)
+{
+  return status->last_verify->state == KP_HISTORY_FINISHED
+         && status->summary.last_complete > status->last_verify->ended;
+}
+
 static gboolean
 needs_attention (const Status *status)
 {
   return kp_plan_get_enabled (status->plan)
          && (status->overdue || get_trouble (status->last_backup) != NULL
-             || get_trouble (status->last_verify) != NULL);
+             || (get_trouble (status->last_verify) != NULL && !is_sent_again (status)));
 }
 
 static void
@@ -292,8 +302,14 @@ print_last (KpCtlOutput *output, const Status *status, gint64 now)
     kp_ctl_output_line (output, "  Not backed up yet");
   if (summary->last_verified > 0)
     kp_ctl_output_line (output, "  Verified %s", verified);
+  g_autofree char *coverage = kp_ctl_describe_coverage (&summary->coverage, now);
+  if (coverage != NULL)
+    kp_ctl_output_line (output, "  %s", coverage);
   print_trouble (output, "backup", status->last_backup, now);
   print_trouble (output, "verification", status->last_verify, now);
+  if (get_trouble (status->last_verify) != NULL && is_sent_again (status))
+    kp_ctl_output_line (output, "  A backup went well since; the next verification begins with "
+                                "these files");
 }
 
 static void
@@ -339,6 +355,7 @@ static void
 print_status_json (KpCtlOutput *output, const Status *status)
 {
   const KpHistoryJob *last = status->last_backup;
+  const KpHistoryJob *verify = status->last_verify;
   const char *result = last != NULL ? kp_history_state_name (last->state) : NULL;
 
   kp_ctl_output_json (
@@ -350,9 +367,14 @@ print_status_json (KpCtlOutput *output, const Status *status)
       status->due_since, "next_run", "i", status->next_run, "last_start", "i",
       status->summary.last_start, "last_success", "i", status->summary.last_success,
       "last_complete", "i", status->summary.last_complete, "last_verified", "i",
-      status->summary.last_verified, "last_result", "s", result, "last_reason", "s",
-      last != NULL ? last->reason : NULL, "last_message", "s", last != NULL ? last->message : NULL,
-      "watch_note", "s", *status->watch_note != '\0' ? status->watch_note : NULL, "progress", "n",
+      status->summary.last_verified, "verify_result", "s",
+      verify != NULL ? kp_history_state_name (verify->state) : NULL, "verify_failed", "i",
+      verify != NULL ? (gint64) verify->counts.failed : 0, "verify_message", "s",
+      verify != NULL ? verify->message : NULL, "coverage", "n",
+      kp_ctl_coverage_node (&status->summary.coverage), "last_result", "s", result, "last_reason",
+      "s", last != NULL ? last->reason : NULL, "last_message", "s",
+      last != NULL ? last->message : NULL, "watch_note", "s",
+      *status->watch_note != '\0' ? status->watch_note : NULL, "progress", "n",
       status->job_fraction >= 0 ? json_node_init_double (json_node_alloc (), status->job_fraction)
                                 : NULL,
       NULL);

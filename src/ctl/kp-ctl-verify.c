@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  * SPDX-FileCopyrightText: The Keepsake authors */
 
-#include "kp-ctl.h"
+#include "kp-ctl-plans.h"
 #include "kp-error.h"
 #include "kp-size.h"
 #include "kp-verify.h"
@@ -15,7 +15,8 @@ static const char examples[]
       "\n"
       "Says which files are missing in the bucket, were changed since they were stored, or are "
       "damaged\n"
-      "there. Changes nothing.";
+      "there. Changes nothing in the bucket; what was proved is remembered where a mirror has been "
+      "run.";
 
 static gboolean
 filter_cb (const char *option, const char *value, void *data, GError **error)
@@ -42,6 +43,11 @@ progress_cb (void *job, KpProgress *progress)
 static KpExit
 report_result (KpCtlOutput *output, const KpVerifyResult *result, gint64 started)
 {
+  const KpHistoryCoverage coverage = { .objects = result->coverage.objects,
+                                       .objects_proved = result->coverage.objects_proved,
+                                       .bytes = result->coverage.bytes,
+                                       .bytes_proved = result->coverage.bytes_proved,
+                                       .oldest_proof = result->coverage.oldest_proof };
   gboolean all_equal = result->missing + result->changed + result->damaged + result->failed == 0;
   KpExit code = all_equal ? KP_EXIT_DONE : KP_EXIT_INCOMPLETE;
   g_autofree char *bytes = kp_size_format (result->bytes);
@@ -51,7 +57,8 @@ report_result (KpCtlOutput *output, const KpVerifyResult *result, gint64 started
       kp_ctl_output_json (output, "result", "exit_code", "u", (guint64) code, "equal", "u",
                           result->equal, "missing", "u", result->missing, "changed", "u",
                           result->changed, "damaged", "u", result->damaged, "failed", "u",
-                          result->failed, "bytes", "u", result->bytes, NULL);
+                          result->failed, "bytes", "u", result->bytes, "coverage", "n",
+                          kp_ctl_coverage_node (&coverage), NULL);
       return code;
     }
   kp_ctl_output_line (output,
@@ -60,6 +67,9 @@ report_result (KpCtlOutput *output, const KpVerifyResult *result, gint64 started
                       " damaged, %" G_GUINT64_FORMAT " failed",
                       result->equal, bytes, result->missing, result->changed, result->damaged,
                       result->failed);
+  g_autofree char *text = kp_ctl_describe_coverage (&coverage, g_get_real_time () / G_USEC_PER_SEC);
+  if (text != NULL)
+    kp_ctl_output_line (output, "%s", text);
   kp_ctl_output_statistics (output, started);
   return code;
 }
@@ -71,7 +81,8 @@ kp_ctl_verify (char **arguments)
   g_autoptr (KpFilter) filter = kp_filter_new ();
   g_autofree char *sample = NULL;
   g_autofree char *state_dir = kp_ctl_state_dir ();
-  KpVerifyOptions verify_options = { .state_dir = state_dir, .filter = filter, .sample = 1 };
+  KpVerifyOptions verify_options
+      = { .state_dir = state_dir, .filter = filter, .sample = 1, .strict = TRUE };
   int jobs = 0;
   const GOptionEntry filter_entries[] = {
     { "exclude", 0, 0, G_OPTION_ARG_CALLBACK, filter_cb, "Leave out what matches", "PATTERN" },

@@ -29,6 +29,8 @@ struct _KpJob
   KpJobClock clock;
   void *clock_data;
   double sample;
+  guint64 max_files; /* 0: no bound */
+  guint64 max_bytes; /* 0: no bound */
   char *path;
   char *target;
   KpRestoreOptions restore_options;
@@ -71,6 +73,7 @@ struct _KpJob
 gboolean kp_job_prepare (KpJob *job, KpS3Credentials *credentials, GError **error)
     G_GNUC_WARN_UNUSED_RESULT;
 gboolean kp_job_work (KpJob *job, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+gint64 kp_job_get_now (KpJob *job);
 void kp_job_keep_notice (KpJob *job, const char *text);
 
 G_END_DECLS

@@ -127,8 +127,12 @@ prepare_backup (KpJob *self, KpFilter *filter)
 static void
 prepare_verify (KpJob *self, KpFilter *filter)
 {
-  KpVerifyOptions options
-      = { .state_dir = self->state_dir, .filter = filter, .sample = self->sample };
+  KpVerifyOptions options = { .state_dir = self->state_dir,
+                              .filter = filter,
+                              .sample = self->sample,
+                              .max_files = self->max_files,
+                              .max_bytes = self->max_bytes,
+                              .now = kp_job_get_now (self) };
   GPtrArray *sources = kp_plan_get_sources (self->plan);
 
   self->verify = kp_verify_new (self->service, &options, event_cb, self);
@@ -256,6 +260,14 @@ run_verify (KpJob *self, GError **error)
                            .put = result.changed,
                            .failed = result.missing + result.damaged + result.failed,
                            .bytes_sent = result.bytes };
+  if (ok && result.has_coverage)
+    self->result.coverage = (KpHistoryCoverage){
+      .objects = result.coverage.objects,
+      .objects_proved = result.coverage.objects_proved,
+      .bytes = result.coverage.bytes,
+      .bytes_proved = result.coverage.bytes_proved,
+      .oldest_proof = result.coverage.oldest_proof,
+    };
   return ok;
 }
 

@@ -6,8 +6,12 @@
 #include "kp-job-private.h"
 
 #include "kp-error.h"
+#include "kp-name.h"
 
 #define TICK 200 /* milliseconds */
+
+/* Files that the end of a verification names; the others are in the list of failures. */
+#define MAX_NAMED 3
 
 enum
 {
@@ -80,10 +84,35 @@ start_ticking (KpJob *self)
 
 /* --- the run -------------------------------------------------------------------------------- */
 
-static gint64
-get_now (KpJob *self)
+/* Seconds since 1970, by the clock of whoever made the job. */
+gint64
+kp_job_get_now (KpJob *self)
 {
   return self->clock != NULL ? self->clock (self->clock_data) : g_get_real_time () / G_USEC_PER_SEC;
+}
+
+/* The first files that a verification found something wrong with. */
+static char *
+describe_mismatches (KpJob *self)
+{
+  guint64 n = self->result.counts.failed;
+  g_autoptr (GString) text = g_string_new (NULL);
+  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->lock);
+  guint named = MIN (self->failures->len, MAX_NAMED);
+
+  g_string_printf (text,
+                   n == 1 ? "%" G_GUINT64_FORMAT " file could not be proved"
+                          : "%" G_GUINT64_FORMAT " files could not be proved",
+                   n);
+  for (guint i = 0; i < named; i++)
+    {
+      const KpHistoryFailure *failure = g_ptr_array_index (self->failures, i);
+      g_autofree char *name = kp_name_display (failure->path);
+      g_string_append_printf (text, "%s“%s”", i == 0 ? ": " : ", ", name);
+    }
+  if (named > 0 && n > named)
+    g_string_append_printf (text, " and %" G_GUINT64_FORMAT " more", n - named);
+  return g_string_free (g_steal_pointer (&text), FALSE);
 }
 
 /* What the history says of the end, in words. */
@@ -106,6 +135,11 @@ describe_end (KpJob *self, const char **reason)
       return g_strdup_printf ("Nothing was deleted (%" G_GUINT64_FORMAT
                               " objects have no file any more): %s",
                               result->deletions_held, result->guard_reason);
+    }
+  if (result->counts.failed > 0 && self->kind == KP_HISTORY_VERIFY)
+    {
+      *reason = kp_error_name (KP_ERROR_CORRUPT);
+      return describe_mismatches (self);
     }
   if (result->counts.failed > 0)
     {
@@ -132,8 +166,14 @@ record_end (KpJob *self)
               : self->interrupted ? KP_HISTORY_INTERRUPTED
                                   : KP_HISTORY_CANCELLED;
     }
+  if (self->result.coverage.objects > 0
+      && !kp_history_set_coverage (self->history, self->history_id, &self->result.coverage, &error))
+    {
+      g_warning ("%s", error->message);
+      g_clear_error (&error);
+    }
   if (!kp_history_end_job (self->history, self->history_id, state, reason, message,
-                           &self->result.counts, get_now (self), &error))
+                           &self->result.counts, kp_job_get_now (self), &error))
     g_warning ("%s", error->message);
 }
 
@@ -189,7 +229,7 @@ record_begin (KpJob *self)
   if (self->history == NULL)
     return;
   self->history_id = kp_history_begin_job (self->history, kp_plan_get_id (self->plan), self->kind,
-                                           self->trigger, get_now (self), &error);
+                                           self->trigger, kp_job_get_now (self), &error);
   if (self->history_id != 0)
     return;
   /* The files matter more than what is written about them. */
@@ -325,6 +365,21 @@ kp_job_new_verify (KpPlan *plan,
 
   self->sample = sample;
   return self;
+}
+
+/**
+ * kp_job_set_bounds:
+ * @max_files: 0 for no bound
+ * @max_bytes: 0 for no bound
+ *
+ * How much a verification reads at most, of what was not looked at for the longest time. For a job
+ * that was not started yet.
+ */
+void
+kp_job_set_bounds (KpJob *self, guint64 max_files, guint64 max_bytes)
+{
+  self->max_files = max_files;
+  self->max_bytes = max_bytes;
 }
 
 /**

@@ -53,6 +53,7 @@ typedef struct
   KpHistoryCounts counts;
   guint64 kept;  /* objects that were copied before they were deleted or replaced */
   guint64 swept; /* of those of earlier jobs, whose time was over */
+  KpHistoryCoverage coverage; /* of a verification that knows it */
   guint64 deletions_held;
   char *guard_reason; /* or NULL */
   GError *error;      /* what ended the job before its time, or NULL */
@@ -66,6 +67,7 @@ KpJob *kp_job_new_verify (KpPlan *plan,
                           KpHistoryTrigger trigger,
                           const KpJobSettings *settings,
                           double sample);
+void kp_job_set_bounds (KpJob *job, guint64 max_files, guint64 max_bytes);
 KpJob *kp_job_new_restore (KpPlan *plan,
                            const KpJobSettings *settings,
                            const char *path,

@@ -7,6 +7,8 @@
 
 #include "kp-catalogue-private.h"
 
+#include <string.h>
+
 #define SCAN_COLUMNS                                                                               \
   "s.key, s.source, s.path, s.size, s.mode, s.uid, s.gid, s.mtime, s.ctime, s.atime, s.dev, "      \
   "s.ino, "                                                                                        \
@@ -141,23 +143,26 @@ kp_catalogue_compare (KpCatalogue *catalogue, GError **error)
                       error);
 }
 
+static void
+read_comparison (sqlite3_stmt *statement, KpComparison *row)
+{
+  int column = N_SCAN_COLUMNS;
+
+  read_scanned (statement, 0, &row->local);
+  row->listed_size = kp_sql_column_number (statement, column);
+  row->listed_etag = g_strdup ((const char *) sqlite3_column_text (statement, column + 1));
+  row->listed = row->listed_etag != NULL;
+  row->has_known = read_known (statement, column + 2, &row->known);
+}
+
 int
 kp_cursor_next_comparison (KpCursor *cursor, KpComparison *row, GError **error)
 {
-  sqlite3_stmt *statement = cursor->statement;
-
   *row = (KpComparison){ 0 };
   g_rec_mutex_lock (&cursor->catalogue->lock);
   int result = step (cursor, error);
   if (result == 1)
-    {
-      read_scanned (statement, 0, &row->local);
-      int column = N_SCAN_COLUMNS;
-      row->listed_size = kp_sql_column_number (statement, column);
-      row->listed_etag = g_strdup ((const char *) sqlite3_column_text (statement, column + 1));
-      row->listed = row->listed_etag != NULL;
-      row->has_known = read_known (statement, column + 2, &row->known);
-    }
+    read_comparison (cursor->statement, row);
   g_rec_mutex_unlock (&cursor->catalogue->lock);
   return result;
 }
@@ -344,4 +349,66 @@ kp_cursor_next_known (KpCursor *cursor, char **key, KpKnown *known, GError **err
     }
   g_rec_mutex_unlock (&cursor->catalogue->lock);
   return result;
+}
+
+/**
+ * kp_catalogue_list_candidates:
+ *
+ * Goes through what kp_catalogue_find_candidates() has found, in the order in which it is to be
+ * looked at.
+ */
+KpCursor *
+kp_catalogue_list_candidates (KpCatalogue *catalogue, GError **error)
+{
+  return open_cursor (catalogue,
+                      "SELECT " SCAN_COLUMNS ", l.size, l.etag, " KNOWN_COLUMNS
+                      ", c.key, coalesce(p.offset, 0)"
+                      " FROM candidate c JOIN listing l USING (key) LEFT JOIN scan s USING (key)"
+                      " LEFT JOIN object o USING (key)"
+                      " LEFT JOIN proof p ON p.key = c.key AND p.etag = l.etag ORDER BY c.seq",
+                      error);
+}
+
+int
+kp_cursor_next_candidate (KpCursor *cursor, KpCandidate *candidate, GError **error)
+{
+  KpComparison *row = &candidate->row;
+  int column = N_SCAN_COLUMNS + 2 + N_KNOWN_COLUMNS;
+
+  *candidate = (KpCandidate){ 0 };
+  g_rec_mutex_lock (&cursor->catalogue->lock);
+  int result = step (cursor, error);
+  if (result == 1)
+    {
+      read_comparison (cursor->statement, row);
+      if (row->local.key == NULL)
+        row->local.key = kp_sql_column_bytes (cursor->statement, column);
+      candidate->offset = kp_sql_column_number (cursor->statement, column + 1);
+    }
+  g_rec_mutex_unlock (&cursor->catalogue->lock);
+  return result;
+}
+
+/**
+ * kp_catalogue_list_lost:
+ * @first: the first key to look at
+ * @end: the key behind the last
+ *
+ * Goes through the keys of objects that are neither in the scan nor in the listing.
+ */
+KpCursor *
+kp_catalogue_list_lost (KpCatalogue *catalogue, const char *first, const char *end, GError **error)
+{
+  KpCursor *cursor = open_cursor (catalogue,
+                                  "SELECT o.key FROM object o LEFT JOIN listing l USING (key)"
+                                  " LEFT JOIN scan s USING (key) WHERE o.key >= ? AND o.key < ?"
+                                  " AND l.key IS NULL AND s.key IS NULL ORDER BY o.key",
+                                  error);
+
+  if (cursor == NULL)
+    return NULL;
+  /* The texts need not live as long as the cursor. */
+  sqlite3_bind_blob64 (cursor->statement, 1, first, strlen (first), SQLITE_TRANSIENT);
+  sqlite3_bind_blob64 (cursor->statement, 2, end, strlen (end), SQLITE_TRANSIENT);
+  return cursor;
 }

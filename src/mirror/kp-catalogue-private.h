@@ -6,7 +6,7 @@
 /* What the files of the catalogue share: kp-catalogue.c opens it and keeps what is known of
  * objects, kp-catalogue-work.c holds the tables of a running job, kp-catalogue-cursor.c goes
  * through them, kp-catalogue-past.c finds out what was there, kp-catalogue-chunks.c knows the
- * insides of large objects and unfinished uploads. */
+ * insides of large objects and unfinished uploads, kp-catalogue-proofs.c what was verified. */
 
 #include "kp-catalogue.h"
 #include "kp-sql.h"
@@ -64,6 +64,12 @@ typedef enum
   STATEMENT_GET_ROOT,
   STATEMENT_PUT_ROOT,
   STATEMENT_REMOVE_ROOT,
+  STATEMENT_PUT_PROOF,
+  STATEMENT_PUT_ATTEMPT,
+  STATEMENT_REMOVE_PROOF,
+  STATEMENT_PUT_DAMAGED,
+  STATEMENT_IS_DAMAGED,
+  STATEMENT_REMOVE_DAMAGED,
   N_STATEMENTS,
 } Statement;
 

@@ -17,7 +17,10 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-#define SCHEMA_VERSION 2
+#define SCHEMA_VERSION 3
+
+/* An older file that lacks only tables: it gets them, and keeps what it knows. */
+#define OLDEST_VERSION 2
 
 /* The parts of docs/formats.md, "The catalogue". Keys and paths are BLOBs: they compare byte by
  * byte, which is the order of S3 listings.
@@ -58,6 +61,10 @@ static const char schema[]
       "CREATE TABLE IF NOT EXISTS root ("
       "  path BLOB PRIMARY KEY, dev INTEGER NOT NULL, fsid INTEGER NOT NULL,"
       "  is_mount_point INTEGER NOT NULL) WITHOUT ROWID;"
+      "CREATE TABLE IF NOT EXISTS proof ("
+      "  key BLOB PRIMARY KEY, etag TEXT NOT NULL, proved INTEGER NOT NULL,"
+      "  looked INTEGER NOT NULL, offset INTEGER NOT NULL) WITHOUT ROWID;"
+      "CREATE TABLE IF NOT EXISTS damaged (key BLOB PRIMARY KEY) WITHOUT ROWID;"
       "CREATE TEMP TABLE scan ("
       "  key BLOB PRIMARY KEY, source INTEGER, path BLOB, size INTEGER, mode INTEGER, uid INTEGER,"
       "  gid INTEGER, mtime INTEGER, ctime INTEGER, atime INTEGER, dev INTEGER, ino INTEGER,"
@@ -67,6 +74,7 @@ static const char schema[]
       "CREATE TEMP TABLE past ("
       "  key BLOB PRIMARY KEY, state INTEGER, stored INTEGER, latest INTEGER, size INTEGER,"
       "  etag TEXT, storage_class TEXT, version_id TEXT, from_key BLOB) WITHOUT ROWID;"
+      "CREATE TEMP TABLE candidate (seq INTEGER PRIMARY KEY, key BLOB);"
       "CREATE TEMP TABLE new_chunk ("
       "  key BLOB, offset INTEGER, length INTEGER, sha256 BLOB, PRIMARY KEY (key, offset))"
       "  WITHOUT ROWID;"
@@ -122,12 +130,13 @@ static const char *const statement_texts[N_STATEMENTS] = {
   /* Only objects that are still as we left them, going by the listing. */
   [STATEMENT_FIND_CHUNK]
   = ("SELECT k.key, k.etag FROM chunk c JOIN chunked k ON k.id = c.object"
-     " JOIN listing l ON l.key = k.key AND l.etag = k.etag WHERE c.sha256 = ? LIMIT 1"),
+     " JOIN listing l ON l.key = k.key AND l.etag = k.etag WHERE c.sha256 = ?"
+     " AND NOT EXISTS (SELECT 1 FROM damaged d WHERE d.key = k.key) LIMIT 1"),
   [STATEMENT_HAS_CONTENT] = "SELECT 1 FROM object WHERE size = ? AND sha256 IS NOT NULL LIMIT 1",
   [STATEMENT_FIND_CONTENT]
   = ("SELECT o.key, s.key IS NULL FROM object o JOIN listing l ON l.key = o.key AND l.etag = o.etag"
-     " LEFT JOIN scan s ON s.key = o.key WHERE o.size = ? AND o.sha256 = ? ORDER BY 2 DESC LIMIT "
-     "1"),
+     " LEFT JOIN scan s ON s.key = o.key WHERE o.size = ? AND o.sha256 = ?"
+     " AND NOT EXISTS (SELECT 1 FROM damaged d WHERE d.key = o.key) ORDER BY 2 DESC LIMIT 1"),
   [STATEMENT_DROP_CHUNKS]
   = "DELETE FROM chunk WHERE object IN (SELECT id FROM chunked WHERE key = ?)",
   [STATEMENT_DROP_CHUNKED] = "DELETE FROM chunked WHERE key = ?",
@@ -157,6 +166,15 @@ static const char *const statement_texts[N_STATEMENTS] = {
   [STATEMENT_GET_ROOT] = "SELECT dev, fsid, is_mount_point FROM root WHERE path = ?",
   [STATEMENT_REMOVE_ROOT] = "DELETE FROM root WHERE path = ?",
   [STATEMENT_PUT_ROOT] = "INSERT OR REPLACE INTO root VALUES (?, ?, ?, ?)",
+  [STATEMENT_PUT_PROOF] = "INSERT OR REPLACE INTO proof VALUES (?, ?, ?, ?, ?)",
+  [STATEMENT_PUT_ATTEMPT] = ("INSERT INTO proof VALUES (?, ?, 0, ?, 0) ON CONFLICT DO UPDATE SET"
+                             " proved = CASE WHEN etag = excluded.etag THEN proved ELSE 0 END,"
+                             " offset = CASE WHEN etag = excluded.etag THEN offset ELSE 0 END,"
+                             " etag = excluded.etag, looked = excluded.looked"),
+  [STATEMENT_REMOVE_PROOF] = "DELETE FROM proof WHERE key = ?",
+  [STATEMENT_PUT_DAMAGED] = "INSERT OR IGNORE INTO damaged VALUES (?)",
+  [STATEMENT_IS_DAMAGED] = "SELECT 1 FROM damaged WHERE key = ?",
+  [STATEMENT_REMOVE_DAMAGED] = "DELETE FROM damaged WHERE key = ?",
 };
 
 gboolean
@@ -290,6 +308,15 @@ ask (KpCatalogue *catalogue, const char *text)
   return answer;
 }
 
+static gboolean
+set_version (KpCatalogue *catalogue, GError **error)
+{
+  g_autofree char *text = g_strdup_printf ("PRAGMA user_version = %d", SCHEMA_VERSION);
+
+  return sqlite3_exec (catalogue->db, text, NULL, NULL, NULL) == SQLITE_OK
+         || kp_catalogue_set_error (catalogue, error);
+}
+
 /* Whether the file is one that we can go on with. */
 static gboolean
 check_soundness (KpCatalogue *catalogue, gboolean *unusable, GError **error)
@@ -302,13 +329,10 @@ check_soundness (KpCatalogue *catalogue, gboolean *unusable, GError **error)
       *unusable = code == SQLITE_NOTADB || code == SQLITE_CORRUPT;
       return kp_catalogue_set_error (catalogue, error);
     }
-  if (g_str_equal (version, "0"))
-    {
-      g_autofree char *text = g_strdup_printf ("PRAGMA user_version = %d", SCHEMA_VERSION);
-      return sqlite3_exec (catalogue->db, text, NULL, NULL, NULL) == SQLITE_OK
-             || kp_catalogue_set_error (catalogue, error);
-    }
-  if (!g_str_equal (version, G_STRINGIFY (SCHEMA_VERSION)))
+  gint64 number = g_ascii_strtoll (version, NULL, 10);
+  if (number == 0)
+    return set_version (catalogue, error);
+  if (number < OLDEST_VERSION || number > SCHEMA_VERSION)
     {
       *unusable = TRUE;
       g_set_error (error, KP_ERROR, KP_ERROR_LOCAL_STORAGE,
@@ -340,7 +364,7 @@ open_database (KpCatalogue *catalogue, const char *path, gboolean *unusable, GEr
     return FALSE;
   if (sqlite3_exec (catalogue->db, schema, NULL, NULL, NULL) != SQLITE_OK)
     return kp_catalogue_set_error (catalogue, error);
-  return prepare (catalogue, error);
+  return set_version (catalogue, error) && prepare (catalogue, error);
 }
 
 static void
@@ -349,6 +373,19 @@ close_database (KpCatalogue *catalogue)
   for (int i = 0; i < N_STATEMENTS; i++)
     g_clear_pointer (&catalogue->statements[i], sqlite3_finalize);
   g_clear_pointer (&catalogue->db, sqlite3_close);
+}
+
+/**
+ * kp_catalogue_exists:
+ *
+ * Returns: whether there is a catalogue of this destination
+ */
+gboolean
+kp_catalogue_exists (const char *state_dir, KpS3Location *location)
+{
+  g_autofree char *path = catalogue_path (state_dir, location);
+
+  return g_file_test (path, G_FILE_TEST_EXISTS);
 }
 
 /* Moves a file that we cannot use out of the way: whoever wants to know what happened to it still
@@ -593,6 +630,12 @@ kp_comparison_clear (KpComparison *row)
   kp_scanned_clear (&row->local);
   g_clear_pointer (&row->listed_etag, g_free);
   kp_known_clear (&row->known);
+}
+
+void
+kp_candidate_clear (KpCandidate *candidate)
+{
+  kp_comparison_clear (&candidate->row);
 }
 
 void

@@ -107,6 +107,24 @@ typedef struct
   gboolean is_mount_point;
 } KpRootIdentity;
 
+/* How much of what is stored was read back since. */
+typedef struct
+{
+  guint64 objects; /* with bytes of their own: of files and links */
+  guint64 objects_proved;
+  guint64 bytes;
+  guint64 bytes_proved;
+  gint64 oldest_proof; /* seconds since 1970; 0 for none */
+} KpCoverage;
+
+/* An object that a verification can compare with something. */
+typedef struct
+{
+  KpComparison row; /* its key is always set; has no path when there is no file */
+  guint64 offset;   /* how many bytes from its start on were proved by an earlier verification */
+} KpCandidate;
+
+gboolean kp_catalogue_exists (const char *state_dir, KpS3Location *location);
 KpCatalogue *kp_catalogue_open (const char *state_dir, KpS3Location *location, GError **error)
     G_GNUC_WARN_UNUSED_RESULT;
 KpCatalogue *kp_catalogue_open_temporary (GError **error) G_GNUC_WARN_UNUSED_RESULT;
@@ -158,7 +176,48 @@ KpCursor *kp_catalogue_list_known_backwards (KpCatalogue *catalogue, GError **er
     G_GNUC_WARN_UNUSED_RESULT;
 int kp_cursor_next_known (KpCursor *cursor, char **key, KpKnown *known, GError **error)
     G_GNUC_WARN_UNUSED_RESULT;
+KpCursor *kp_catalogue_list_candidates (KpCatalogue *catalogue, GError **error)
+    G_GNUC_WARN_UNUSED_RESULT;
+int kp_cursor_next_candidate (KpCursor *cursor, KpCandidate *candidate, GError **error)
+    G_GNUC_WARN_UNUSED_RESULT;
+KpCursor *kp_catalogue_list_lost (KpCatalogue *catalogue,
+                                  const char *first,
+                                  const char *end,
+                                  GError **error) G_GNUC_WARN_UNUSED_RESULT;
 void kp_cursor_free (KpCursor *cursor);
+
+/* What was verified. */
+gboolean kp_catalogue_put_proof (KpCatalogue *catalogue,
+                                 const char *key,
+                                 const char *etag,
+                                 gint64 now,
+                                 guint64 offset,
+                                 GError **error) G_GNUC_WARN_UNUSED_RESULT;
+gboolean kp_catalogue_put_attempt (KpCatalogue *catalogue,
+                                   const char *key,
+                                   const char *etag,
+                                   gint64 now,
+                                   GError **error) G_GNUC_WARN_UNUSED_RESULT;
+gboolean kp_catalogue_remove_proof (KpCatalogue *catalogue, const char *key, GError **error)
+    G_GNUC_WARN_UNUSED_RESULT;
+gboolean kp_catalogue_put_damaged (KpCatalogue *catalogue, const char *key, GError **error)
+    G_GNUC_WARN_UNUSED_RESULT;
+gboolean kp_catalogue_remove_damaged (KpCatalogue *catalogue, const char *key, GError **error)
+    G_GNUC_WARN_UNUSED_RESULT;
+gboolean kp_catalogue_is_damaged (KpCatalogue *catalogue,
+                                  const char *key,
+                                  gboolean *found,
+                                  GError **error) G_GNUC_WARN_UNUSED_RESULT;
+gboolean kp_catalogue_find_candidates (KpCatalogue *catalogue,
+                                       guint64 *n_candidates,
+                                       GError **error) G_GNUC_WARN_UNUSED_RESULT;
+gboolean kp_catalogue_add_coverage (KpCatalogue *catalogue,
+                                    const char *first,
+                                    const char *end,
+                                    KpCoverage *coverage,
+                                    GError **error) G_GNUC_WARN_UNUSED_RESULT;
+gboolean kp_catalogue_sweep_proofs (KpCatalogue *catalogue, GError **error)
+    G_GNUC_WARN_UNUSED_RESULT;
 
 char *kp_catalogue_find_first_link (KpCatalogue *catalogue, const KpFileInfo *info, GError **error)
     G_GNUC_WARN_UNUSED_RESULT;
@@ -325,6 +384,7 @@ void kp_scanned_clear (KpScanned *scanned);
 void kp_known_clear (KpKnown *known);
 void kp_known_copy (KpKnown *to, const KpKnown *from);
 void kp_comparison_clear (KpComparison *row);
+void kp_candidate_clear (KpCandidate *candidate);
 void kp_change_clear (KpChange *row);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (KpCatalogue, kp_catalogue_free)
@@ -334,6 +394,7 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (KpListed, kp_listed_clear)
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (KpScanned, kp_scanned_clear)
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (KpKnown, kp_known_clear)
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (KpComparison, kp_comparison_clear)
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (KpCandidate, kp_candidate_clear)
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (KpChange, kp_change_clear)
 
 G_END_DECLS

@@ -490,6 +490,16 @@ take_row (ChangeSet *set, KpComparison *row, GError **error)
 {
   KpDecision decision = kp_compare_decide (row, set->mirror->options.checksum);
   gboolean worth_reading = TRUE;
+  gboolean is_damaged = FALSE;
+
+  /* What a verification found to be damaged looks right: size, times and ETag may all be the same.
+   * Nothing of it is worth being copied, either. */
+  if (row->listed
+      && !kp_catalogue_is_damaged (set->mirror->catalogue, row->local.key, &is_damaged, error))
+    return FALSE;
+  if (is_damaged)
+    return add_change (set, KP_ACTION_PUT, row->local.key,
+                       kp_compare_object_size (&row->local.info), NULL, error);
 
   if (decision == KP_DECISION_UNCHANGED)
     {

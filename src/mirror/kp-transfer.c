@@ -608,6 +608,10 @@ record_object (KpMirror *mirror, KpTask *task, GError **error)
   if (change->action != KP_ACTION_PUT && change->action != KP_ACTION_DELTA
       && !kp_catalogue_remove_doubt (catalogue, key, error))
     return FALSE;
+  /* A new object: nobody has read it back yet, whatever was said of the one before. */
+  if (!kp_catalogue_remove_proof (catalogue, key, error)
+      || !kp_catalogue_remove_damaged (catalogue, key, error))
+    return FALSE;
   if (!S_ISREG (task->known.info.mode) || task->known.info.size <= KP_PART_SIZE)
     return kp_catalogue_put_known (catalogue, key, &task->known, error);
   if (task->chunks == NULL && change->has_known && task->carried_out != KP_ACTION_PUT)

@@ -3,62 +3,24 @@
 
 #define G_LOG_DOMAIN "keepsake-mirror"
 
-#include "kp-verify.h"
+#include "kp-verify-private.h"
 
-#include "kp-budget.h"
-#include "kp-compare.h"
 #include "kp-content.h"
 #include "kp-error.h"
 #include "kp-kept.h"
-#include "kp-pool.h"
+#include "kp-name.h"
 #include "kp-restore.h"
 #include "kp-s3-listing.h"
-#include "kp-scan.h"
 
-#include <fcntl.h>
+#include <math.h>
 #include <string.h>
-#include <unistd.h>
 
-#define RANGE_SIZE KP_PART_SIZE
 #define FIRST_ATTEMPTS 4
 
-struct _KpVerify
-{
-  GObject parent_instance;
-
-  KpS3Service *service;
-  KpVerifyOptions options;
-  GPtrArray *sources; /* of KpSource */
-  KpReport *report;
-
-  /* Of the run. */
-  KpCatalogue *catalogue; /* temporary */
-  GCancellable *cancellable;
-  KpScanResult scan;
-  KpPool *pool;
-  KpBudget *budget;
-  GAsyncQueue *results; /* of Task */
-  unsigned outstanding;
-  KpVerifyResult result;
-};
+/* How often what has been found out is made to last, in microseconds. */
+#define COMMIT_EVERY (500 * G_TIME_SPAN_MILLISECOND)
 
 G_DEFINE_FINAL_TYPE (KpVerify, kp_verify, G_TYPE_OBJECT)
-
-typedef enum
-{
-  OUTCOME_EQUAL,
-  OUTCOME_CHANGED,
-  OUTCOME_DAMAGED,
-} Outcome;
-
-typedef struct
-{
-  KpVerify *verify;
-  KpScanned local;
-  Outcome outcome;
-  guint64 bytes;
-  GError *error;
-} Task;
 
 static void
 kp_verify_finalize (GObject *object)
@@ -123,188 +85,224 @@ kp_verify_add_source (KpVerify *self, const char *argument, const char *stored_a
 static void
 task_free (void *data)
 {
-  Task *task = data;
+  KpVerifyTask *task = data;
 
-  kp_scanned_clear (&task->local);
+  kp_candidate_clear (&task->candidate);
+  g_clear_pointer (&task->chunks, g_array_unref);
   g_clear_error (&task->error);
+  g_free (task->etag);
   g_free (task);
 }
 
-G_DEFINE_AUTOPTR_CLEANUP_FUNC (Task, task_free)
-
-/* Compares one range. Returns FALSE with an error, or with @same unset. */
-static gboolean
-compare_range (Task *task,
-               KpS3Client *client,
-               GBytes *expected,
-               guint64 offset,
-               const char *etag,
-               gboolean *same,
-               GError **error)
-{
-  g_autoptr (GBytes) stored
-      = kp_s3_client_get (client, task->local.key, NULL, offset, g_bytes_get_size (expected), etag,
-                          NULL, task->verify->cancellable, error);
-
-  if (stored == NULL)
-    return FALSE;
-  *same = g_bytes_equal (stored, expected);
-  task->bytes += g_bytes_get_size (stored);
-  kp_report_add_bytes (task->verify->report, (gint64) g_bytes_get_size (stored));
-  return TRUE;
-}
-
-static gboolean
-compare_bytes (Task *task,
-               KpS3Client *client,
-               const KpS3Object *object,
-               gboolean *same,
-               GError **error)
-{
-  KpSource *source = g_ptr_array_index (task->verify->sources, task->local.source);
-  const KpFileInfo *info = &task->local.info;
-  g_autoptr (GError) local_error = NULL;
-  KpFileInfo after;
-
-  *same = TRUE;
-  if (S_ISLNK (info->mode))
-    {
-      char *target = kp_source_read_link (source, task->local.path, error);
-      if (target == NULL)
-        return FALSE;
-      g_autoptr (GBytes) bytes = g_bytes_new_take (target, strlen (target));
-      return g_bytes_get_size (bytes) == 0
-             || compare_range (task, client, bytes, 0, object->etag, same, error);
-    }
-
-  int fd = kp_source_open_file (source, task->local.path, O_RDONLY);
-  if (fd < 0)
-    {
-      g_set_error_literal (error, KP_ERROR, KP_ERROR_SOURCE_UNREADABLE, "Cannot read the file");
-      return FALSE;
-    }
-  for (guint64 offset = 0; *same && local_error == NULL && offset < info->size;
-       offset += RANGE_SIZE)
-    {
-      g_autoptr (GBytes) bytes
-          = kp_content_read (fd, offset, MIN (RANGE_SIZE, info->size - offset), &local_error);
-      if (bytes != NULL
-          && !compare_range (task, client, bytes, offset, object->etag, same, &local_error))
-        break;
-    }
-  /* A file that changes now differs for a reason. */
-  if (local_error == NULL && kp_content_stat (fd, &after, &local_error)
-      && !kp_file_info_same_content (info, &after))
-    g_set_error_literal (&local_error, KP_ERROR, KP_ERROR_CHANGED_WHILE_READING,
-                         "The file changed while it was read");
-  close (fd);
-  if (local_error == NULL)
-    return TRUE;
-  g_propagate_error (error, g_steal_pointer (&local_error));
-  return FALSE;
-}
-
-/* Two ranges are in memory at once: the file's and the object's. */
-static gboolean
-compare_within_budget (Task *task,
-                       KpS3Client *client,
-                       const KpS3Object *object,
-                       gboolean *same,
-                       GError **error)
-{
-  KpVerify *self = task->verify;
-  guint64 held = 2 * MIN (task->local.info.size, RANGE_SIZE);
-
-  if (!kp_budget_take (self->budget, held, self->cancellable, error))
-    return FALSE;
-  gboolean ok = compare_bytes (task, client, object, same, error);
-  kp_budget_give_back (self->budget, held);
-  return ok;
-}
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (KpVerifyTask, task_free)
 
 /* Runs in a worker. */
 static void
 task_cb (KpS3Client *client, void *item, void *user_data)
 {
-  Task *task = item;
-  const KpFileInfo *info = &task->local.info;
-  KpFileInfo stored;
-  gboolean same = FALSE;
-  g_autoptr (KpS3Object) object
-      = kp_s3_client_head (client, task->local.key, NULL, task->verify->cancellable, &task->error);
+  KpVerifyTask *task = item;
 
-  if (object != NULL)
-    {
-      kp_metadata_from_object (&stored, object, task->local.key);
-      if (object->size != kp_compare_object_size (info) || stored.mtime != info->mtime)
-        task->outcome = OUTCOME_CHANGED;
-      else if (compare_within_budget (task, client, object, &same, &task->error))
-        task->outcome = same ? OUTCOME_EQUAL : OUTCOME_DAMAGED;
-    }
+  kp_verify_compare (task, client);
   g_async_queue_push (task->verify->results, task);
+}
+
+/* --- what came of it ------------------------------------------------------------------------ */
+
+static gint64
+get_now (KpVerify *self)
+{
+  return self->options.now > 0 ? self->options.now : g_get_real_time () / G_USEC_PER_SEC;
+}
+
+/* Where the file is, or was; bytes. */
+static char *
+find_path (KpVerify *self, const KpScanned *local)
+{
+  if (local->path != NULL)
+    return kp_source_full_path (g_ptr_array_index (self->sources, local->source), local->path);
+  for (guint i = 0; i < self->sources->len; i++)
+    {
+      KpSource *source = g_ptr_array_index (self->sources, i);
+      if (source->is_file ? !g_str_equal (local->key, source->key)
+                          : !g_str_has_prefix (local->key, source->key))
+        continue;
+      g_autofree char *path = source->is_file
+                                  ? g_strdup ("")
+                                  : kp_name_from_key (local->key + strlen (source->key), NULL);
+      if (path != NULL)
+        return kp_source_full_path (source, path);
+    }
+  return g_strdup (local->key);
 }
 
 static void
 report_problem (KpVerify *self, const KpScanned *local, KpError code, const char *text)
 {
   g_autoptr (GError) error = g_error_new_literal (KP_ERROR, (int) code, text);
-  g_autofree char *path
-      = kp_source_full_path (g_ptr_array_index (self->sources, local->source), local->path);
+  g_autofree char *path = find_path (self, local);
 
   kp_report_failed (self->report, path, error);
 }
 
-static gboolean
-take_result (KpVerify *self, Task *task, GError **error)
+/* What is to be done about an object that is not what it should be. */
+static const char *
+describe_damage (KpVerify *self, const KpVerifyTask *task)
 {
-  self->outstanding--;
-  self->result.bytes += task->bytes;
-  if (task->error != NULL && kp_error_stops_job (task->error))
-    {
-      g_propagate_error (error, g_steal_pointer (&task->error));
-      return FALSE;
-    }
-  if (task->error != NULL)
-    {
-      self->result.failed++;
-      report_problem (self, &task->local, (KpError) task->error->code, task->error->message);
-    }
-  else if (task->outcome == OUTCOME_CHANGED)
+  if (task->candidate.row.local.path == NULL)
+    return "What the bucket holds is not what was stored, and the file is no longer here; if the "
+           "bucket keeps versions, restore an older one";
+  if (!self->has_catalogue)
+    return "The bytes in the bucket differ from the file, though size and time are the same; "
+           "mirror with --checksum to send it again";
+  return "The bytes in the bucket differ from what was stored; the next backup sends the file "
+         "again";
+}
+
+static gboolean
+take_damaged (KpVerify *self, const KpVerifyTask *task, GError **error)
+{
+  self->result.damaged++;
+  report_problem (self, &task->candidate.row.local, KP_ERROR_CORRUPT, describe_damage (self, task));
+  return kp_catalogue_put_damaged (self->catalogue, task->candidate.row.local.key, error);
+}
+
+static gboolean
+take_missing (KpVerify *self, const KpScanned *local, GError **error)
+{
+  self->result.missing++;
+  report_problem (self, local, KP_ERROR_NOT_FOUND,
+                  self->options.strict ? "It is not in the bucket; mirror again"
+                                       : "It is no longer in the bucket, though it was stored; the "
+                                         "next backup sends it again");
+  return kp_catalogue_remove_proof (self->catalogue, local->key, error);
+}
+
+static gboolean
+take_proved (KpVerify *self, const KpVerifyTask *task, GError **error)
+{
+  const KpScanned *local = &task->candidate.row.local;
+  guint64 end = task->offset + task->length;
+  gboolean is_whole = end >= task->candidate.row.listed_size;
+
+  if (!is_whole)
+    kp_report_notice (self->report,
+                      "“%s” is larger than what is read at once: %" G_GUINT64_FORMAT
+                      " of %" G_GUINT64_FORMAT " bytes are equal so far, and the next verification "
+                      "goes on from there",
+                      local->key, end, task->candidate.row.listed_size);
+  else if (task->outcome == KP_VERIFY_AS_STORED && self->options.strict && local->path != NULL)
     {
       self->result.changed++;
-      report_problem (self, &task->local, KP_ERROR_CONFLICT,
+      report_problem (self, local, KP_ERROR_CONFLICT,
                       "The file was changed since it was stored; mirror again");
-    }
-  else if (task->outcome == OUTCOME_DAMAGED)
-    {
-      self->result.damaged++;
-      report_problem (self, &task->local, KP_ERROR_CORRUPT,
-                      "The bytes in the bucket differ from the file, though size and time are the "
-                      "same; mirror with --checksum to send it again");
     }
   else
     {
       self->result.equal++;
-      kp_report_done (self->report, "equal", task->local.key, task->bytes);
+      kp_report_done (self->report, "equal", local->key, task->bytes);
     }
-  return TRUE;
+  return kp_catalogue_put_proof (self->catalogue, local->key, task->etag, get_now (self),
+                                 is_whole ? 0 : end, error)
+         && (!is_whole || kp_catalogue_remove_damaged (self->catalogue, local->key, error));
+}
+
+/* Of what nothing is known, others are looked at before it is again. */
+static gboolean
+take_unproved (KpVerify *self, const KpVerifyTask *task, GError **error)
+{
+  const KpComparison *row = &task->candidate.row;
+
+  return kp_catalogue_put_attempt (self->catalogue, row->local.key, row->listed_etag,
+                                   get_now (self), error);
+}
+
+static gboolean
+take_outcome (KpVerify *self, const KpVerifyTask *task, GError **error)
+{
+  const KpScanned *local = &task->candidate.row.local;
+
+  switch (task->outcome)
+    {
+    case KP_VERIFY_DAMAGED:
+      return take_damaged (self, task, error);
+    case KP_VERIFY_MISSING:
+      return take_missing (self, local, error);
+    case KP_VERIFY_LOCAL:
+      self->result.failed++;
+      report_problem (self, local, KP_ERROR_CONFLICT,
+                      "The file here is not what was stored, though nobody has written it since: "
+                      "this disk may be failing. The bucket has it as it was; restore it beside "
+                      "this one and compare");
+      return take_unproved (self, task, error);
+    case KP_VERIFY_CHANGED:
+      if (self->options.strict)
+        {
+          self->result.changed++;
+          report_problem (self, local, KP_ERROR_CONFLICT,
+                          "The file was changed since it was stored; mirror again");
+        }
+      return take_unproved (self, task, error);
+    case KP_VERIFY_EQUAL:
+    case KP_VERIFY_AS_STORED:
+    default:
+      return take_proved (self, task, error);
+    }
+}
+
+static gboolean
+take_result (KpVerify *self, KpVerifyTask *task, GError **error)
+{
+  self->outstanding--;
+  self->result.bytes += task->bytes;
+  if (task->error == NULL)
+    return take_outcome (self, task, error);
+  if (kp_error_stops_job (task->error))
+    {
+      g_propagate_error (error, g_steal_pointer (&task->error));
+      return FALSE;
+    }
+  if (kp_error_is (task->error, KP_ERROR_ARCHIVED) && !self->options.strict)
+    self->result.archived++;
+  else
+    {
+      self->result.failed++;
+      report_problem (self, &task->candidate.row.local, (KpError) task->error->code,
+                      task->error->message);
+    }
+  return take_unproved (self, task, error);
+}
+
+/* What has been proved so far survives a job that is stopped. */
+static gboolean
+commit_sometimes (KpVerify *self, GError **error)
+{
+  gint64 now = g_get_monotonic_time ();
+
+  if (now < self->commit_at)
+    return TRUE;
+  self->commit_at = now + COMMIT_EVERY;
+  return kp_catalogue_commit (self->catalogue, error)
+         && kp_catalogue_begin (self->catalogue, error);
 }
 
 static gboolean
 take_results (KpVerify *self, GError **error)
 {
-  Task *next = g_async_queue_timeout_pop (self->results, 100 * G_TIME_SPAN_MILLISECOND);
+  KpVerifyTask *next = g_async_queue_timeout_pop (self->results, 100 * G_TIME_SPAN_MILLISECOND);
   gboolean ok = TRUE;
 
   kp_pool_adapt (self->pool, g_get_monotonic_time ());
   while (ok && next != NULL)
     {
-      g_autoptr (Task) task = next;
+      g_autoptr (KpVerifyTask) task = next;
       ok = take_result (self, task, error);
       next = ok ? g_async_queue_try_pop (self->results) : NULL;
     }
-  return ok && !g_cancellable_set_error_if_cancelled (self->cancellable, error);
+  return ok && commit_sometimes (self, error)
+         && !g_cancellable_set_error_if_cancelled (self->cancellable, error);
 }
+
+/* --- what is not there ---------------------------------------------------------------------- */
 
 static gboolean
 is_hidden (KpVerify *self, const char *key, gboolean *hidden, GError **error)
@@ -359,58 +357,204 @@ report_hidden (KpVerify *self, GError **error)
   return result == 0;
 }
 
-/* Only what has bytes to compare; of the rest, that it is there. */
-static void
-take_row (KpVerify *self, KpComparison *row)
+/* What ought to be in the bucket and is not shows in the listing: all of it, whatever the bounds
+ * are. What was not stored yet is for the next backup. */
+static gboolean
+find_missing (KpVerify *self, GError **error)
 {
-  const KpFileInfo *info = &row->local.info;
+  g_autoptr (KpCursor) cursor = kp_catalogue_compare (self->catalogue, error);
+  int result = cursor != NULL ? 1 : -1;
 
-  if (!row->listed)
+  while (result == 1)
     {
-      self->result.missing++;
-      report_problem (self, &row->local, KP_ERROR_NOT_FOUND,
-                      "It is not in the bucket; mirror again");
-      return;
+      g_auto (KpComparison) row = { 0 };
+      result = kp_cursor_next_comparison (cursor, &row, error);
+      if (result == 1 && !row.listed && (row.has_known || self->options.strict)
+          && !take_missing (self, &row.local, error))
+        return FALSE;
     }
-  if ((!S_ISREG (info->mode) && !S_ISLNK (info->mode))
-      || g_random_double () >= self->options.sample)
-    return;
-  Task *task = g_new0 (Task, 1);
+  return result == 0;
+}
+
+/* The key behind all of a source's. No byte of UTF-8 is 0xFF. */
+static char *
+get_end (KpSource *source)
+{
+  return g_strconcat (source->key, source->is_file ? "\x01" : "\xFF", NULL);
+}
+
+/* Objects of files that are no longer here, deleted by somebody else: not a fault, as far as we can
+ * know, but not to pass in silence either. Told once. */
+static gboolean
+find_lost (KpVerify *self, GError **error)
+{
+  guint64 n = 0;
+
+  /* In a folder that cannot be read, there may be a file. */
+  if (self->options.strict || self->scan.unreadable > 0)
+    return TRUE;
+  for (guint i = 0; i < self->sources->len; i++)
+    {
+      KpSource *source = g_ptr_array_index (self->sources, i);
+      g_autofree char *end = get_end (source);
+      g_autoptr (KpCursor) cursor
+          = kp_catalogue_list_lost (self->catalogue, source->key, end, error);
+      int result = cursor != NULL ? 1 : -1;
+      while (result == 1)
+        {
+          g_autofree char *key = NULL;
+          result = kp_cursor_next_key (cursor, &key, error);
+          if (result == 1 && !kp_catalogue_remove_known (self->catalogue, key, error))
+            return FALSE;
+          n += result == 1;
+        }
+      if (result < 0)
+        return FALSE;
+    }
+  if (n > 0)
+    kp_report_notice (self->report,
+                      "Of %" G_GUINT64_FORMAT " files that are no longer here, somebody else has "
+                      "deleted the objects in the bucket, too",
+                      n);
+  return TRUE;
+}
+
+/* --- which objects -------------------------------------------------------------------------- */
+
+/* How much of an object is to be read now. The first one that is chosen is read whatever its size
+ * is, if need be in pieces, one in each verification; so the oldest is always among those looked
+ * at, and after as many verifications as there are objects, all have been. 0: not now. */
+static guint64
+choose_length (KpVerify *self, const KpCandidate *candidate, guint64 offset)
+{
+  guint64 left = candidate->row.listed_size - offset;
+  guint64 max = self->options.max_bytes;
+
+  if (max == 0 || self->chosen_bytes + left <= max)
+    return left;
+  if (self->chosen_files > 0)
+    return 0;
+  return candidate->row.listed_size <= KP_PART_SIZE ? left : max;
+}
+
+/* Takes the candidate over if it is chosen. */
+static gboolean
+take_candidate (KpVerify *self, KpCandidate *candidate, GError **error)
+{
+  KpComparison *row = &candidate->row;
+  guint64 offset = candidate->offset < row->listed_size ? candidate->offset : 0;
+  guint64 length = choose_length (self, candidate, offset);
+  gboolean hidden;
+
+  if (length == 0 && row->listed_size > 0)
+    return TRUE;
+  if (row->local.path != NULL && !is_hidden (self, row->local.key, &hidden, error))
+    return FALSE;
+  if (row->local.path != NULL && hidden)
+    return TRUE;
+
+  g_autoptr (KpVerifyTask) task = g_new0 (KpVerifyTask, 1);
   task->verify = self;
-  task->local = row->local;
-  row->local = (KpScanned){ 0 };
+  task->candidate = *candidate;
+  task->offset = offset;
+  task->length = length;
+  *candidate = (KpCandidate){ 0 };
+  row = &task->candidate.row;
+  if (row->has_known && row->known.info.size > KP_PART_SIZE)
+    {
+      task->chunks
+          = kp_catalogue_get_chunks (self->catalogue, row->local.key, row->known.etag, error);
+      if (task->chunks == NULL)
+        return FALSE;
+    }
+  self->chosen_files++;
+  self->chosen_bytes += length;
   self->outstanding++;
-  kp_report_add_total (self->report, 1, (gint64) task->local.info.size);
-  kp_pool_push (self->pool, task);
+  kp_report_add_total (self->report, 1, (gint64) length);
+  kp_pool_push (self->pool, g_steal_pointer (&task));
+  return TRUE;
 }
 
 static gboolean
-compare_all (KpVerify *self, GError **error)
+is_enough (KpVerify *self)
 {
-  g_autoptr (KpCursor) cursor = kp_catalogue_compare (self->catalogue, error);
+  return self->max_files > 0 && self->chosen_files >= self->max_files;
+}
+
+static gboolean
+compare_chosen (KpVerify *self, GError **error)
+{
+  guint64 n_candidates;
   int result = 1;
 
+  if (!kp_catalogue_find_candidates (self->catalogue, &n_candidates, error))
+    return FALSE;
+  self->max_files = self->options.max_files;
+  if (self->options.sample < 1)
+    {
+      guint64 share = MAX ((guint64) ceil ((double) n_candidates * self->options.sample), 1);
+      self->max_files = self->max_files > 0 ? MIN (self->max_files, share) : share;
+    }
+  g_autoptr (KpCursor) cursor = kp_catalogue_list_candidates (self->catalogue, error);
   if (cursor == NULL)
     return FALSE;
   while (result == 1 || self->outstanding > 0)
     {
       for (unsigned room = kp_pool_get_room (self->pool); result == 1 && room > 0; room--)
         {
-          g_auto (KpComparison) row = { 0 };
-          result = kp_cursor_next_comparison (cursor, &row, error);
-          if (result < 0)
+          g_auto (KpCandidate) candidate = { 0 };
+          result = is_enough (self) ? 0 : kp_cursor_next_candidate (cursor, &candidate, error);
+          if (result < 0 || (result == 1 && !take_candidate (self, &candidate, error)))
             return FALSE;
-          gboolean hidden = FALSE;
-          if (result == 1 && row.listed && !is_hidden (self, row.local.key, &hidden, error))
-            return FALSE;
-          if (result == 1 && !hidden)
-            take_row (self, &row);
         }
       if (self->outstanding > 0 && !take_results (self, error))
         return FALSE;
     }
   return TRUE;
 }
+
+/* Whether another source's keys are all of this one's, too. */
+static gboolean
+is_covered (KpVerify *self, guint index)
+{
+  KpSource *source = g_ptr_array_index (self->sources, index);
+
+  for (guint i = 0; i < self->sources->len; i++)
+    {
+      KpSource *other = g_ptr_array_index (self->sources, i);
+      if (i != index && !other->is_file && g_str_has_prefix (source->key, other->key)
+          && (i < index || !g_str_equal (source->key, other->key)))
+        return TRUE;
+    }
+  return FALSE;
+}
+
+static gboolean
+sum_up (KpVerify *self, GError **error)
+{
+  if (self->result.archived > 0)
+    kp_report_notice (self->report,
+                      "%" G_GUINT64_FORMAT " files could not be read back, as they are in an "
+                      "archive and nobody asked for them",
+                      self->result.archived);
+  if (!self->has_catalogue)
+    return TRUE;
+  if (!kp_catalogue_sweep_proofs (self->catalogue, error))
+    return FALSE;
+  self->result.has_coverage = TRUE;
+  for (guint i = 0; i < self->sources->len; i++)
+    {
+      KpSource *source = g_ptr_array_index (self->sources, i);
+      g_autofree char *end = get_end (source);
+      if (!is_covered (self, i)
+          && !kp_catalogue_add_coverage (self->catalogue, source->key, end, &self->result.coverage,
+                                         error))
+        return FALSE;
+    }
+  return TRUE;
+}
+
+/* --- the run -------------------------------------------------------------------------------- */
 
 static gboolean
 list_and_scan (KpVerify *self, GError **error)
@@ -455,13 +599,44 @@ run_phases (KpVerify *self, GError **error)
   self->results = g_async_queue_new_full (task_free);
   self->budget = kp_budget_new (KP_MEMORY_BUDGET);
   self->pool = kp_pool_new (self->service, self->options.jobs, task_cb, task_free, self);
-  gboolean ok = report_hidden (self, error) && compare_all (self, error);
+  self->commit_at = g_get_monotonic_time () + COMMIT_EVERY;
+  gboolean ok = report_hidden (self, error) && find_missing (self, error) && find_lost (self, error)
+                && compare_chosen (self, error);
   if (!ok)
     g_cancellable_cancel (self->cancellable);
   g_clear_pointer (&self->pool, kp_pool_free);
   g_clear_pointer (&self->budget, kp_budget_free);
   g_clear_pointer (&self->results, g_async_queue_unref);
-  return ok;
+  /* What was proved before it was stopped stays proved. */
+  return (!ok || sum_up (self, error)) && kp_catalogue_commit (self->catalogue, ok ? error : NULL)
+         && ok;
+}
+
+/* The destination's catalogue, where there is one: then nobody else works on the destination
+ * meanwhile, as an object that is replaced while it is read would look damaged. Who only asks about
+ * a folder does not wait for that, and has to do without. */
+static gboolean
+open_catalogue (KpVerify *self, GError **error)
+{
+  g_autoptr (KpS3Location) location = kp_s3_service_ref_location (self->service);
+  g_autoptr (GError) local_error = NULL;
+
+  if (kp_catalogue_exists (self->options.state_dir, location))
+    {
+      self->catalogue = kp_catalogue_open (self->options.state_dir, location, &local_error);
+      self->has_catalogue = self->catalogue != NULL;
+      if (self->catalogue == NULL
+          && !(self->options.strict && kp_error_is (local_error, KP_ERROR_BUSY)))
+        {
+          g_propagate_error (error, g_steal_pointer (&local_error));
+          return FALSE;
+        }
+      if (self->catalogue == NULL)
+        kp_report_notice (self->report, "%s. What is found is not recorded", local_error->message);
+    }
+  if (self->catalogue == NULL)
+    self->catalogue = kp_catalogue_open_temporary (error);
+  return self->catalogue != NULL;
 }
 
 static void
@@ -485,8 +660,7 @@ kp_verify_run (KpVerify *self, GCancellable *cancellable, GError **error)
   g_return_val_if_fail (self->cancellable == NULL, FALSE);
 
   self->cancellable = g_cancellable_new ();
-  self->catalogue = kp_catalogue_open_temporary (error);
-  gboolean ok = self->catalogue != NULL;
+  gboolean ok = open_catalogue (self, error);
   if (cancellable != NULL)
     handler = g_cancellable_connect (cancellable, G_CALLBACK (forward_cancel_cb), self->cancellable,
                                      NULL);

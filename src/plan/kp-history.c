@@ -40,16 +40,21 @@ static const char schema[]
       "  id INTEGER PRIMARY KEY, job INTEGER NOT NULL, path BLOB NOT NULL, reason TEXT,"
       "  message TEXT);"
       "CREATE INDEX IF NOT EXISTS failure_by_job ON failure (job, id);"
+      /* Of jobs that verified; an older Keepsake does without. */
+      "CREATE TABLE IF NOT EXISTS coverage ("
+      "  job INTEGER PRIMARY KEY, objects INTEGER NOT NULL, objects_proved INTEGER NOT NULL,"
+      "  bytes INTEGER NOT NULL, bytes_proved INTEGER NOT NULL, oldest_proof INTEGER NOT NULL);"
       "CREATE TABLE IF NOT EXISTS skip ("
       "  id INTEGER PRIMARY KEY AUTOINCREMENT, plan TEXT NOT NULL, since INTEGER NOT NULL,"
       "  until INTEGER NOT NULL, count INTEGER NOT NULL, reason TEXT NOT NULL, message TEXT,"
       "  after_job INTEGER NOT NULL);"
       "CREATE INDEX IF NOT EXISTS skip_by_plan ON skip (plan, id);";
 
+#define COVERAGE_COLUMNS "c.objects, c.objects_proved, c.bytes, c.bytes_proved, c.oldest_proof"
 #define JOB_COLUMNS                                                                                \
   "id, plan, kind, trigger, started, ended, state, reason, message, put, delta, copied, "          \
-  "metadata, "                                                                                     \
-  "deleted, unchanged, failed, bytes_sent, bytes_saved"
+  "metadata, deleted, unchanged, failed, bytes_sent, bytes_saved, " COVERAGE_COLUMNS
+#define JOB_TABLE "job LEFT JOIN coverage c ON c.job = job.id"
 
 static const char *const kind_names[] = { "backup", "restore", "verify", NULL };
 static const char *const trigger_names[] = { "scheduled", "manual", "catch-up", "watch", NULL };
@@ -638,6 +643,25 @@ insert_skip (KpHistory *self,
 }
 
 /**
+ * kp_history_set_coverage:
+ * @error: %KP_ERROR_LOCAL_STORAGE
+ *
+ * Records what a verification says of all that is stored.
+ */
+gboolean
+kp_history_set_coverage (KpHistory *self,
+                         gint64 job_id,
+                         const KpHistoryCoverage *coverage,
+                         GError **error)
+{
+  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->lock);
+
+  return run (self, error, "INSERT OR REPLACE INTO coverage VALUES (?, ?, ?, ?, ?, ?)", "iiiiii",
+              job_id, (gint64) coverage->objects, (gint64) coverage->objects_proved,
+              (gint64) coverage->bytes, (gint64) coverage->bytes_proved, coverage->oldest_proof);
+}
+
+/**
  * kp_history_add_skip:
  * @reason: why the plan did not run though it was due: "metered", "keyring-locked" …
  * @message: for people
@@ -667,6 +691,17 @@ kp_history_add_skip (KpHistory *self,
 
 typedef gpointer (*ReadRow) (Statement *statement);
 
+/* NULL reads as 0. */
+static void
+read_coverage (Statement *statement, int column, KpHistoryCoverage *coverage)
+{
+  coverage->objects = (guint64) sqlite3_column_int64 (statement, column);
+  coverage->objects_proved = (guint64) sqlite3_column_int64 (statement, column + 1);
+  coverage->bytes = (guint64) sqlite3_column_int64 (statement, column + 2);
+  coverage->bytes_proved = (guint64) sqlite3_column_int64 (statement, column + 3);
+  coverage->oldest_proof = sqlite3_column_int64 (statement, column + 4);
+}
+
 static gpointer
 read_job (Statement *statement)
 {
@@ -687,6 +722,7 @@ read_job (Statement *statement)
   job->message = column_text (statement, 8);
   for (gsize i = 0; i < G_N_ELEMENTS (numbers); i++)
     *numbers[i] = (guint64) sqlite3_column_int64 (statement, 9 + (int) i);
+  read_coverage (statement, 9 + (int) G_N_ELEMENTS (numbers), &job->coverage);
   return job;
 }
 
@@ -747,7 +783,7 @@ kp_history_get_job (KpHistory *self, gint64 job_id, GError **error)
 {
   g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->lock);
   g_autoptr (Statement) statement
-      = query (self, error, "SELECT " JOB_COLUMNS " FROM job WHERE id = ?", "i", job_id);
+      = query (self, error, "SELECT " JOB_COLUMNS " FROM " JOB_TABLE " WHERE id = ?", "i", job_id);
   g_autoptr (GPtrArray) rows
       = read_rows (self, statement, read_job, (GDestroyNotify) kp_history_job_free, error);
 
@@ -777,9 +813,11 @@ kp_history_list_jobs (KpHistory *self, const char *plan_id, guint limit, GError 
   g_autoptr (Statement) statement
       = plan_id != NULL
             ? query (self, error,
-                     "SELECT " JOB_COLUMNS " FROM job WHERE plan = ? ORDER BY id DESC LIMIT ?",
+                     "SELECT " JOB_COLUMNS " FROM " JOB_TABLE
+                     " WHERE plan = ? ORDER BY id DESC LIMIT ?",
                      "si", plan_id, (gint64) limit)
-            : query (self, error, "SELECT " JOB_COLUMNS " FROM job ORDER BY id DESC LIMIT ?", "i",
+            : query (self, error,
+                     "SELECT " JOB_COLUMNS " FROM " JOB_TABLE " ORDER BY id DESC LIMIT ?", "i",
                      (gint64) limit);
 
   return read_rows (self, statement, read_job, (GDestroyNotify) kp_history_job_free, error);
@@ -825,6 +863,29 @@ kp_history_list_skips (KpHistory *self, const char *plan_id, guint limit, GError
   return read_rows (self, statement, read_skip, (GDestroyNotify) kp_history_skip_free, error);
 }
 
+static gboolean
+read_last_coverage (KpHistory *self,
+                    const char *plan_id,
+                    KpHistoryCoverage *coverage,
+                    GError **error)
+{
+  g_autoptr (GError) local_error = NULL;
+  g_autoptr (Statement) statement
+      = query (self, error,
+               "SELECT " COVERAGE_COLUMNS " FROM job JOIN coverage c ON c.job = job.id"
+               " WHERE plan = ? ORDER BY id DESC LIMIT 1",
+               "s", plan_id);
+
+  if (statement == NULL)
+    return FALSE;
+  if (next_row (self, statement, &local_error))
+    read_coverage (statement, 0, coverage);
+  if (local_error == NULL)
+    return TRUE;
+  g_propagate_error (error, g_steal_pointer (&local_error));
+  return FALSE;
+}
+
 /**
  * kp_history_get_summary:
  * @now: the present, so that a job that a wrong clock put into the future counts for nothing
@@ -868,7 +929,7 @@ kp_history_get_summary (KpHistory *self,
   summary->last_complete = sqlite3_column_int64 (statement, 2);
   summary->last_verified = sqlite3_column_int64 (statement, 3);
   summary->failing_since = sqlite3_column_int64 (statement, 4);
-  return TRUE;
+  return read_last_coverage (self, plan_id, &summary->coverage, error);
 }
 
 /* --- forgetting ----------------------------------------------------------------------------- */
@@ -901,6 +962,7 @@ kp_history_prune (KpHistory *self, gint64 before, GError **error)
                                "  GROUP BY plan, kind)",
           "i", before)
       && run (self, error, "DELETE FROM failure WHERE job NOT IN (SELECT id FROM job)", "")
+      && run (self, error, "DELETE FROM coverage WHERE job NOT IN (SELECT id FROM job)", "")
       && run (self, error,
               "DELETE FROM skip WHERE until < ?"
               " AND id NOT IN (SELECT id FROM"
@@ -925,6 +987,9 @@ kp_history_forget_plan (KpHistory *self, const char *plan_id, GError **error)
   gboolean ok
       = run (self, error, "DELETE FROM failure WHERE job IN (SELECT id FROM job WHERE plan = ?)",
              "s", plan_id)
+        && run (self, error,
+                "DELETE FROM coverage WHERE job IN (SELECT id FROM job WHERE plan = ?)", "s",
+                plan_id)
         && run (self, error, "DELETE FROM job WHERE plan = ?", "s", plan_id)
         && run (self, error, "DELETE FROM skip WHERE plan = ?", "s", plan_id);
   return finish (self, ok, error);

@@ -63,6 +63,17 @@ typedef struct
   guint64 bytes_saved;
 } KpHistoryCounts;
 
+/* What a verification says of all that is stored: how much of it was read back and proved by now,
+ * in this one or an earlier one. */
+typedef struct
+{
+  guint64 objects; /* of files and links; 0: nothing is known */
+  guint64 objects_proved;
+  guint64 bytes;
+  guint64 bytes_proved;
+  gint64 oldest_proof; /* of those that count as proved; 0 for none */
+} KpHistoryCoverage;
+
 typedef struct
 {
   gint64 id;
@@ -75,6 +86,7 @@ typedef struct
   char *reason;  /* name of an error, or NULL */
   char *message; /* or NULL */
   KpHistoryCounts counts;
+  KpHistoryCoverage coverage; /* of verifications */
 } KpHistoryJob;
 
 typedef struct
@@ -96,11 +108,12 @@ typedef struct
 
 typedef struct
 {
-  gint64 last_start;    /* of a backup, however it ended, that is not in the future */
-  gint64 last_success;  /* end of the last backup that went to its end */
-  gint64 last_complete; /* and in which no file failed */
-  gint64 last_verified; /* end of the last verification that found nothing wrong */
-  gint64 failing_since; /* start of the first backup after the last that went to its end */
+  gint64 last_start;          /* of a backup, however it ended, that is not in the future */
+  gint64 last_success;        /* end of the last backup that went to its end */
+  gint64 last_complete;       /* and in which no file failed */
+  gint64 last_verified;       /* end of the last verification that found nothing wrong */
+  gint64 failing_since;       /* start of the first backup after the last that went to its end */
+  KpHistoryCoverage coverage; /* of the last verification that knew one */
 } KpHistorySummary;
 
 typedef struct _KpHistory KpHistory;
@@ -129,6 +142,10 @@ gboolean kp_history_end_job (KpHistory *history,
                              const KpHistoryCounts *counts,
                              gint64 now,
                              GError **error) G_GNUC_WARN_UNUSED_RESULT;
+gboolean kp_history_set_coverage (KpHistory *history,
+                                  gint64 job_id,
+                                  const KpHistoryCoverage *coverage,
+                                  GError **error) G_GNUC_WARN_UNUSED_RESULT;
 gboolean kp_history_add_skip (KpHistory *history,
                               const char *plan_id,
                               const char *reason,

@@ -1,0 +1,321 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: The Keepsake authors
+"""Verifications of a plan: what they find, what is sent again for it, and what they come to."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fixtures.checks import body, metadata, write_files
+from fixtures.fault_proxy import FaultProxy, Headers, ReplaceReply, Rule
+from fixtures.trees import MIB, read_tree
+
+PREFIX = "laptop/Pictures"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = write_files(
+        tmp_path / "Pictures",
+        {"good": "1", "flipped": "2" * 1000, "cut": "3" * 1000, "lost": "4", "replaced": "5" * 100,
+         "sub/deep": "6", "empty": "", "large": os.urandom(9 * MIB)},
+    )  # fmt: skip
+    (folder / "link").symlink_to("good")
+    return folder
+
+
+@pytest.fixture
+def run(ctl: Any, folder: Path, bucket: str) -> Callable[..., Any]:
+    """run(*options): the plan "Photos", in this process. It has been run once."""
+    ctl("plan", "add", "Photos", folder, f"s3://{bucket}/laptop", check=0)
+
+    def foreground(*options: Any, check: int = 0) -> Any:
+        return ctl("run", "Photos", "--foreground", "--json", *options, check=check)
+
+    foreground()
+    return foreground
+
+
+def rehearse(run: Callable[..., Any], *options: Any, check: int = 0) -> Any:
+    return run("--verify", *options, check=check)
+
+
+def catalogue_of(state_dir: Path) -> Path:
+    (path,) = state_dir.rglob("catalogue/*.db")
+    return path
+
+
+def query(path: Path, sql: str, *values: Any) -> list[Any]:
+    with closing(sqlite3.connect(path)) as database, database:
+        return database.execute(sql, values).fetchall()
+
+
+def put_behind_our_back(s3: Any, bucket: str, name: str, content: bytes) -> None:
+    """Other bytes with the same headers, so that a listing looks plausible."""
+    key = f"{PREFIX}/{name}"
+    s3.put_object(Bucket=bucket, Key=key, Body=content, Metadata=metadata(s3, bucket, key))
+
+
+def flip(s3: Any, bucket: str, name: str) -> None:
+    content = bytearray(body(s3, bucket, f"{PREFIX}/{name}"))
+    content[len(content) // 2] ^= 1
+    put_behind_our_back(s3, bucket, name, bytes(content))
+
+
+def rot(s3: Any, bucket: str, state_dir: Path, name: str) -> None:
+    """As a disk does it: not even the ETag tells."""
+    key = f"{PREFIX}/{name}"
+    flip(s3, bucket, name)
+    etag = s3.head_object(Bucket=bucket, Key=key)["ETag"].strip('"')
+    path = catalogue_of(state_dir)
+    query(path, "UPDATE object SET etag = ? WHERE key = ?", etag, key.encode())
+    query(path, "UPDATE chunked SET etag = ? WHERE key = ?", etag, key.encode())
+
+
+def failures(result: Any) -> dict[str, str]:
+    return {row["path"]: row["error"] for row in result.json if row["type"] == "failed"}
+
+
+def coverage(result: Any) -> tuple[int, int]:
+    found = result.json[-1]["coverage"]
+    return found["objects_proved"], found["objects"]
+
+
+def sent(result: Any) -> set[str]:
+    return {row["key"].removeprefix(f"{PREFIX}/") for row in result.json if row["type"] == "action"}
+
+
+def test_what_is_wrong_is_found_named_and_sent_again(
+    run: Callable[..., Any], ctl: Any, folder: Path, s3: Any, bucket: str, state_dir: Path
+) -> None:
+    before = read_tree(folder)
+    flip(s3, bucket, "flipped")
+    put_behind_our_back(s3, bucket, "cut", b"3" * 500)
+    s3.delete_object(Bucket=bucket, Key=f"{PREFIX}/lost")
+    s3.put_object(Bucket=bucket, Key=f"{PREFIX}/replaced", Body=b"somebody's own")
+    rot(s3, bucket, state_dir, "sub/deep")
+    rot(s3, bucket, state_dir, "large")
+    result = rehearse(run, check=2)
+    assert failures(result) == {
+        f"{folder}/flipped": "corrupt", f"{folder}/cut": "corrupt", f"{folder}/lost": "not-found",
+        f"{folder}/replaced": "corrupt", f"{folder}/sub/deep": "corrupt",
+        f"{folder}/large": "corrupt",
+    }  # fmt: skip
+    assert coverage(result) == (3, 9)
+
+    status = ctl("status", "--check", check=2).stdout
+    assert "found something wrong: 6 files could not be proved: “" in status
+    assert f"{folder}/" in status and " and 3 more" in status
+    assert "Proved since they were stored: 3 of 9 files" in status
+    (row,) = [r for r in ctl("status", "--json", check=0).json if r["type"] == "status"]
+    assert (row["verify_result"], row["verify_failed"], row["needs_attention"]) == (
+        "finished", 6, True,
+    )  # fmt: skip
+
+    damaged = {"flipped", "cut", "lost", "replaced", "sub/deep", "large"}
+    result = run("--verbose")
+    assert result.json[-1]["put"] + result.json[-1]["copied"] == len(damaged)
+    assert sent(result) == damaged
+    for name in ("flipped", "cut", "lost", "replaced", "sub/deep", "large"):
+        assert body(s3, bucket, f"{PREFIX}/{name}") == (folder / name).read_bytes(), name
+    assert read_tree(folder) == before
+    assert "A backup went well since" in ctl("status", "--check", check=0).stdout
+    assert coverage(rehearse(run)) == (9, 9)
+    assert "found something wrong" not in ctl("status", "--check", check=0).stdout
+
+
+def test_what_is_damaged_is_not_copied_from(
+    run: Callable[..., Any], folder: Path, s3: Any, bucket: str, state_dir: Path
+) -> None:
+    """Neither a small file nor a chunk of a large one that has its bytes, or had."""
+    rot(s3, bucket, state_dir, "flipped")
+    rot(s3, bucket, state_dir, "large")
+    rehearse(run, check=2)
+    (folder / "copy").write_bytes((folder / "flipped").read_bytes())
+    (folder / "large").rename(folder / "moved")
+    with (folder / "moved").open("ab") as file:
+        file.write(b"more")
+    run()
+    assert body(s3, bucket, f"{PREFIX}/copy") == (folder / "flipped").read_bytes()
+    assert body(s3, bucket, f"{PREFIX}/moved") == (folder / "moved").read_bytes()
+
+
+def test_damaged_file_that_was_changed_is_sent_whole(
+    run: Callable[..., Any], folder: Path, s3: Any, bucket: str, state_dir: Path
+) -> None:
+    rot(s3, bucket, state_dir, "large")
+    rehearse(run, check=2)
+    with (folder / "large").open("ab") as file:
+        file.write(b"more")
+    assert run().json[-1]["bytes_sent"] > 9 * MIB
+    assert body(s3, bucket, f"{PREFIX}/large") == (folder / "large").read_bytes()
+
+
+def test_bounded_ones_come_to_everything(
+    run: Callable[..., Any], folder: Path, bucket: str, proxy: FaultProxy
+) -> None:
+    assert coverage(rehearse(run, "--max-files", "2")) == (2, 9)
+    assert coverage(rehearse(run, "--max-files", "2")) == (4, 9)
+    assert coverage(rehearse(run, "--max-files", "4")) == (8, 9)
+    result = rehearse(run, "--max-files", "4")
+    assert coverage(result) == (9, 9)
+    assert result.json[-1]["equal"] == 4
+
+
+def test_bound_of_bytes(run: Callable[..., Any], folder: Path) -> None:
+    """Small files fit beside each other; the large one is read in pieces, each time one."""
+    seen = [rehearse(run, "--max-bytes", "4M").json[-1] for _ in range(9)]
+    assert all(row["bytes"] <= 9 * MIB for row in seen)
+    assert seen[-1]["coverage"]["objects_proved"] == 9
+    assert sum(row["bytes"] for row in seen) >= 9 * MIB
+    assert sum(row["bytes"] >= MIB for row in seen[:4]) <= 4
+
+
+def test_pieces_find_what_is_in_them(
+    run: Callable[..., Any], folder: Path, s3: Any, bucket: str, state_dir: Path
+) -> None:
+    """A bit near the end of a large file is found by the piece that covers it."""
+    for path in folder.iterdir():
+        if path.name != "large" and not path.is_dir():
+            path.unlink()
+    (folder / "sub/deep").unlink()
+    query(catalogue_of(state_dir), "DELETE FROM object WHERE key NOT LIKE '%/large'")
+    content = bytearray((folder / "large").read_bytes())
+    content[-5] ^= 1
+    put_behind_our_back(s3, bucket, "large", bytes(content))
+    first = rehearse(run, "--max-bytes", "4M")
+    assert "goes on from there" in first.stdout and first.json[-1]["equal"] == 0
+    rehearse(run, "--max-bytes", "4M")
+    last = rehearse(run, "--max-bytes", "4M", check=2)
+    assert failures(last) == {f"{folder}/large": "corrupt"}
+    assert first.json[-1]["bytes"] <= 5 * MIB
+
+
+def test_changed_and_vanished_files_are_proved_by_what_was_recorded(
+    run: Callable[..., Any], folder: Path, s3: Any, bucket: str
+) -> None:
+    (folder / "good").write_text("another")
+    (folder / "flipped").unlink()
+    (folder / "large").write_bytes(b"small by now")
+    (folder / "new").write_text("not stored yet")
+    result = rehearse(run)
+    assert coverage(result) == (9, 9) and result.json[-1]["equal"] == 9
+    flip(s3, bucket, "flipped")
+    flip(s3, bucket, "large")
+    assert failures(rehearse(run, check=2)) == {
+        f"{folder}/flipped": "corrupt", f"{folder}/large": "corrupt",
+    }  # fmt: skip
+
+
+def test_file_that_this_disk_has_damaged_is_not_stored_over_the_good_one(
+    run: Callable[..., Any], folder: Path, s3: Any, bucket: str, state_dir: Path
+) -> None:
+    """As if the file had rotten here: other bytes, and nothing that says when."""
+    path = folder / "good"
+    path.write_text("x")
+    status = path.stat()
+    query(
+        catalogue_of(state_dir), "UPDATE object SET mtime = ?, ctime = ? WHERE key = ?",
+        status.st_mtime_ns, status.st_ctime_ns, f"{PREFIX}/good".encode(),
+    )  # fmt: skip
+    result = rehearse(run, check=2)
+    assert failures(result) == {f"{folder}/good": "conflict"}
+    assert "this disk may be failing" in result.stdout
+    run()
+    assert body(s3, bucket, f"{PREFIX}/good") == b"1"
+
+
+def test_file_that_changes_while_it_is_compared_proves_nothing(
+    run: Callable[..., Any], ctl: Any, folder: Path, bucket: str, proxy: FaultProxy, state_dir: Path
+) -> None:
+    query(catalogue_of(state_dir), "UPDATE object SET sha256 = NULL")
+    (plan,) = (ctl.home / "config/keepsake/plans").glob("*.json")
+    proxied = ctl("plan", "edit", "Photos", "--endpoint-url", proxy.endpoint)
+    assert proxied.returncode == 0, proxied.stderr
+
+    def touch(status: int, headers: Headers, content: bytes) -> tuple[int, Headers, bytes]:
+        os.utime(folder / "good")
+        return status, headers, content
+
+    reading = Rule(lambda r: r.method == "GET" and r.path.endswith("/good"), ReplaceReply(touch))
+    proxy.rules.append(reading)
+    # Another spelling of the destination has a catalogue of its own.
+    moved = catalogue_of(state_dir)
+    ctl("run", "Photos", "--foreground", check=0)
+    for path in state_dir.rglob("catalogue/*.db"):
+        if path != moved:
+            query(path, "UPDATE object SET sha256 = NULL")
+    result = rehearse(run)
+    assert reading.hits == 1
+    assert coverage(result) == (8, 9)
+
+
+def test_catalogue_of_the_version_before_keeps_what_it_knows(
+    run: Callable[..., Any], folder: Path, state_dir: Path
+) -> None:
+    path = catalogue_of(state_dir)
+    query(path, "DROP TABLE proof")
+    query(path, "DROP TABLE damaged")
+    query(path, "PRAGMA user_version = 2")
+    known = query(path, "SELECT count(*) FROM object"), query(path, "SELECT count(*) FROM chunk")
+    assert "set aside" not in run().stdout
+    assert known == (
+        query(path, "SELECT count(*) FROM object"), query(path, "SELECT count(*) FROM chunk"),
+    )  # fmt: skip
+    assert query(path, "PRAGMA user_version") == [(3,)]
+    assert coverage(rehearse(run)) == (9, 9)
+
+
+def test_what_is_stored_anew_is_no_longer_proved(run: Callable[..., Any], folder: Path) -> None:
+    assert coverage(rehearse(run)) == (9, 9)
+    (folder / "good").write_text("another")
+    (folder / "more").write_text("more")
+    run()
+    assert coverage(rehearse(run, "--max-files", "1")) == (9, 10)
+    assert coverage(rehearse(run, "--max-files", "1")) == (10, 10)
+
+
+def test_objects_that_somebody_has_deleted_with_their_files_are_told_once(
+    run: Callable[..., Any], folder: Path, s3: Any, bucket: str
+) -> None:
+    (folder / "good").unlink()
+    s3.delete_object(Bucket=bucket, Key=f"{PREFIX}/good")
+    result = rehearse(run)
+    assert "Of 1 files that are no longer here" in result.stdout
+    assert coverage(result) == (8, 8)
+    assert "no longer here" not in rehearse(run).stdout
+
+
+def test_history_has_the_coverage(run: Callable[..., Any], ctl: Any) -> None:
+    rehearse(run, "--max-files", "3")
+    job = ctl("history", "Photos", "--json", check=0).json[0]
+    assert (job["coverage"]["objects_proved"], job["coverage"]["objects"]) == (3, 9)
+    assert "Proved since they were stored: 3 of 9 files" in ctl("history", "Photos").stdout
+
+
+def test_without_a_plan(ctl: Any, run: Callable[..., Any], folder: Path, bucket: str) -> None:
+    result = ctl("verify", folder, f"s3://{bucket}/laptop", check=0)
+    assert "Proved since they were stored: 9 of 9 files" in result.stdout
+    assert "oldest proof is of a moment ago" in result.stdout
+
+
+def test_does_not_read_what_a_backup_is_replacing(
+    run: Callable[..., Any], ctl: Any, folder: Path, bucket: str, state_dir: Path
+) -> None:
+    """One destination, one job."""
+    import fcntl
+
+    with open(f"{catalogue_of(state_dir)}.lock", "r+") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        result = ctl("run", "Photos", "--foreground", "--verify")
+        assert result.returncode == 1 and "Another job is already working" in result.stderr
+        result = ctl("verify", folder, f"s3://{bucket}/laptop", check=0)
+        assert "What is found is not recorded" in result.stderr
+        assert "Proved since" not in result.stdout
