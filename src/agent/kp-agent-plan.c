@@ -143,8 +143,11 @@ kp_agent_plan_find_verify_problem (KpAgentPlan *self)
       = kp_scheduler_get_timing (self->agent->scheduler, kp_plan_get_id (self->plan));
   const KpHistoryJob *last = timing != NULL ? timing->last_verify : NULL;
 
-  if (last == NULL || last->state != KP_HISTORY_FINISHED || last->counts.failed == 0
-      || timing->summary.last_complete > last->ended)
+  if (last == NULL || last->state != KP_HISTORY_FINISHED || last->counts.failed == 0)
+    return NULL;
+  /* Clocks are set, and a second is long: what came later goes by the order of the record. */
+  if (timing->last != NULL && timing->last->id > last->id
+      && timing->last->state == KP_HISTORY_FINISHED && timing->last->counts.failed == 0)
     return NULL;
   return last->message != NULL ? last->message : "";
 }

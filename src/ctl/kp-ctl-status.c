@@ -266,8 +266,11 @@ get_trouble (const KpHistoryJob *job)
 static gboolean
 is_sent_again (const Status *status)
 {
-  return status->last_verify->state == KP_HISTORY_FINISHED
-         && status->summary.last_complete > status->last_verify->ended;
+  const KpHistoryJob *backup = status->last_backup;
+
+  return status->last_verify->state == KP_HISTORY_FINISHED && backup != NULL
+         && backup->id > status->last_verify->id && backup->state == KP_HISTORY_FINISHED
+         && backup->counts.failed == 0;
 }
 
 static gboolean

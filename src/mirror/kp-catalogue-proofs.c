@@ -49,15 +49,15 @@ kp_catalogue_put_proof (KpCatalogue *catalogue,
                         guint64 offset,
                         GError **error)
 {
-  sqlite3_stmt *statement = catalogue->statements[STATEMENT_PUT_PROOF];
-  gint64 time = offset == 0 ? now : 0;
+  Statement which = offset == 0 ? STATEMENT_PUT_PROOF : STATEMENT_PUT_PIECE;
+  sqlite3_stmt *statement = catalogue->statements[which];
 
   g_rec_mutex_lock (&catalogue->lock);
   kp_sql_bind_bytes (statement, 1, key);
   kp_sql_bind_text (statement, 2, etag);
-  kp_sql_bind_number (statement, 3, (guint64) time);
-  kp_sql_bind_number (statement, 4, (guint64) time);
-  kp_sql_bind_number (statement, 5, offset);
+  kp_sql_bind_number (statement, 3, (guint64) now);
+  if (offset > 0)
+    kp_sql_bind_number (statement, 4, offset);
   gboolean ok = kp_catalogue_run (catalogue, statement, error);
   g_rec_mutex_unlock (&catalogue->lock);
   return ok;

@@ -166,7 +166,14 @@ static const char *const statement_texts[N_STATEMENTS] = {
   [STATEMENT_GET_ROOT] = "SELECT dev, fsid, is_mount_point FROM root WHERE path = ?",
   [STATEMENT_REMOVE_ROOT] = "DELETE FROM root WHERE path = ?",
   [STATEMENT_PUT_ROOT] = "INSERT OR REPLACE INTO root VALUES (?, ?, ?, ?)",
-  [STATEMENT_PUT_PROOF] = "INSERT OR REPLACE INTO proof VALUES (?, ?, ?, ?, ?)",
+  [STATEMENT_PUT_PROOF] = "INSERT OR REPLACE INTO proof VALUES (?1, ?2, ?3, ?3, 0)",
+  /* One that was begun and never proved goes on before others are looked at again; one that was
+   * proved before stays so, and takes its turn. */
+  [STATEMENT_PUT_PIECE]
+  = ("INSERT INTO proof VALUES (?1, ?2, 0, 0, ?4) ON CONFLICT DO UPDATE SET"
+     " proved = CASE WHEN etag = excluded.etag THEN proved ELSE 0 END,"
+     " looked = CASE WHEN etag = excluded.etag AND proved > 0 THEN ?3 ELSE 0 END,"
+     " offset = excluded.offset, etag = excluded.etag"),
   [STATEMENT_PUT_ATTEMPT] = ("INSERT INTO proof VALUES (?, ?, 0, ?, 0) ON CONFLICT DO UPDATE SET"
                              " proved = CASE WHEN etag = excluded.etag THEN proved ELSE 0 END,"
                              " offset = CASE WHEN etag = excluded.etag THEN offset ELSE 0 END,"

@@ -227,6 +227,24 @@ def test_failure_stays_and_offers_another_try(
     assert plan.jobs()[0]["trigger"] == "manual"
 
 
+def test_damage_is_an_alarm_that_stays(
+    started: Agent, tray: Tray, desktop: Desktop, folder: Path, s3: Any, bucket: str
+) -> None:
+    plan = started.add_plan("Photos", folder, bucket, schedule="manual", verify="off")
+    wait_until(lambda: started.objects().get(f"{ROOT}/{plan.path}"), 10, "the plan")
+    plan.run().wait()
+    key = "photos/Pictures/one"
+    metadata = s3.head_object(Bucket=bucket, Key=key)["Metadata"]
+    s3.put_object(Bucket=bucket, Key=key, Body=b"x", Metadata=metadata)
+    plan.run(kind=GLib.Variant("s", "verify")).wait()
+    shown = desktop.notifications.wait_for(summary="The backup of “Photos” is damaged")
+    assert shown.hints["urgency"] == 2
+    assert f"“{folder}/one”" in shown.body and "sends them again" in shown.body
+    item = tray.wait_for_item(ID)
+    wait_for_icon(item, "attention")
+    assert f"{folder}/one" in item.tooltip.text
+
+
 def test_locked_keyring_offers_to_unlock(
     started: Agent, desktop: Desktop, folder: Path, bucket: str
 ) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from gi.repository import GLib
 
 from conftest import short_folder
 from fixtures import wait_until
@@ -363,6 +364,40 @@ def test_verification_follows(agent: Agent, folder: Path, bucket: str) -> None:
     assert [job["kind"] for job in plan.jobs()] == ["backup", "verify", "backup"]
     agent.set_time("2026-03-08 13:10")
     assert [job["kind"] for job in plan.jobs()][:2] == ["verify", "backup"]
+
+
+def test_what_a_verification_finds_is_an_alarm_until_it_is_sent_again(
+    agent: Agent, folder: Path, s3: Any, bucket: str
+) -> None:
+    agent.keyring.start()
+    plan = agent.add_plan("Photos", folder, bucket, schedule="@daily 12:30", verify="weekly")
+    agent.start("2026-03-01 13:00")
+    assert [job["kind"] for job in plan.jobs()] == ["verify", "backup"]
+    assert plan.get("VerifyCoverage") == {
+        "objects": 2, "objects-proved": 2, "bytes": 2, "bytes-proved": 2,
+        "oldest-proof": moment("2026-03-01 13:00"),
+    }  # fmt: skip
+    assert not plan.get("VerifyProblem") and plan.get("LastVerifyResult") == "finished"
+
+    agent.set_time("2026-03-07 13:00")
+    key = "photos/Pictures/one"
+    metadata = s3.head_object(Bucket=bucket, Key=key)["Metadata"]
+    s3.put_object(Bucket=bucket, Key=key, Body=b"x", Metadata=metadata)
+    plan.run(kind=GLib.Variant("s", "verify"), bounded=GLib.Variant("b", True)).wait()
+    assert plan.get("VerifyProblem") and plan.get("LastVerifyFailed") == 1
+    assert f"“{folder}/one”" in plan.get("LastVerifyMessage")
+    assert plan.get("VerifyCoverage")["objects-proved"] == 1
+    assert agent.get("State") == "attention"
+    assert plan.get("LastVerifyJob") == plan.jobs()[0]["id"]
+    assert plan.jobs()[0]["coverage"]["objects-proved"] == 1
+
+    # The next backup sends it again, and a verification soon after that looks whether it did.
+    agent.set_time("2026-03-08 13:00")
+    assert plan.jobs()[0]["kind"] == "verify"
+    assert s3.get_object(Bucket=bucket, Key=key)["Body"].read() == b"1"
+    assert not plan.get("VerifyProblem")
+    assert plan.get("VerifyCoverage")["objects-proved"] == 2
+    assert agent.get("State") == "idle"
 
 
 def test_watch_and_our_own_files(agent: Agent, tmp_path: Path, bucket: str) -> None:

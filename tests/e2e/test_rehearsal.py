@@ -170,12 +170,11 @@ def test_bounded_ones_come_to_everything(
 
 
 def test_bound_of_bytes(run: Callable[..., Any], folder: Path) -> None:
-    """Small files fit beside each other; the large one is read in pieces, each time one."""
+    """Small files fit beside each other; the large one is read in pieces, each time one. What was
+    proved stays so while it is read again."""
     seen = [rehearse(run, "--max-bytes", "4M").json[-1] for _ in range(9)]
-    assert all(row["bytes"] <= 9 * MIB for row in seen)
-    assert seen[-1]["coverage"]["objects_proved"] == 9
-    assert sum(row["bytes"] for row in seen) >= 9 * MIB
-    assert sum(row["bytes"] >= MIB for row in seen[:4]) <= 4
+    assert all(row["bytes"] <= 4 * MIB + 2107 for row in seen)
+    assert [row["coverage"]["objects_proved"] for row in seen[4:]] == [9] * 5
 
 
 def test_pieces_find_what_is_in_them(
@@ -186,7 +185,7 @@ def test_pieces_find_what_is_in_them(
         if path.name != "large" and not path.is_dir():
             path.unlink()
     (folder / "sub/deep").unlink()
-    query(catalogue_of(state_dir), "DELETE FROM object WHERE key NOT LIKE '%/large'")
+    query(catalogue_of(state_dir), "DELETE FROM object WHERE CAST (key AS TEXT) NOT LIKE '%/large'")
     content = bytearray((folder / "large").read_bytes())
     content[-5] ^= 1
     put_behind_our_back(s3, bucket, "large", bytes(content))
