@@ -331,6 +331,52 @@ make_throttle (const char *text, KpDirection direction, GError **error)
   return g_steal_pointer (&throttle);
 }
 
+static gboolean
+load_settings (const KpCtlOptions *options, KpS3ProfileSettings *settings, GError **error)
+{
+  g_autofree char *config_file = aws_file ("AWS_CONFIG_FILE", "config");
+
+  return kp_s3_profile_settings_load (
+      settings, config_file,
+      first_of (options->profile, get_environment ("AWS_PROFILE"), "default"), error);
+}
+
+static KpS3Location *
+make_location (const KpCtlOptions *options,
+               const char *address,
+               const KpS3ProfileSettings *settings,
+               GError **error)
+{
+  const char *endpoint = first_of (options->endpoint_url,
+                                   first_of (get_environment ("AWS_ENDPOINT_URL_S3"),
+                                             get_environment ("AWS_ENDPOINT_URL"), NULL),
+                                   settings->endpoint);
+  const char *region = first_of (
+      options->region,
+      first_of (get_environment ("AWS_REGION"), get_environment ("AWS_DEFAULT_REGION"), NULL),
+      settings->region);
+
+  return kp_s3_location_new (address, endpoint, region, options->provider, options->allow_http,
+                             error);
+}
+
+/**
+ * kp_ctl_find_location:
+ * @address: "s3://BUCKET/PREFIX"
+ * @error: %KP_ERROR_USAGE, %KP_ERROR_NOT_FOUND
+ *
+ * What options, environment and configuration files say of an address; without any key.
+ */
+KpS3Location *
+kp_ctl_find_location (const KpCtlOptions *options, const char *address, GError **error)
+{
+  g_auto (KpS3ProfileSettings) settings = { NULL };
+
+  return load_settings (options, &settings, error)
+             ? make_location (options, address, &settings, error)
+             : NULL;
+}
+
 /**
  * kp_ctl_connect:
  * @address: "s3://BUCKET/PREFIX"
@@ -341,28 +387,15 @@ make_throttle (const char *text, KpDirection direction, GError **error)
 KpS3Service *
 kp_ctl_connect (const KpCtlOptions *options, const char *address, GError **error)
 {
-  g_autofree char *config_file = aws_file ("AWS_CONFIG_FILE", "config");
-  const char *profile = first_of (options->profile, get_environment ("AWS_PROFILE"), "default");
   g_auto (KpS3ProfileSettings) settings = { NULL };
 
-  if (!kp_s3_profile_settings_load (&settings, config_file, profile, error))
+  if (!load_settings (options, &settings, error))
     return NULL;
-
-  const char *endpoint = first_of (options->endpoint_url,
-                                   first_of (get_environment ("AWS_ENDPOINT_URL_S3"),
-                                             get_environment ("AWS_ENDPOINT_URL"), NULL),
-                                   settings.endpoint);
-  const char *region = first_of (
-      options->region,
-      first_of (get_environment ("AWS_REGION"), get_environment ("AWS_DEFAULT_REGION"), NULL),
-      settings.region);
-  const char *ca_bundle
-      = first_of (options->ca_bundle, get_environment ("AWS_CA_BUNDLE"), settings.ca_bundle);
-
-  g_autoptr (KpS3Location) location = kp_s3_location_new (
-      address, endpoint, region, options->provider, options->allow_http, error);
+  g_autoptr (KpS3Location) location = make_location (options, address, &settings, error);
   if (location == NULL)
     return NULL;
+  const char *ca_bundle
+      = first_of (options->ca_bundle, get_environment ("AWS_CA_BUNDLE"), settings.ca_bundle);
   g_autoptr (KpS3Credentials) credentials = require_credentials (options, address, error);
   if (credentials == NULL)
     return NULL;

@@ -70,6 +70,9 @@ gboolean kp_ctl_parse_moment (const char *text, gint64 *moment, GError **error)
     G_GNUC_WARN_UNUSED_RESULT;
 void kp_ctl_options_clear (KpCtlOptions *options);
 
+KpS3Location *kp_ctl_find_location (const KpCtlOptions *options,
+                                    const char *address,
+                                    GError **error) G_GNUC_WARN_UNUSED_RESULT;
 KpS3Service *kp_ctl_connect (const KpCtlOptions *options, const char *address, GError **error)
     G_GNUC_WARN_UNUSED_RESULT;
 KpS3Credentials *kp_ctl_find_credentials (const char *profile,
@@ -123,6 +126,7 @@ KpExit kp_ctl_mirror (char **arguments);
 KpExit kp_ctl_restore (char **arguments);
 KpExit kp_ctl_ls (char **arguments);
 KpExit kp_ctl_versions (char **arguments);
+KpExit kp_ctl_recover (char **arguments);
 KpExit kp_ctl_verify (char **arguments);
 KpExit kp_ctl_probe (char **arguments);
 KpExit kp_ctl_plan (char **arguments);

@@ -23,6 +23,7 @@ static const struct
   { "ls", kp_ctl_ls, "list what a bucket holds" },
   { "versions", kp_ctl_versions, "list the versions of a file that can be restored" },
   { "verify", kp_ctl_verify, "compare objects with files, byte for byte" },
+  { "recover", kp_ctl_recover, "say how to get the files back without Keepsake" },
   { "probe", kp_ctl_probe, "find out what a server can do, and say it in words" },
   { "plan", kp_ctl_plan, "set up plans: add, list, show, edit, remove, export, import" },
   { "run", kp_ctl_run, "run a plan now" },

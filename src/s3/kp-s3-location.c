@@ -356,6 +356,17 @@ kp_s3_location_get_endpoint (KpS3Location *location)
   return location->endpoint;
 }
 
+/**
+ * kp_s3_location_is_virtual_style:
+ *
+ * Returns: whether the bucket is part of the host's name, and not of the path
+ */
+gboolean
+kp_s3_location_is_virtual_style (KpS3Location *location)
+{
+  return location->virtual_style;
+}
+
 const KpS3Provider *
 kp_s3_location_get_provider (KpS3Location *location)
 {

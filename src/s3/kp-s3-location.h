@@ -34,6 +34,7 @@ const char *kp_s3_location_get_bucket (KpS3Location *location);
 const char *kp_s3_location_get_prefix (KpS3Location *location);
 const char *kp_s3_location_get_region (KpS3Location *location);
 const char *kp_s3_location_get_endpoint (KpS3Location *location);
+gboolean kp_s3_location_is_virtual_style (KpS3Location *location);
 const KpS3Provider *kp_s3_location_get_provider (KpS3Location *location);
 char *kp_s3_location_get_key (KpS3Location *location, const char *relative);
 char *kp_s3_location_to_string (KpS3Location *location);
