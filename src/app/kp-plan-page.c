@@ -11,6 +11,7 @@
 #include "kp-history-chart.h"
 #include "kp-job-view.h"
 #include "kp-limit-row.h"
+#include "kp-recovery-dialog.h"
 #include "kp-window.h"
 
 #include <glib/gi18n.h>
@@ -48,7 +49,8 @@ struct _KpPlanPage
   KpLimitRow *limit_row;
   AdwActionRow *verify_row;
   GtkWidget *verify_button;
-  GtkWidget *problems_group;
+  AdwPreferencesGroup *problems_group;
+  gboolean shows_damage; /* the problems are those of a verification */
   GtkListBox *problems;
   GtkWidget *history_group;
   KpHistoryChart *chart;
@@ -117,7 +119,8 @@ failures_cb (GObject *source, GAsyncResult *result, void *data)
       gsize length;
       const char *bytes = g_variant_get_fixed_array (owned, &length, 1);
       g_autofree char *path = g_utf8_make_valid (bytes != NULL ? bytes : "", (gssize) length);
-      g_autofree char *advice = kp_words_problem_advice (reason);
+      g_autofree char *advice
+          = self->shows_damage ? kp_words_damage_advice (reason) : kp_words_problem_advice (reason);
       g_string_append_printf (self->problems_text, "%s\t%s\n", path, message);
       if (n++ < SHOWN_PROBLEMS)
         gtk_list_box_append (self->problems, make_row (path, *advice != '\0' ? advice : message));
@@ -128,7 +131,11 @@ failures_cb (GObject *source, GAsyncResult *result, void *data)
           ngettext ("And %u more", "And %u more", n - SHOWN_PROBLEMS), n - SHOWN_PROBLEMS);
       gtk_list_box_append (self->problems, make_row (more, _ ("Copy the list to see all of them")));
     }
-  gtk_widget_set_visible (self->problems_group, n > 0);
+  adw_preferences_group_set_description (
+      self->problems_group,
+      self->shows_damage ? _ ("A verification could not prove that these files are stored well.")
+                         : _ ("These files are not in the last backup."));
+  gtk_widget_set_visible (GTK_WIDGET (self->problems_group), n > 0);
 }
 
 static guint64
@@ -239,7 +246,10 @@ history_cb (GObject *source, GAsyncResult *result, void *data)
       seen_backup = seen_backup || is_backup;
     }
   gtk_widget_set_visible (self->history_group, n > 0);
-  gtk_widget_set_visible (self->problems_group, FALSE);
+  gtk_widget_set_visible (GTK_WIDGET (self->problems_group), FALSE);
+  self->shows_damage = kp_dbus_plan_get_verify_problem (get_dbus (self));
+  if (self->shows_damage)
+    last_with_problems = kp_dbus_plan_get_last_verify_job (get_dbus (self));
   if (last_with_problems != 0)
     kp_dbus_plan_call_get_failures (get_dbus (self), last_with_problems,
                                     g_variant_new ("a{sv}", NULL), self->cancellable, failures_cb,
@@ -253,9 +263,11 @@ refresh_history (KpPlanPage *self)
   KpDBusPlan *dbus = get_dbus (self);
   GVariantDict options;
   g_autofree char *now = g_strdup_printf (
-      "%" G_GINT64_FORMAT " %" G_GINT64_FORMAT " %" G_GINT64_FORMAT " %s %d %u",
+      "%" G_GINT64_FORMAT " %" G_GINT64_FORMAT " %" G_GINT64_FORMAT " %" G_GINT64_FORMAT
+      " %d %s %d %u",
       kp_dbus_plan_get_last_start (dbus), kp_dbus_plan_get_last_success (dbus),
-      kp_dbus_plan_get_last_verified (dbus), kp_dbus_plan_get_last_result (dbus),
+      kp_dbus_plan_get_last_verified (dbus), kp_dbus_plan_get_last_verify_job (dbus),
+      kp_dbus_plan_get_verify_problem (dbus), kp_dbus_plan_get_last_result (dbus),
       kp_plan_proxy_get_job (self->plan) != NULL, kp_plan_proxy_get_jobs_seen (self->plan));
 
   if (g_strcmp0 (now, self->shown_result) == 0)
@@ -362,10 +374,28 @@ show_settings (KpPlanPage *self)
 }
 
 static void
+show_verification (KpPlanPage *self)
+{
+  KpDBusPlan *dbus = get_dbus (self);
+  GVariant *coverage = kp_dbus_plan_get_verify_coverage (dbus);
+  KpVerifyFacts facts = { .last_verified = kp_dbus_plan_get_last_verified (dbus) };
+
+  if (kp_dbus_plan_get_verify_problem (dbus))
+    facts.damaged = kp_dbus_plan_get_last_verify_failed (dbus);
+  if (coverage != NULL)
+    {
+      g_variant_lookup (coverage, "objects", "t", &facts.objects);
+      g_variant_lookup (coverage, "objects-proved", "t", &facts.objects_proved);
+      g_variant_lookup (coverage, "oldest-proof", "x", &facts.oldest_proof);
+    }
+  g_autofree char *text = kp_words_verification (&facts, kp_app_now ());
+  adw_action_row_set_subtitle (self->verify_row, text);
+}
+
+static void
 update (KpPlanPage *self)
 {
   KpDBusJob *job = kp_plan_proxy_get_job (self->plan);
-  gint64 verified = kp_dbus_plan_get_last_verified (get_dbus (self));
 
   show_standing (self);
   show_settings (self);
@@ -373,11 +403,7 @@ update (KpPlanPage *self)
   gtk_widget_set_visible (self->limit_group, job != NULL);
   kp_job_view_set_job (self->job_view, job);
   show_limit (self);
-  g_autofree char *when = verified != 0 ? kp_words_past (verified, kp_app_now ()) : NULL;
-  adw_action_row_set_subtitle (
-      self->verify_row, when != NULL ? when
-                                     : _ ("Never: nothing has been read back from the storage "
-                                          "yet"));
+  show_verification (self);
   gtk_widget_set_sensitive (self->verify_button, job == NULL);
   gtk_widget_action_set_enabled (GTK_WIDGET (self), "plan.run", job == NULL);
   gtk_widget_action_set_enabled (GTK_WIDGET (self), "plan.verify", job == NULL);
@@ -444,6 +470,7 @@ verify_cb (KpPlanPage *self)
 
   g_variant_dict_init (&options, NULL);
   g_variant_dict_insert (&options, "kind", "s", "verify");
+  g_variant_dict_insert (&options, "bounded", "b", TRUE);
   g_dbus_proxy_call (G_DBUS_PROXY (get_dbus (self)), "Run",
                      g_variant_new ("(@a{sv})", g_variant_dict_end (&options)),
                      G_DBUS_CALL_FLAGS_NONE, -1, NULL, called_cb, g_object_ref (self));
@@ -465,6 +492,23 @@ static void
 restore_action (GtkWidget *widget, const char *name, GVariant *parameter)
 {
   restore_cb (KP_PLAN_PAGE (widget));
+}
+
+static void
+recover_action (GtkWidget *widget, const char *name, GVariant *parameter)
+{
+  KpPlanPage *self = KP_PLAN_PAGE (widget);
+  KpPlan *plan = kp_plan_proxy_get_plan (self->plan);
+  g_autoptr (GError) error = NULL;
+
+  if (plan == NULL)
+    return;
+  GtkWidget *dialog
+      = kp_recovery_dialog_new (GTK_WINDOW (gtk_widget_get_root (widget)), plan, &error);
+  if (dialog != NULL)
+    gtk_window_present (GTK_WINDOW (dialog));
+  else
+    kp_window_show_error (kp_window_of (widget), _ ("That did not work"), error);
 }
 
 static void
@@ -565,6 +609,7 @@ kp_plan_page_class_init (KpPlanPageClass *klass)
   gtk_widget_class_install_action (widget_class, "plan.run", NULL, run_action);
   gtk_widget_class_install_action (widget_class, "plan.verify", NULL, verify_action);
   gtk_widget_class_install_action (widget_class, "plan.restore", NULL, restore_action);
+  gtk_widget_class_install_action (widget_class, "plan.recover", NULL, recover_action);
   gtk_widget_class_install_action (widget_class, "plan.edit", NULL, edit_action);
   gtk_widget_class_install_action (widget_class, "plan.delete", NULL, delete_action);
 }
@@ -575,7 +620,7 @@ kp_plan_page_init (KpPlanPage *self)
   self->cancellable = g_cancellable_new ();
   self->problems_text = g_string_new (NULL);
   gtk_widget_init_template (GTK_WIDGET (self));
-  gtk_widget_set_visible (self->problems_group, FALSE);
+  gtk_widget_set_visible (GTK_WIDGET (self->problems_group), FALSE);
   gtk_widget_set_visible (self->history_group, FALSE);
 }
 

@@ -208,6 +208,8 @@ kp_plan_proxy_describe (KpPlanProxy *self)
     .last_reason = text_or_empty (kp_dbus_plan_get_last_reason (dbus)),
     .last_message = text_or_empty (kp_dbus_plan_get_last_message (dbus)),
     .deletions_held = kp_dbus_plan_get_deletions_held (dbus),
+    .damaged
+    = kp_dbus_plan_get_verify_problem (dbus) ? kp_dbus_plan_get_last_verify_failed (dbus) : 0,
     .overdue = kp_dbus_plan_get_overdue (dbus),
     .paused_until = self->paused_until,
     .job_kind = "",

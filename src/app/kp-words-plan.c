@@ -199,6 +199,19 @@ describe_guard (const KpPlanFacts *facts)
 }
 
 static KpStanding *
+describe_damage (const KpPlanFacts *facts)
+{
+  return make_standing (
+      KP_MOOD_ERROR, KP_HELP_RUN,
+      g_strdup_printf (ngettext ("%'" PRIu64 " file in the backup is damaged or missing",
+                                 "%'" PRIu64 " files in the backup are damaged or missing",
+                                 (gulong) facts->damaged),
+                       facts->damaged),
+      g_strdup (_ ("A verification has found it. The next backup sends again what is still "
+                   "here.")));
+}
+
+static KpStanding *
 describe_overdue (const KpPlanFacts *facts, gint64 now)
 {
   if (facts->due_since == 0)
@@ -249,6 +262,8 @@ kp_words_describe_plan (const KpPlanFacts *facts, gint64 now)
     return describe_guard (facts);
   if (g_str_equal (facts->last_result, "failed"))
     return describe_failure (facts, now);
+  if (facts->damaged > 0)
+    return describe_damage (facts);
   if (facts->overdue)
     return describe_overdue (facts, now);
   if (facts->last_success > 0)
@@ -567,6 +582,81 @@ kp_words_problem_advice (const char *reason)
     if (g_str_equal (all[i].reason, reason))
       return g_strdup (_ (all[i].advice));
   return g_strdup ("");
+}
+
+/* --- verification --------------------------------------------------------------------------- */
+
+static char *
+describe_coverage (const KpVerifyFacts *facts, gint64 now)
+{
+  gint64 days = (now - facts->oldest_proof) / (24 * 60 * 60);
+
+  if (facts->objects_proved < facts->objects)
+    return g_strdup_printf (
+        /* Translators: how many files were proved, and how many there are */
+        ngettext ("%'" PRIu64 " of %'" PRIu64 " file proved since it was stored",
+                  "%'" PRIu64 " of %'" PRIu64 " files proved since they were stored",
+                  (gulong) facts->objects),
+        facts->objects_proved, facts->objects);
+  if (days < 1)
+    return g_strdup (_ ("All files were proved within the last day"));
+  return g_strdup_printf (
+      ngettext ("All files were proved within the last %" G_GINT64_FORMAT " day",
+                "All files were proved within the last %" G_GINT64_FORMAT " days",
+                (gulong) days + 1),
+      days + 1);
+}
+
+/**
+ * kp_words_verification:
+ *
+ * Returns: (transfer full): what was found when the backup was read again, in one line or a few
+ */
+char *
+kp_words_verification (const KpVerifyFacts *facts, gint64 now)
+{
+  g_autoptr (GString) text = g_string_new (NULL);
+
+  if (facts->damaged > 0)
+    g_string_append_printf (text,
+                            ngettext ("%'" PRIu64 " file is damaged or missing in the storage",
+                                      "%'" PRIu64 " files are damaged or missing in the storage",
+                                      (gulong) facts->damaged),
+                            facts->damaged);
+  else if (facts->last_verified > 0)
+    {
+      g_autofree char *when = kp_words_past (facts->last_verified, now);
+      g_string_append (text, when);
+    }
+  if (facts->objects > 0)
+    {
+      g_autofree char *coverage = describe_coverage (facts, now);
+      g_string_append_printf (text, "%s%s", text->len > 0 ? "\n" : "", coverage);
+    }
+  if (text->len == 0)
+    g_string_append (text, _ ("Never: nothing has been read back from the storage yet"));
+  return g_string_free (g_steal_pointer (&text), FALSE);
+}
+
+/**
+ * kp_words_damage_advice:
+ * @reason: the name of an error
+ *
+ * Returns: (transfer full): what somebody can do about a file that a verification could not prove,
+ *   or ""
+ */
+char *
+kp_words_damage_advice (const char *reason)
+{
+  if (g_str_equal (reason, "corrupt"))
+    return g_strdup (_ ("What the storage holds is not what was sent. The next backup sends it "
+                        "again, if the file is still here."));
+  if (g_str_equal (reason, "not-found"))
+    return g_strdup (_ ("It is no longer in the storage. The next backup sends it again."));
+  if (g_str_equal (reason, "conflict"))
+    return g_strdup (_ ("The file here is not as it was stored, though nobody has changed it: this "
+                        "disk may be failing. Restore it into another folder and compare."));
+  return kp_words_problem_advice (reason);
 }
 
 /**

@@ -48,6 +48,7 @@ typedef struct
   const char *last_reason;
   const char *last_message;
   guint64 deletions_held;
+  guint64 damaged; /* files that a verification found to be, and no backup has sent again */
   gboolean overdue;
   gint64 paused_until;  /* of the agent as a whole */
   const char *job_kind; /* "" without one */
@@ -117,6 +118,19 @@ char *kp_words_history_title (const KpHistoryFacts *facts);
 char *kp_words_history_detail (const KpHistoryFacts *facts, gint64 now);
 
 char *kp_words_deletion (gboolean deletes, unsigned keep_days);
+/* Of the verifications of a plan. */
+typedef struct
+{
+  gint64 last_verified; /* 0: never, or never without a fault */
+  guint64 damaged;      /* as in KpPlanFacts */
+  guint64 objects;      /* 0: nothing is known of what was proved */
+  guint64 objects_proved;
+  gint64 oldest_proof;
+} KpVerifyFacts;
+
+char *kp_words_verification (const KpVerifyFacts *facts, gint64 now);
+char *kp_words_damage_advice (const char *reason);
+
 char *kp_words_shorten (const char *text, glong limit);
 char *kp_words_problem_advice (const char *reason);
 
