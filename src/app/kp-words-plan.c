@@ -589,7 +589,7 @@ kp_words_problem_advice (const char *reason)
 static char *
 describe_coverage (const KpVerifyFacts *facts, gint64 now)
 {
-  gint64 days = (now - facts->oldest_proof) / (24 * 60 * 60);
+  unsigned days = (unsigned) (MAX (now - facts->oldest_proof, 0) / (24 * 60 * 60));
 
   if (facts->objects_proved < facts->objects)
     return g_strdup_printf (
@@ -600,11 +600,9 @@ describe_coverage (const KpVerifyFacts *facts, gint64 now)
         facts->objects_proved, facts->objects);
   if (days < 1)
     return g_strdup (_ ("All files were proved within the last day"));
-  return g_strdup_printf (
-      ngettext ("All files were proved within the last %" G_GINT64_FORMAT " day",
-                "All files were proved within the last %" G_GINT64_FORMAT " days",
-                (gulong) days + 1),
-      days + 1);
+  return g_strdup_printf (ngettext ("All files were proved within the last %u day",
+                                    "All files were proved within the last %u days", days + 1),
+                          days + 1);
 }
 
 /**

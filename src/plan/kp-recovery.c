@@ -11,7 +11,8 @@
 #define N_(text) text
 
 #define LINE_LENGTH 78
-#define LABEL_WIDTH 14 /* characters, of plain text */
+#define NARROW_LENGTH 36 /* fits where lines are broken again, as on a telephone */
+#define LABEL_WIDTH 14   /* characters, of plain text */
 
 typedef struct
 {
@@ -87,7 +88,7 @@ add_heading (Page *page, unsigned level, const char *text)
       return;
     }
   g_string_append_printf (page->out, "%s%s\n", page->out->len > 0 ? "\n" : "", title);
-  for (glong i = g_utf8_strlen (title, -1); i > 0; i--)
+  for (glong i = MIN (g_utf8_strlen (title, -1), NARROW_LENGTH); i > 0; i--)
     g_string_append_c (page->out, level == 1 ? '=' : '-');
   g_string_append (page->out, "\n\n");
 }

@@ -268,6 +268,31 @@ test_verify (Fixture *fixture, gconstpointer data)
   g_assert_cmpint (timing_at (fixture, NOW + 9 * DAY)->verify_due, ==, NOW + 9 * DAY);
 }
 
+/* What was found to be damaged is sent again by the next backup; then it is looked at soon. */
+static void
+test_verify_after_damage (Fixture *fixture, gconstpointer data)
+{
+  g_autoptr (GError) error = NULL;
+
+  add_plan (fixture, "@monthly 28 12:30");
+  kp_plan_set_verify (fixture->plan, KP_PLAN_VERIFY_MONTHLY);
+  add_success (fixture, NOW);
+  gint64 id = kp_history_begin_job (fixture->history, kp_plan_get_id (fixture->plan),
+                                    KP_HISTORY_VERIFY, KP_HISTORY_SCHEDULED, NOW + 100, &error);
+  g_assert_no_error (error);
+  g_assert_true (kp_history_end_job (fixture->history, id, KP_HISTORY_FINISHED, "corrupt", "Bad",
+                                     &(KpHistoryCounts){ .failed = 2 }, NOW + 160, &error));
+  const KpTiming *timing = timing_at (fixture, NOW + 10 * DAY);
+  g_assert_cmpint (timing->verify_due, ==, 0);
+  g_assert_cmpint (timing->last_verify->id, ==, id);
+
+  add_success (fixture, NOW + 200);
+  g_assert_cmpint (timing_at (fixture, NOW + DAY)->verify_due, ==, 0);
+  g_assert_cmpint (timing_at (fixture, NOW + 100 + DAY)->verify_due, ==, NOW + 100 + DAY);
+  add_job (fixture, KP_HISTORY_VERIFY, NOW + 2 * DAY, KP_HISTORY_FINISHED, -1);
+  g_assert_cmpint (timing_at (fixture, NOW + 10 * DAY)->verify_due, ==, 0);
+}
+
 /* --- watching -------------------------------------------------------------------------------- */
 
 static void
@@ -317,6 +342,7 @@ main (int argc, char **argv)
   ADD ("/agent/scheduler/interrupted", test_interrupted);
   ADD ("/agent/scheduler/cancelled", test_cancelled);
   ADD ("/agent/scheduler/verify", test_verify);
+  ADD ("/agent/scheduler/verify-after-damage", test_verify_after_damage);
   ADD ("/agent/scheduler/watch", test_watch);
   return g_test_run ();
 }

@@ -361,6 +361,40 @@ test_deletion (void)
                                               "replaced, are kept for 30 days");
 }
 
+static void
+test_verification (void)
+{
+  KpPlanFacts plan = make_facts ();
+  KpVerifyFacts facts = { 0 };
+
+  plan.damaged = 2;
+  assert_standing (&plan, "2 files in the backup are damaged or missing",
+                   "A verification has found it. The next backup sends again what is still here.",
+                   KP_MOOD_ERROR, KP_HELP_RUN);
+
+  assert_words (kp_words_verification (&facts, NOW),
+                "Never: nothing has been read back from the storage yet");
+  facts.last_verified = NOW - 2 * HOUR;
+  assert_words (kp_words_verification (&facts, NOW), "2 hours ago");
+  facts.objects = 1200;
+  facts.objects_proved = 200;
+  facts.oldest_proof = NOW - 20 * DAY - HOUR;
+  assert_words (kp_words_verification (&facts, NOW),
+                "2 hours ago\n200 of 1200 files proved since they were stored");
+  facts.objects_proved = 1200;
+  assert_words (kp_words_verification (&facts, NOW),
+                "2 hours ago\nAll files were proved within the last 21 days");
+  facts.oldest_proof = NOW - HOUR;
+  facts.damaged = 1;
+  assert_words (kp_words_verification (&facts, NOW), "1 file is damaged or missing in the storage\n"
+                                                     "All files were proved within the last day");
+
+  assert_words (kp_words_damage_advice ("not-found"),
+                "It is no longer in the storage. The next backup sends it again.");
+  assert_words (kp_words_damage_advice ("source-unreadable"),
+                "You may not read it. Change its permissions, or exclude it.");
+}
+
 int
 main (int argc, char **argv)
 {
@@ -381,5 +415,6 @@ main (int argc, char **argv)
   g_test_add_func ("/app/words-plan/history", test_history);
   g_test_add_func ("/app/words-plan/advice", test_advice);
   g_test_add_func ("/app/words-plan/deletion", test_deletion);
+  g_test_add_func ("/app/words-plan/verification", test_verification);
   return g_test_run ();
 }

@@ -409,6 +409,36 @@ test_summary (Fixture *fixture, gconstpointer data)
 }
 
 static void
+test_coverage (Fixture *fixture, gconstpointer data)
+{
+  const KpHistoryCoverage coverage = { 10, 4, 1000, 400, 900 };
+  g_autoptr (KpHistory) history = open_history (fixture);
+  g_autoptr (GError) error = NULL;
+  KpHistorySummary summary;
+
+  add_job (history, PLAN, KP_HISTORY_VERIFY, KP_HISTORY_FINISHED, 0, 1000);
+  g_autoptr (GPtrArray) jobs = kp_history_list_jobs (history, PLAN, 10, &error);
+  g_assert_no_error (error);
+  const KpHistoryJob *job = g_ptr_array_index (jobs, 0);
+  g_assert_cmpint (job->coverage.objects, ==, 0);
+  g_assert_true (kp_history_set_coverage (history, job->id, &coverage, &error));
+  add_job (history, PLAN, KP_HISTORY_BACKUP, KP_HISTORY_FINISHED, 0, 2000);
+  add_job (history, PLAN, KP_HISTORY_VERIFY, KP_HISTORY_FAILED, 0, 3000);
+
+  g_autoptr (KpHistoryJob) again = kp_history_get_job (history, job->id, &error);
+  g_assert_no_error (error);
+  g_assert_cmpmem (&again->coverage, sizeof coverage, &coverage, sizeof coverage);
+  g_assert_true (kp_history_get_summary (history, PLAN, NOON, &summary, &error));
+  g_assert_cmpmem (&summary.coverage, sizeof coverage, &coverage, sizeof coverage);
+  g_assert_true (kp_history_get_summary (history, OTHER, NOON, &summary, &error));
+  g_assert_cmpint (summary.coverage.objects, ==, 0);
+
+  g_assert_true (kp_history_forget_plan (history, PLAN, &error));
+  g_assert_true (kp_history_get_summary (history, PLAN, NOON, &summary, &error));
+  g_assert_cmpint (summary.coverage.objects, ==, 0);
+}
+
+static void
 assert_failing_since (KpHistory *history, gint64 expected)
 {
   g_autoptr (GError) error = NULL;
@@ -751,6 +781,7 @@ main (int argc, char **argv)
   ADD ("/plan/history/failures", test_failures);
   ADD ("/plan/history/skips", test_skips);
   ADD ("/plan/history/summary", test_summary);
+  ADD ("/plan/history/coverage", test_coverage);
   ADD ("/plan/history/failing-since", test_failing_since);
   ADD ("/plan/history/interrupted", test_interrupted);
   ADD ("/plan/history/prune", test_prune);
