@@ -588,23 +588,16 @@ is_known_failure (KpAgentPlan *plan, KpAgentJob *job)
          && now - told < SECONDS_PER_DAY;
 }
 
-static gboolean
-is_mismatch (KpJob *job)
-{
-  return kp_job_get_kind (job) == KP_HISTORY_VERIFY && kp_job_get_state (job) == KP_JOB_FINISHED;
-}
-
 /* An alarm: what the storage holds is not what was sent to it. Told each time. */
 static void
-notify_mismatch (KpAgentPlan *plan, KpJob *job)
+notify_mismatch (KpAgentPlan *plan, const char *message)
 {
-  const char *reason;
-  g_autofree char *message = kp_job_describe_end (job, &reason);
   /* Translators: %s is the name of a plan */
   g_autofree char *title
-      = g_strdup_printf (_ ("The backup of “%s” is damaged"), kp_plan_get_name (plan->plan));
+      = g_strdup_printf (_ ("“%s”: damage was found"), kp_plan_get_name (plan->plan));
   /* Translators: %s is a sentence that names files */
-  g_autofree char *body = g_strdup_printf (_ ("%s. The next backup sends them again."), message);
+  g_autofree char *body = g_strdup_printf (
+      _ ("%s. What is damaged in the storage is sent again by the next backup."), message);
 
   notify_problem (plan, title, body);
 }
@@ -630,9 +623,11 @@ kp_agent_announce_end (KpAgentPlan *plan, KpAgentJob *job)
       kp_notifier_withdraw (self->notifier, id);
       return;
     }
-  if (message != NULL && is_mismatch (kp_job))
+  if (message != NULL && kp_job_get_kind (kp_job) == KP_HISTORY_VERIFY
+      && kp_job_get_state (kp_job) == KP_JOB_FINISHED
+      && g_strcmp0 (reason, kp_error_name (KP_ERROR_CORRUPT)) == 0)
     {
-      notify_mismatch (plan, kp_job);
+      notify_mismatch (plan, message);
       return;
     }
   if (message != NULL)

@@ -143,7 +143,8 @@ kp_agent_plan_find_verify_problem (KpAgentPlan *self)
       = kp_scheduler_get_timing (self->agent->scheduler, kp_plan_get_id (self->plan));
   const KpHistoryJob *last = timing != NULL ? timing->last_verify : NULL;
 
-  if (last == NULL || last->state != KP_HISTORY_FINISHED || last->counts.failed == 0)
+  if (last == NULL || last->state != KP_HISTORY_FINISHED
+      || g_strcmp0 (last->reason, kp_error_name (KP_ERROR_CORRUPT)) != 0)
     return NULL;
   /* Clocks are set, and a second is long: what came later goes by the order of the record. */
   if (timing->last != NULL && timing->last->id > last->id

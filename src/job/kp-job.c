@@ -91,6 +91,23 @@ kp_job_get_now (KpJob *self)
   return self->clock != NULL ? self->clock (self->clock_data) : g_get_real_time () / G_USEC_PER_SEC;
 }
 
+/* Whether a verification found damage, and not only what could not be read. */
+static gboolean
+has_mismatch (KpJob *self)
+{
+  static const KpError codes[] = { KP_ERROR_CORRUPT, KP_ERROR_NOT_FOUND, KP_ERROR_CONFLICT };
+  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->lock);
+
+  for (guint i = 0; i < self->failures->len; i++)
+    {
+      const KpHistoryFailure *failure = g_ptr_array_index (self->failures, i);
+      for (gsize j = 0; j < G_N_ELEMENTS (codes); j++)
+        if (g_strcmp0 (failure->reason, kp_error_name ((int) codes[j])) == 0)
+          return TRUE;
+    }
+  return FALSE;
+}
+
 /* The first files that a verification found something wrong with. */
 static char *
 describe_mismatches (KpJob *self)
@@ -138,7 +155,7 @@ describe_end (KpJob *self, const char **reason)
     }
   if (result->counts.failed > 0 && self->kind == KP_HISTORY_VERIFY)
     {
-      *reason = kp_error_name (KP_ERROR_CORRUPT);
+      *reason = kp_error_name (has_mismatch (self) ? KP_ERROR_CORRUPT : KP_ERROR_FAILED);
       return describe_mismatches (self);
     }
   if (result->counts.failed > 0)

@@ -631,6 +631,11 @@ open_catalogue (KpVerify *self, GError **error)
           g_propagate_error (error, g_steal_pointer (&local_error));
           return FALSE;
         }
+      if (self->catalogue != NULL && kp_catalogue_get_set_aside (self->catalogue) != NULL)
+        kp_report_notice (self->report,
+                          "The catalogue could not be used and is set aside as “%s”; the next "
+                          "backup makes a new one from the bucket",
+                          kp_catalogue_get_set_aside (self->catalogue));
       if (self->catalogue == NULL)
         kp_report_notice (self->report, "%s. What is found is not recorded", local_error->message);
     }

@@ -237,9 +237,9 @@ def test_damage_is_an_alarm_that_stays(
     metadata = s3.head_object(Bucket=bucket, Key=key)["Metadata"]
     s3.put_object(Bucket=bucket, Key=key, Body=b"x", Metadata=metadata)
     plan.run(kind=GLib.Variant("s", "verify")).wait()
-    shown = desktop.notifications.wait_for(summary="The backup of “Photos” is damaged")
+    shown = desktop.notifications.wait_for(summary="“Photos”: damage was found")
     assert shown.hints["urgency"] == 2
-    assert f"“{folder}/one”" in shown.body and "sends them again" in shown.body
+    assert f"“{folder}/one”" in shown.body and "sent again by the next backup" in shown.body
     item = tray.wait_for_item(ID)
     wait_for_icon(item, "attention")
     assert f"{folder}/one" in item.tooltip.text
