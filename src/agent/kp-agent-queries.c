@@ -14,6 +14,7 @@
 #include "kp-past.h"
 #include "kp-preflight.h"
 #include "kp-s3-probe.h"
+#include "kp-s3-versioning.h"
 
 #include <errno.h>
 #include <gio/gunixfdlist.h>
@@ -37,7 +38,7 @@ struct _Query
   KpPlan *plan;
   KpS3Credentials *credentials; /* NULL where none are needed */
 
-  /* Of List and Fetch. */
+  /* Of List, Fetch and EnableVersioning, whose limit is the days. */
   char *path;
   KpBrowseOptions browse;
   char *match;
@@ -187,6 +188,47 @@ probe_cb (KpDBusManager *manager,
     }
   g_variant_lookup (options, "prompt", "b", &prompt);
   kp_preflight_async (plan, prompt, FALSE, keys_cb, query_new (invocation, plan, probe));
+  return TRUE;
+}
+
+static GVariant *
+enable_versioning (Query *query, GUnixFDList *fds, GError **error)
+{
+  g_autoptr (GMainContext) context = g_main_context_new ();
+  g_autoptr (KpS3Service) service = connect_to (query, error);
+
+  if (service == NULL)
+    return NULL;
+  g_main_context_push_thread_default (context);
+  KpS3Client *client = kp_s3_client_new (service);
+  gboolean ok = kp_s3_versioning_enable (client, (unsigned) query->limit, NULL, error);
+  kp_s3_client_free (client);
+  g_main_context_pop_thread_default (context);
+  return ok ? g_variant_new ("()") : NULL;
+}
+
+static gboolean
+enable_versioning_cb (KpDBusManager *manager,
+                      GDBusMethodInvocation *invocation,
+                      const char *text,
+                      guint days,
+                      GVariant *options,
+                      KpAgent *self)
+{
+  GError *error = NULL;
+  g_autoptr (KpPlan) plan = read_plan (text, options, (const char *[]){ NULL }, &error);
+
+  if (plan != NULL && days == 0)
+    g_set_error_literal (&error, KP_ERROR, KP_ERROR_USAGE,
+                         "Old versions are kept for at least one day");
+  if (error != NULL)
+    {
+      kp_dbus_return_error (invocation, error);
+      return TRUE;
+    }
+  Query *query = query_new (invocation, plan, enable_versioning);
+  query->limit = days;
+  kp_preflight_async (plan, FALSE, FALSE, keys_cb, query);
   return TRUE;
 }
 
@@ -404,6 +446,8 @@ void
 kp_agent_connect_manager_queries (KpAgent *self)
 {
   g_signal_connect_object (self->manager, "handle-probe", G_CALLBACK (probe_cb), self, 0);
+  g_signal_connect_object (self->manager, "handle-enable-versioning",
+                           G_CALLBACK (enable_versioning_cb), self, 0);
   g_signal_connect_object (self->manager, "handle-measure", G_CALLBACK (measure_cb), self, 0);
 }
 

@@ -10,6 +10,7 @@
 #include "kp-details.h"
 #include "kp-keyring.h"
 #include "kp-s3-provider.h"
+#include "kp-setup-versions.h"
 #include "kp-test-keys.h"
 #include "kp-window.h"
 
@@ -28,7 +29,9 @@ struct _KpSetupStorage
   gboolean is_testing;
   gboolean is_tested;
   GCancellable *cancellable;
-  char *details; /* (nullable) */
+  unsigned versions_days; /* to be switched on before the next test; 0 for not */
+  char *tested_plan;      /* (nullable): while they are */
+  char *details;          /* (nullable) */
   AdwComboRow *provider_row;
   GtkEditable *account_row;
   GtkEditable *region_row;
@@ -370,6 +373,38 @@ is_optional (const char *what)
 }
 
 static void
+keep_versions (unsigned days, void *data)
+{
+  KpSetupStorage *self = data;
+
+  self->versions_days = days;
+  kp_setup_storage_test (self);
+}
+
+static void
+versions_cb (KpSetupStorage *self)
+{
+  g_autoptr (KpPlan) plan = kp_plan_new ();
+  g_autoptr (KpS3Location) location = NULL;
+
+  kp_setup_storage_apply (self, plan);
+  location = kp_plan_dup_location (plan, NULL);
+  if (location != NULL)
+    kp_setup_versions_ask (GTK_WINDOW (gtk_widget_get_root (GTK_WIDGET (self))), location,
+                           keep_versions, G_OBJECT (self));
+}
+
+static void
+add_versions_button (KpSetupStorage *self, GtkWidget *row)
+{
+  GtkWidget *button = gtk_button_new_with_mnemonic (_ ("_Keep Them…"));
+
+  gtk_widget_set_valign (button, GTK_ALIGN_CENTER);
+  g_signal_connect_object (button, "clicked", G_CALLBACK (versions_cb), self, G_CONNECT_SWAPPED);
+  adw_action_row_add_suffix (ADW_ACTION_ROW (row), button);
+}
+
+static void
 add_result (KpSetupStorage *self, const char *what, gboolean works, const char *detail)
 {
   GtkWidget *row = adw_action_row_new ();
@@ -385,6 +420,8 @@ add_result (KpSetupStorage *self, const char *what, gboolean works, const char *
   if (is_bad)
     adw_action_row_set_subtitle (ADW_ACTION_ROW (row), detail);
   adw_action_row_add_prefix (ADW_ACTION_ROW (row), icon);
+  if (g_str_equal (what, "versions") && !works)
+    add_versions_button (self, row);
   gtk_list_box_append (self->results, row);
 }
 
@@ -531,6 +568,47 @@ probed_cb (GObject *source, GAsyncResult *result, void *data)
   show_results (self, results);
 }
 
+static void
+call_probe (KpSetupStorage *self, KpDBusManager *manager, const char *plan)
+{
+  GVariantDict options;
+
+  g_variant_dict_init (&options, NULL);
+  g_variant_dict_insert (&options, "prompt", "b", TRUE);
+  g_dbus_proxy_call (G_DBUS_PROXY (manager), "Probe",
+                     g_variant_new ("(s@a{sv})", plan, g_variant_dict_end (&options)),
+                     G_DBUS_CALL_FLAGS_NONE, G_MAXINT, self->cancellable, probed_cb, self);
+}
+
+/* The test follows with the same keys, and shows what has become of it. */
+static void
+versions_kept_cb (GObject *source, GAsyncResult *result, void *data)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GVariant) answer = g_dbus_proxy_call_finish (G_DBUS_PROXY (source), result, &error);
+
+  if (g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
+    return;
+  KpSetupStorage *self = data;
+  g_autofree char *plan = g_steal_pointer (&self->tested_plan);
+  if (answer != NULL)
+    {
+      call_probe (self, KP_DBUS_MANAGER (source), plan);
+      return;
+    }
+  g_dbus_error_strip_remote_error (error);
+  g_free (self->details);
+  self->details = g_strdup (error->message);
+  gtk_widget_set_visible (self->details_button, TRUE);
+  end_test (self, TRUE);
+  gtk_label_set_label (self->test_label,
+                       kp_error_is (error, KP_ERROR_ACCESS_DENIED)
+                           ? _ ("These keys may not change the bucket. Switch versions on at your "
+                                "provider.")
+                           : _ ("The storage cannot keep old versions. The plan can keep deleted "
+                                "files instead."));
+}
+
 /* What is tested: the plan's place with the keys that are stored under @id. */
 static void
 probe (KpSetupStorage *self, const char *id)
@@ -538,8 +616,9 @@ probe (KpSetupStorage *self, const char *id)
   KpAgentClient *client = kp_application_get_client (kp_application_get ());
   KpDBusManager *manager = kp_agent_client_get_manager (client);
   g_autoptr (KpPlan) plan = kp_plan_new ();
-  GVariantDict options;
+  unsigned days = self->versions_days;
 
+  self->versions_days = 0;
   if (manager == NULL)
     {
       g_autoptr (GError) error = g_error_new_literal (
@@ -554,11 +633,16 @@ probe (KpSetupStorage *self, const char *id)
   g_autofree char *text = kp_plan_to_json (plan);
   g_auto (GStrv) parts = g_strsplit (text, kp_plan_get_id (plan), -1);
   g_autofree char *with_id = g_strjoinv (id, parts);
-  g_variant_dict_init (&options, NULL);
-  g_variant_dict_insert (&options, "prompt", "b", TRUE);
-  g_dbus_proxy_call (G_DBUS_PROXY (manager), "Probe",
-                     g_variant_new ("(s@a{sv})", with_id, g_variant_dict_end (&options)),
-                     G_DBUS_CALL_FLAGS_NONE, G_MAXINT, self->cancellable, probed_cb, self);
+  if (days == 0)
+    {
+      call_probe (self, manager, with_id);
+      return;
+    }
+  g_free (self->tested_plan);
+  self->tested_plan = g_strdup (with_id);
+  g_dbus_proxy_call (G_DBUS_PROXY (manager), "EnableVersioning",
+                     g_variant_new ("(su@a{sv})", with_id, days, g_variant_new ("a{sv}", NULL)),
+                     G_DBUS_CALL_FLAGS_NONE, G_MAXINT, self->cancellable, versions_kept_cb, self);
 }
 
 static void
@@ -681,6 +765,7 @@ kp_setup_storage_dispose (GObject *object)
   forget_test_keys (self);
   g_clear_pointer (&self->test_id, g_free);
   g_clear_pointer (&self->plan_id, g_free);
+  g_clear_pointer (&self->tested_plan, g_free);
   g_clear_pointer (&self->details, g_free);
   G_OBJECT_CLASS (kp_setup_storage_parent_class)->dispose (object);
 }

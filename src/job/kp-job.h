@@ -51,8 +51,8 @@ typedef struct
 typedef struct
 {
   KpHistoryCounts counts;
-  guint64 kept;  /* objects that were copied before they were deleted or replaced */
-  guint64 swept; /* of those of earlier jobs, whose time was over */
+  guint64 kept;               /* objects that were copied before they were deleted or replaced */
+  guint64 swept;              /* of those of earlier jobs, whose time was over */
   KpHistoryCoverage coverage; /* of a verification that knows it */
   guint64 deletions_held;
   char *guard_reason; /* or NULL */
