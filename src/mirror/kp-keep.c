@@ -405,6 +405,15 @@ kp_keep_object (KpKeep *keep,
   return outcome;
 }
 
+/* Keys may be good for the mirror's prefix alone: so the error names the other one. */
+static void
+say_where (KpKeep *keep, GError **error, const char *what)
+{
+  g_autofree char *prefix = kp_kept_get_prefix (keep->location);
+
+  g_prefix_error (error, "%s below “%s”: ", what, prefix);
+}
+
 /* --- what is replaced ----------------------------------------------------------------------- */
 
 /* Hands what becomes of an upload to the job's thread. */
@@ -452,8 +461,8 @@ kp_task_keep (KpTask *task, KpS3Client *client, GError **error)
     {
       task->keep_failed = TRUE;
       if (!kp_error_stops_job (local_error) || kp_error_is (local_error, KP_ERROR_ACCESS_DENIED))
-        g_prefix_error (&local_error, "Not stored, as what the bucket has of it so far could not "
-                                      "be kept: ");
+        say_where (mirror->keep, &local_error,
+                   "Not stored, as what the bucket has of it so far could not be kept");
       g_propagate_error (error, g_steal_pointer (&local_error));
       return FALSE;
     }
@@ -522,13 +531,14 @@ take_failure (KpKeep *keep, Item *item, GError **error)
   KpMirror *mirror = keep->mirror;
   gboolean is_denied = kp_error_is (item->error, KP_ERROR_ACCESS_DENIED);
 
+  if (is_denied || !kp_error_stops_job (item->error))
+    say_where (keep, &item->error, "Not deleted in the bucket, as it could not be kept first");
   keep->failures += is_denied || kp_error_is (item->error, KP_ERROR_SERVER) ? 1 : 0;
   if ((kp_error_stops_job (item->error) && !is_denied) || keep->failures >= MAX_FAILURES)
     {
       g_propagate_error (error, g_steal_pointer (&item->error));
       return FALSE;
     }
-  g_prefix_error (&item->error, "Not deleted in the bucket, as it could not be kept first: ");
   mirror->result.failed++;
   kp_report_failed (mirror->report, item->change->local.key, item->error);
   return TRUE;
