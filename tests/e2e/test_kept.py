@@ -11,7 +11,8 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -118,6 +119,10 @@ class Mirror:
     def put(self, key: str, content: str = "x") -> str:
         self.s3.put_object(Bucket=self.bucket, Key=key, Body=content.encode())
         return key
+
+    def put_all(self, names: Iterable[str]) -> None:
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(self.put, names))
 
 
 @pytest.fixture
@@ -686,9 +691,9 @@ def test_sweep(few: Mirror) -> None:
 def test_sweep_of_many(few: Mirror, s3: Any) -> None:
     """More than one page, and not farther than needed."""
     old, young = run_name(0), run_name(time.time())
-    for i in range(1010):
-        few.put(f"{few.kept_prefix}{old}/deleted/{i:04}")
-        few.put(f"{few.kept_prefix}{young}/deleted/{i:04}")
+    few.put_all(
+        f"{few.kept_prefix}{run}/deleted/{i:04}" for run in (old, young) for i in range(1010)
+    )
     few()
     assert operations(few.proxy) == {"list": 3, "delete": 2}
     assert len(few.kept_keys) == 1010 and few.runs == [young]
@@ -771,8 +776,8 @@ def test_root_does_not_see_what_it_keeps(root: Mirror, tmp_path: Path) -> None:
 
 
 def test_root_leaps_over_what_it_keeps(root: Mirror) -> None:
-    for i in range(2100):
-        root.put(f".keepsake-kept/{root.runs[0]}/replaced/{i:04}")
+    (run,) = root.runs
+    root.put_all(f".keepsake-kept/{run}/replaced/{i:04}" for i in range(2100))
     root()
     assert operations(root.proxy) == {"list": 3}, "not all pages: two of the mirror, one to sweep"
     assert len(root.kept_keys) == 2101
