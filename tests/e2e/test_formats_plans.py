@@ -74,7 +74,9 @@ def table(title: str, header: str) -> list[list[str]]:
 
 
 def words(cell: str) -> list[str]:
-    return " ".join(re.findall(r"`([^`]*)`", cell)).split()
+    """Those of one or more pieces of code; where a word has blanks in it, each is a piece."""
+    pieces = re.findall(r"`([^`]*)`", cell)
+    return pieces if any(piece.startswith("keep ") for piece in pieces) else " ".join(pieces).split()
 
 
 MEMBERS = [
