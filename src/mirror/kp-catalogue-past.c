@@ -120,3 +120,19 @@ kp_catalogue_list_past (KpCatalogue *catalogue, guint64 *n_objects, GError **err
   g_rec_mutex_unlock (&catalogue->lock);
   return ok;
 }
+
+/**
+ * kp_catalogue_remove_listed:
+ * @key: is no longer in the listing then
+ */
+gboolean
+kp_catalogue_remove_listed (KpCatalogue *catalogue, const char *key, GError **error)
+{
+  sqlite3_stmt *statement = catalogue->statements[STATEMENT_REMOVE_LISTED];
+
+  g_rec_mutex_lock (&catalogue->lock);
+  kp_sql_bind_bytes (statement, 1, key);
+  gboolean ok = kp_catalogue_run (catalogue, statement, error);
+  g_rec_mutex_unlock (&catalogue->lock);
+  return ok;
+}

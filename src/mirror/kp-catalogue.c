@@ -108,6 +108,7 @@ static const char *const statement_texts[N_STATEMENTS] = {
   [STATEMENT_LIST_PAST]
   = ("INSERT OR REPLACE INTO listing SELECT key, size, coalesce(etag, ''), storage_class FROM past"
      " WHERE state IN (0, 3)"),
+  [STATEMENT_REMOVE_LISTED] = "DELETE FROM listing WHERE key = ?",
   [STATEMENT_ADD_CHANGE] = "INSERT INTO change (action, key, bytes, from_key) VALUES (?, ?, ?, ?)",
   [STATEMENT_PUT_KNOWN]
   = "INSERT OR REPLACE INTO object VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",

@@ -271,6 +271,9 @@ gboolean kp_catalogue_add_kept (KpCatalogue *catalogue,
 gboolean kp_catalogue_list_past (KpCatalogue *catalogue, guint64 *n_objects, GError **error)
     G_GNUC_WARN_UNUSED_RESULT;
 
+gboolean kp_catalogue_remove_listed (KpCatalogue *catalogue, const char *key, GError **error)
+    G_GNUC_WARN_UNUSED_RESULT;
+
 /* The insides of large objects. */
 gboolean kp_catalogue_put_chunks (KpCatalogue *catalogue,
                                   const char *key,

@@ -7,6 +7,8 @@
 
 #include "kp-error.h"
 #include "kp-kept.h"
+#include "kp-metadata.h"
+#include "kp-pool.h"
 #include "kp-s3-listing.h"
 
 #include <string.h>
@@ -181,6 +183,138 @@ add_kept_cb (const KpS3Entry *entry,
                                 error);
 }
 
+/* --- when what is kept was first there ------------------------------------------------------- */
+
+/* One look at an object that was kept. */
+typedef struct
+{
+  char *key;
+  char *from_key;
+  gboolean came_later;
+  GError *error;
+} Look;
+
+typedef struct
+{
+  Past *past;
+  GCancellable *cancellable;
+  GAsyncQueue *results;
+  unsigned outstanding;
+} Looks;
+
+static void
+look_free (void *data)
+{
+  Look *look = data;
+
+  g_free (look->key);
+  g_free (look->from_key);
+  g_clear_error (&look->error);
+  g_free (look);
+}
+
+/* When something was stored is not known of what is kept. But its file was what it was from its
+ * ctime on: what has a later one was not there yet. Of files in a folder that was renamed later, it
+ * does not tell: they are there under both names. */
+static void
+look_cb (KpS3Client *client, void *item, void *user_data)
+{
+  Looks *looks = user_data;
+  Look *look = item;
+  KpFileInfo info;
+  g_autoptr (KpS3Object) object
+      = kp_s3_client_head (client, look->from_key, NULL, looks->cancellable, &look->error);
+
+  if (object != NULL && kp_s3_object_get_metadata (object, "ctime") != NULL)
+    {
+      kp_metadata_from_object (&info, object, look->key);
+      look->came_later = info.ctime / 1000 > end_of_second (looks->past->at);
+    }
+  g_async_queue_push (looks->results, look);
+}
+
+static gboolean
+take_look (Looks *looks, KpPool *pool, GError **error)
+{
+  Look *next = g_async_queue_timeout_pop (looks->results, 100 * G_TIME_SPAN_MILLISECOND);
+  Past *past = looks->past;
+
+  kp_pool_adapt (pool, g_get_monotonic_time ());
+  if (next == NULL)
+    return !g_cancellable_set_error_if_cancelled (past->cancellable, error);
+  looks->outstanding--;
+  if (next->came_later)
+    past->result->found--;
+  gboolean ok = !next->came_later || kp_catalogue_remove_listed (past->catalogue, next->key, error);
+  /* The restore of it says what is wrong, if that lasts. */
+  if (next->error != NULL && kp_error_stops_job (next->error))
+    {
+      g_propagate_error (error, g_steal_pointer (&next->error));
+      ok = FALSE;
+    }
+  look_free (next);
+  return ok;
+}
+
+static gboolean
+look_at_all (Looks *looks, KpPool *pool, GError **error)
+{
+  g_autoptr (KpCursor) cursor = kp_catalogue_list_listed (looks->past->catalogue, error);
+  int result = 1;
+
+  if (cursor == NULL)
+    return FALSE;
+  while (result == 1 || looks->outstanding > 0)
+    {
+      for (unsigned room = kp_pool_get_room (pool); result == 1 && room > 0; room--)
+        {
+          g_auto (KpListed) listed = { 0 };
+          result = kp_cursor_next_listed (cursor, &listed, error);
+          if (result < 0)
+            return FALSE;
+          if (result == 0 || listed.from_key == NULL)
+            continue;
+          Look *look = g_new0 (Look, 1);
+          look->key = g_steal_pointer (&listed.key);
+          look->from_key = g_steal_pointer (&listed.from_key);
+          looks->outstanding++;
+          kp_pool_push (pool, look);
+        }
+      if (looks->outstanding > 0 && !take_look (looks, pool, error))
+        return FALSE;
+    }
+  return TRUE;
+}
+
+static void
+forward_cancel_cb (GCancellable *theirs, GCancellable *ours)
+{
+  g_cancellable_cancel (ours);
+}
+
+static gboolean
+remove_what_came_later (Past *past, GError **error)
+{
+  g_autoptr (GCancellable) cancellable = g_cancellable_new ();
+  g_autoptr (GAsyncQueue) results = g_async_queue_new_full (look_free);
+  Looks looks = { .past = past, .cancellable = cancellable, .results = results };
+  gulong handler = 0;
+
+  if (past->result->kept_since == 0)
+    return TRUE;
+  if (past->cancellable != NULL)
+    handler = g_cancellable_connect (past->cancellable, G_CALLBACK (forward_cancel_cb), cancellable,
+                                     NULL);
+  KpPool *pool
+      = kp_pool_new (kp_s3_client_get_service (past->client), 0, look_cb, look_free, &looks);
+  gboolean ok = look_at_all (&looks, pool, error);
+  if (!ok)
+    g_cancellable_cancel (cancellable);
+  kp_pool_free (pool);
+  g_cancellable_disconnect (past->cancellable, handler);
+  return ok;
+}
+
 /* Where nothing of the past was found: whether that is because nothing happened. */
 static gboolean
 check_has_past (Past *past, GError **error)
@@ -210,7 +344,8 @@ check_has_past (Past *past, GError **error)
  * @error: %KP_ERROR_UNSUPPORTED_BY_PROVIDER where the bucket does not keep the past; those of
  *   kp_s3_listing_next_page(); %KP_ERROR_LOCAL_STORAGE
  *
- * Takes a request for each thousand versions, and one or more for what is kept beside the mirror.
+ * Takes a request for each thousand versions, one or more for what is kept beside the mirror, and
+ * one for each object that was kept and may have been there.
  * The source of ListObjectVersions is Amazon's API reference; both orders of versions are met:
  * newest first at Amazon, oldest first at Hitachi HCP.
  */
@@ -240,7 +375,7 @@ kp_past_list (KpS3Client *client,
   gboolean ok = add_versions (&past, error)
                 && list_kept (client, prefix, add_kept_cb, &past, cancellable, error)
                 && kp_catalogue_list_past (catalogue, &result->found, error)
-                && check_has_past (&past, error);
+                && remove_what_came_later (&past, error) && check_has_past (&past, error);
   g_free (past.last_key);
   return ok;
 }
