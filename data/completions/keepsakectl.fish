@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: The Keepsake authors
+#
+# Completion for fish. What there is to complete is asked of the program: commands and options of
+# its --help, plans by name.
+
+function __keepsakectl_complete
+    set -l words (commandline -opc)
+    set -l current (commandline -ct)
+    set -l program (string replace -r '^~' $HOME -- $words[1])
+    set -l command $words[2]
+    if contains -- "$words[2]" plan credentials; and set -q words[3]
+        set command $words[2..3]
+    end
+    set -l help ($program $command --help-all 2>/dev/null; or $program $command --help 2>/dev/null)
+    set -l before (string escape --style=regex -- $words[-1])
+
+    if string match -q -- '--*' $words[-1]; and string match -qr -- "$before=" $help
+        string match -qr -- "$before=FILE" $help; and __fish_complete_path $current
+    else if string match -q -- '-*' $current
+        printf '%s\n' $help | sed -n 's/^  \(-., \)\{0,1\}\(--[a-z0-9-]*\)\(=[^ ]*\)\{0,1\}  *\(.*\)/\2\t\4/p'
+    else if contains -- Commands: $help
+        printf '%s\n' $help | sed -n '/^Commands:/,/^$/s/^  \([a-z][a-z]*\) .*  *\([^ ].*\)$/\1\t\2/p'
+    else if string match -qr -- '^  keepsakectl .*(SOURCE|TARGET|FILE)' $help
+        __fish_complete_path $current
+    else if string match -qr -- '^  keepsakectl .* PLAN' $help
+        $program plan list --json 2>/dev/null \
+            | sed -n 's/.*"name" *: *"\(\([^"\\\\]\|\\\\.\)*\)".*/\1/p' | sed 's/\\\\\(.\)/\1/g'
+    end
+end
+
+complete -c keepsakectl -f -a '(__keepsakectl_complete)'

@@ -1,0 +1,19 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: The Keepsake authors
+#
+#     refresh-caches.sh DATADIR
+#
+# Run by "meson install". Tells the desktop's caches of what is new, where there are any. It makes
+# none, as nobody would take them away again; and into a DESTDIR nothing is told, as packages do.
+set -eu
+[ -z "${DESTDIR:-}" ] || exit 0
+
+icons=$1/icons/hicolor
+schemas=$1/glib-2.0/schemas
+if [ -e "$icons/icon-theme.cache" ]; then
+  gtk4-update-icon-cache -q -t -f "$icons" || gtk-update-icon-cache -q -t -f "$icons"
+fi
+if [ -e "$schemas/gschemas.compiled" ]; then
+  glib-compile-schemas "$schemas"
+fi
