@@ -8,6 +8,7 @@
 #include "kp-setup-folders.h"
 
 #include "kp-exclude-preset.h"
+#include "kp-host-path.h"
 #include "kp-window.h"
 
 #include <glib/gi18n.h>
@@ -312,8 +313,10 @@ append (KpSetupFolders *self, const char *path, const char *as)
 }
 
 static gboolean
-add_folder (KpSetupFolders *self, const char *path)
+add_folder (KpSetupFolders *self, const char *chosen)
 {
+  g_autofree char *path = kp_host_path_find (chosen);
+
   for (guint i = 0; i < self->folders->len; i++)
     if (g_str_equal (((Folder *) self->folders->pdata[i])->path, path))
       return TRUE;

@@ -1,0 +1,222 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: The Keepsake authors
+"""Keepsake in Flatpak's sandbox, with the real portals. flatpak/test builds and installs it first."""
+
+from __future__ import annotations
+
+import configparser
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from conftest import TOP
+from fixtures import PATIENCE, wait_until
+from fixtures.agent import NAME as AGENT_NAME
+from fixtures.agent import ROOT, Agent
+from fixtures.app import NAME, Application
+from fixtures.ceph_rgw import CephRgw
+from fixtures.checks import keys, write_files
+from fixtures.desktop import Desktop
+from fixtures.keyring import Keyring
+from fixtures.sandbox_portals import SandboxPortals
+from fixtures.session_bus import SessionBus
+from fixtures.status_notifier import Tray
+from fixtures.system_bus import SystemBus
+
+ID = "io.github.keepsake_backup.Keepsake"
+MANIFEST = TOP / f"flatpak/{ID}.yml"
+USER_DIR = os.environ.get("FLATPAK_USER_DIR", "")
+
+if not USER_DIR:
+    pytest.skip("flatpak/test installs what is tried here", allow_module_level=True)
+
+
+def documented() -> dict[tuple[str, str], set[str]]:
+    """The permissions of the manifest, each of which has a comment, as Flatpak writes them down."""
+    text = MANIFEST.read_text().partition("finish-args:\n")[2].partition("\n\n")[0]
+    wanted: dict[tuple[str, str], set[str]] = {}
+    groups = {
+        "share": "shared", "socket": "sockets", "device": "devices", "filesystem": "filesystems",
+    }  # fmt: skip
+    explained = False
+    for line in text.splitlines():
+        if line.strip().startswith("#"):
+            explained = True
+            continue
+        kind, value = re.fullmatch(r"  - --([a-z-]+)=(\S+)", line).groups()
+        assert explained or value == "fallback-x11" or value == "ipc", f"{line} is not explained"
+        explained = False
+        if kind in groups:
+            wanted.setdefault(("Context", groups[kind]), set()).add(value)
+        else:
+            bus = {"talk-name": "Session Bus Policy", "system-talk-name": "System Bus Policy"}[kind]
+            wanted[(bus, value)] = {"talk"}
+    # What may fall back to X11 has its socket, and uses it without Wayland alone.
+    wanted[("Context", "sockets")].add("x11")
+    return wanted
+
+
+def test_permissions() -> None:
+    done = subprocess.run(
+        ["flatpak", "--user", "info", "--show-permissions", ID], capture_output=True, text=True,
+        check=True,
+    )  # fmt: skip
+    parser = configparser.RawConfigParser(delimiters=("=",))
+    parser.optionxform = str  # type: ignore[assignment,method-assign]
+    parser.read_string(done.stdout)
+    granted = {(section, key): set(filter(None, value.split(";")))
+               for section in parser.sections() for key, value in parser[section].items()}  # fmt: skip
+    assert {key: value for key, value in granted.items() if value} == documented()
+    # However it is documented: these would open the sandbox.
+    assert not re.search(r"session-bus|system-bus|org\.freedesktop\.(Flatpak|secrets|portal)|\ball\b",
+                         done.stdout)  # fmt: skip
+    assert not re.search(r"(host|home)(;|$|:rw|:create)", done.stdout)
+
+
+# -- a session ----------------------------------------------------------------------------------
+
+
+class Sandbox:
+    def __init__(self, bus: SessionBus, rgw: CephRgw):
+        self.bus, self.rgw = bus, rgw
+        self.data = bus.home / f".var/app/{ID}/data"
+        self.config = bus.home / f".var/app/{ID}/config"
+
+    def __call__(
+        self, *args: str | Path, check: int = 0, options: tuple[str, ...] = (), stdin: str = ""
+    ) -> str:
+        """keepsakectl, inside."""
+        done = subprocess.run(
+            ["flatpak", "run", *options, "--command=keepsakectl", ID, *args], env=self.bus.env,
+            input=stdin, capture_output=True, text=True, timeout=120 * PATIENCE,
+        )  # fmt: skip
+        output = done.stdout + done.stderr
+        assert done.returncode == check, f"{args}: {done.returncode}\n{output}"
+        return output
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        return (f"--env=AWS_ACCESS_KEY_ID={self.rgw.access_key}",
+                f"--env=AWS_SECRET_ACCESS_KEY={self.rgw.secret_key}",
+                f"--env=AWS_ENDPOINT_URL={self.rgw.endpoint}", "--env=AWS_REGION=default")  # fmt: skip
+
+
+@pytest.fixture
+def bus(machine: SystemBus) -> Iterator[SessionBus]:
+    machine.reset()
+    # Not below /tmp, which the sandbox has of its own.
+    with tempfile.TemporaryDirectory(prefix="keepsake-", dir="/home") as name, SessionBus(
+        Path(name)
+    ) as bus:
+        bus.set_environment(FLATPAK_USER_DIR=USER_DIR, DBUS_SYSTEM_BUS_ADDRESS=machine.address)
+        yield bus
+
+
+@pytest.fixture
+def sandbox(bus: SessionBus, rgw: CephRgw) -> Sandbox:
+    return Sandbox(bus, rgw)
+
+
+@pytest.fixture
+def pictures(bus: SessionBus) -> Path:
+    return write_files(bus.home / "Pictures", {"one": "1", "summer/two": "2"})
+
+
+def test_without_a_session(sandbox: Sandbox, pictures: Path, s3: object, bucket: str) -> None:
+    """The command line alone: what is read, and where may be written."""
+    where = f"s3://{bucket}/laptop"
+    sandbox("mirror", pictures, where, options=sandbox.keys)
+    assert len(keys(s3, bucket)) == 4
+    restored = sandbox.bus.home / "Restored"
+    restored.mkdir()
+    refused = sandbox("restore", f"{where}/Pictures", restored, check=2, options=sandbox.keys)
+    assert "Read-only file system" in refused and list(restored.iterdir()) == []
+    # Asked for, it is granted.
+    sandbox("restore", f"{where}/Pictures", restored,
+            options=(f"--filesystem={restored}", *sandbox.keys))  # fmt: skip
+    done = subprocess.run(["rsync", "-ainc", "--delete", f"{pictures}/", f"{restored}/"],
+                          capture_output=True, text=True, check=True)  # fmt: skip
+    assert done.stdout == ""
+    # Without a question, into what is its own.
+    sandbox("restore", f"{where}/Pictures", sandbox.data / "Restored", options=sandbox.keys)
+    assert (sandbox.data / "Restored/summer/two").read_text() == "2"
+
+
+@pytest.fixture
+def desktop(bus: SessionBus) -> Iterator[Desktop]:
+    with Desktop(bus) as desktop:
+        for service in Path(USER_DIR, "exports/share/dbus-1/services").glob("*.service"):
+            shutil.copy(service, bus.services)
+        bus.ask_bus("ReloadConfig")
+        yield desktop
+
+
+def test_in_a_desktop(
+    desktop: Desktop, sandbox: Sandbox, machine: SystemBus, pictures: Path, rgw: CephRgw,
+    s3: object, bucket: str,
+) -> None:  # fmt: skip
+    bus = sandbox.bus
+    keyring = Keyring(bus)
+    keyring.start()
+    portals = SandboxPortals(bus)
+    agent = Agent(bus, keyring, rgw, Path("/app/libexec/keepsake-agent"))
+
+    # Keys are in a file that the Secret portal has the key of, and nowhere else.
+    identity = sandbox("plan", "add", "Photos", pictures, f"s3://{bucket}/laptop", "--schedule",
+                       "manual", "--endpoint-url", rgw.endpoint, "--region", "default").strip()  # fmt: skip
+    sandbox("credentials", "set", "Photos", stdin=f"{rgw.access_key}:{rgw.secret_key}\n")
+    secrets = (sandbox.data / "keyrings/default.keyring").read_bytes()
+    assert secrets and rgw.secret_key.encode() not in secrets
+    assert keyring.service("SearchItems", "(a{ss})", {"kind": "s3-secret"}) == ([], [])
+    assert keyring.service("SearchItems", "(a{ss})", {"app_id": ID})[0] != []
+
+    # The bus starts the agent in a sandbox of its own, and it runs the plan.
+    sandbox("run", "Photos")
+    assert len(keys(s3, bucket)) == 4
+    info = Path(f"/proc/{agent.pid}/root/.flatpak-info").read_text()
+    assert f"name={ID}" in info
+    path = f"Plan/{identity.replace('-', '_')}"
+    assert f"{ROOT}/{path}" in agent.objects()
+
+    # Its icon is in the tray, by the name that Flatpak exports.
+    item = Tray(bus).wait_for_item()
+    assert item.get("IconName").startswith(ID)
+
+    # It hears of the battery.
+    machine.set_on_battery(True)
+    wait_until(lambda: agent.get("Conditions") == ["battery"], 10, "the battery")
+    machine.set_on_battery(False)
+
+    # It asked to run in the background at its start, without a word about autostart by mistake; and
+    # what is to start at login is a sandbox.
+    agent.manager("SetAutostart", "(ba{sv})", True, {})
+    assert agent.get("Autostart")
+    app, enabled, command = portals.autostart()[-1]
+    assert (app, enabled) == (ID, True)
+    assert command[:2] == ["flatpak", "run"] and command[-2:] == [ID, "--autostart"]
+    assert "--command=/app/libexec/keepsake-agent" in command
+    assert [enabled for _, enabled, _ in portals.autostart()] == [False, True]
+    agent.manager("SetAutostart", "(ba{sv})", False, {})
+    assert portals.autostart()[-1][1] is False
+
+    # What it has to say goes through the portal.
+    desktop.notifications.wait_for(summary="“Photos” is done", timeout=20)
+
+    # The window: activated, in a sandbox, showing how things are.
+    program = Application(desktop, Path("/app/bin/keepsake"), Path(USER_DIR).parent)
+    program.activate()
+    program.wait_for("Photos", timeout=30)
+    program.wait_for_text("Backed up just now")
+    assert f"name={ID}" in Path(f"/proc/{bus.pid_of(NAME)}/root/.flatpak-info").read_text()
+    desktop.screenshot(Path(USER_DIR).parent / "screenshot.png")
+    program.quit()
+
+    # It ends as anywhere.
+    agent.manager("Quit")
+    bus.wait_for_no_owner(AGENT_NAME)
