@@ -186,7 +186,7 @@ make_history_row (GVariant *variant, const KpHistoryFacts *facts)
   GtkWidget *row = make_row (title, detail);
   const char *message = "";
   gboolean is_good = g_str_equal (facts->state, "finished") && facts->failed == 0;
-  const char *icon = is_good                                   ? "emblem-ok-symbolic"
+  const char *icon = is_good                                   ? "object-select-symbolic"
                      : g_str_equal (facts->state, "failed")    ? "dialog-error-symbolic"
                      : g_str_equal (facts->state, "cancelled") ? "process-stop-symbolic"
                                                                : "dialog-warning-symbolic";

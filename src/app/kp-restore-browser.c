@@ -566,7 +566,7 @@ bind_row_cb (GtkSignalListItemFactory *factory, GtkListItem *item)
   g_autofree char *detail = describe_entry (entry);
 
   gtk_image_set_from_icon_name (GTK_IMAGE (icon), entry->is_folder ? "folder-symbolic"
-                                                  : entry->is_link ? "emblem-symbolic-link-symbolic"
+                                                  : entry->is_link ? "insert-link-symbolic"
                                                                    : "text-x-generic-symbolic");
   gtk_label_set_label (GTK_LABEL (name), entry->name);
   gtk_label_set_label (GTK_LABEL (gtk_widget_get_next_sibling (name)), detail);

@@ -264,7 +264,7 @@ show_report (KpRestorePage *self, const char *state, GVariant *result)
                               failed);
     }
   adw_status_page_set_icon_name (self->report_page,
-                                 is_good ? "emblem-ok-symbolic" : "dialog-warning-symbolic");
+                                 is_good ? "object-select-symbolic" : "dialog-warning-symbolic");
   adw_status_page_set_title (self->report_page,
                              is_good                            ? _ ("Restored")
                              : g_str_equal (state, "cancelled") ? _ ("Restore Cancelled")

@@ -409,7 +409,7 @@ add_result (KpSetupStorage *self, const char *what, gboolean works, const char *
 {
   GtkWidget *row = adw_action_row_new ();
   gboolean is_bad = !works && !is_optional (what);
-  GtkWidget *icon = gtk_image_new_from_icon_name (works    ? "emblem-ok-symbolic"
+  GtkWidget *icon = gtk_image_new_from_icon_name (works    ? "object-select-symbolic"
                                                   : is_bad ? "dialog-error-symbolic"
                                                            : "dialog-information-symbolic");
 

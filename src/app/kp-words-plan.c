@@ -282,9 +282,9 @@ kp_words_mood_icon (KpMood mood)
   switch (mood)
     {
     case KP_MOOD_FINE:
-      return "emblem-ok-symbolic";
+      return "object-select-symbolic";
     case KP_MOOD_BUSY:
-      return "emblem-synchronizing-symbolic";
+      return "view-refresh-symbolic";
     case KP_MOOD_WAITING:
       return "content-loading-symbolic";
     case KP_MOOD_WARNING:

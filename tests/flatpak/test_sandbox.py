@@ -79,6 +79,19 @@ def test_permissions() -> None:
     assert not re.search(r"(host|home)(;|$|:rw|:create)", done.stdout)
 
 
+def test_icons() -> None:
+    """Each that the window names is in the theme of the runtime: some come and go."""
+    named = {
+        name
+        for path in (TOP / "src/app").iterdir()
+        if path.suffix in (".c", ".ui")
+        for name in re.findall(r"[\">]((?:[a-z]+-)+symbolic)[\"<]", path.read_text())
+    }
+    runtime = Path(USER_DIR, "runtime/org.gnome.Platform")
+    there = {path.stem for path in runtime.glob("*/*/active/files/share/icons/Adwaita/**/*.svg")}
+    assert len(named) > 10 and named - there == set()
+
+
 # -- a session ----------------------------------------------------------------------------------
 
 
