@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-3.0-or-later
 # SPDX-FileCopyrightText: The Keepsake authors
-"""Shows a backup, a change, a second backup and a restore, against a private S3 server.
+"""Shows a backup, a change, a second backup and a restore, against a private S3 server, and then the
+same on a desktop (desktop.py).
 
     demo.py [FOLDER]      FOLDER is only read: the demo works on a copy of it
 
@@ -24,6 +25,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from desktop import show_desktop  # noqa: E402
 from fixtures import clean_environment, stop_in_good_order
 from fixtures.ceph_rgw import CephRgw
 from fixtures.fault_proxy import FaultProxy
@@ -34,6 +36,7 @@ LARGEST = 1 << 30  # the server keeps everything in memory
 DESTINATION = "s3://demo/pictures"
 TOP = Path(__file__).resolve().parent.parent.parent
 BINARY = Path(os.environ.get("KEEPSAKECTL") or TOP / "build/src/ctl/keepsakectl")
+BUILD = BINARY.absolute().parent.parent.parent
 
 BOLD, DIM, GREEN, RED, PLAIN = (
     ("\033[1m", "\033[2m", "\033[32m", "\033[31m", "\033[0m")
@@ -173,6 +176,8 @@ def show(folder: Path, given: Path | None) -> None:
                 copying.result()
                 server.create_bucket("demo")
                 tell(Demo(folder, server, proxy), pictures, generated=given is None)
+                heading("7. The same on a desktop")
+                show_desktop(folder / "desktop", BUILD, server, pictures, note)
             finally:
                 # A second Ctrl-C must not leave a server behind.
                 signal.signal(signal.SIGINT, signal.SIG_IGN)
