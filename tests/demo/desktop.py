@@ -19,6 +19,9 @@ from fixtures.keyring import Keyring
 from fixtures.session_bus import SessionBus
 from fixtures.status_notifier import Tray
 
+ICONS = Path(__file__).resolve().parents[2] / "data/icons"
+SECONDS = 15  # that the backup would take, were its limit not taken off
+
 Say = Callable[[str], None]
 
 
@@ -55,13 +58,18 @@ def open_on_display(app: Application, display: str, say: Say) -> None:
 
 def show_desktop(folder: Path, build: Path, server: CephRgw, pictures: Path, say: Say) -> None:
     folder.mkdir()
+    # Nothing is installed, and yet the desktop finds our icons.
+    (folder / "share").mkdir()
+    (folder / "share/icons").symlink_to(ICONS)
+    size = sum(path.stat().st_size for path in pictures.rglob("*") if path.is_file())
     display = os.environ.get("DISPLAY", "")
-    with SessionBus(folder) as bus, Desktop(bus, width=960, height=720) as desktop:
+    variables = {"XDG_DATA_DIRS": f"{folder}/share:/usr/share"}
+    with SessionBus(folder, **variables) as bus, Desktop(bus, width=960, height=720) as desktop:
         keyring = Keyring(bus)
         keyring.start()
         agent = Agent(bus, keyring, server, build / "src/agent/keepsake-agent")
         agent.start()
-        plan = add_plan(agent, "Photos", pictures, "demo", **{"upload-limit": "1M"})
+        plan = add_plan(agent, "Photos", pictures, "demo", **{"upload-limit": f"{max(size // SECONDS >> 10, 16)}K"})
         say("A plan is set up, and its keys are in the keyring: "
             + ", ".join(sorted(label for label, _ in keyring.items())))  # fmt: skip
         app = Application(desktop, build / "src/app/keepsake", build / "demo")
