@@ -94,6 +94,8 @@ make_rule_view (Question *question)
   gtk_scrolled_window_set_child (GTK_SCROLLED_WINDOW (scrolled), view);
   gtk_scrolled_window_set_min_content_height (GTK_SCROLLED_WINDOW (scrolled), 160);
   gtk_widget_add_css_class (scrolled, "card");
+  gtk_accessible_update_property (GTK_ACCESSIBLE (expander), GTK_ACCESSIBLE_PROPERTY_LABEL,
+                                  _ ("What is set at the storage"), -1);
   gtk_expander_set_child (GTK_EXPANDER (expander), scrolled);
   return expander;
 }

@@ -213,3 +213,31 @@ def test_wrong_entries(
     app.wait_for("Keep Your Folders Safe")
     assert list(app_agent.plans_folder.iterdir()) == [] and keys(s3, bucket) == []
     wait_until(lambda: len(key_items(app_agent)) == before, 10, "the keys of the tests to go")
+
+
+def test_keep_versions(
+    app: Application, app_agent: Agent, folder: Path, s3: Any, bucket: str, rgw: CephRgw
+) -> None:
+    """Offered beside what the test found, and done after a look at the rule."""
+    begin(app, app_agent)
+    choose_folder(app, folder)
+    app.key("Alt+n")
+    app.wait_for("Where to?")
+    tab_to(app, "Provider")
+    app.key("Space")
+    app.choose("Ceph Object Gateway")
+    fill_storage(app, rgw.endpoint, bucket, rgw.access_key, rgw.secret_key)
+    app.key("Alt+t")
+    app.wait_for("Old versions of files are not kept", timeout=40)
+    app.press("Keep Them…")
+    app.wait_for("Keep Old Versions?")
+    app.press("What is set at the storage")
+    app.wait_for("Rule of the bucket's lifecycle")
+    app.picture_of_screen("setup-versions")
+    assert "Status" not in s3.get_bucket_versioning(Bucket=bucket)
+    app.press("Keep Versions")
+    app.wait_for("Old versions of files are kept", timeout=40)
+    assert s3.get_bucket_versioning(Bucket=bucket)["Status"] == "Enabled"
+    rule = s3.get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"][0]
+    assert rule["NoncurrentVersionExpiration"]["NoncurrentDays"] == 90
+    assert rule["Filter"]["Prefix"] == "laptop/"
