@@ -109,6 +109,7 @@ kp_ctl_restore (char **arguments)
 {
   g_auto (KpCtlOptions) options = { NULL };
   g_autoptr (KpFilter) filter = kp_filter_new ();
+  g_autofree char *state_dir = kp_ctl_state_dir ();
   g_autofree char *overwrite = NULL;
   g_autofree char *at = NULL;
   g_autofree char *retrieve = NULL;
@@ -166,6 +167,7 @@ kp_ctl_restore (char **arguments)
     return kp_ctl_fail (error);
 
   restore_options.jobs = (unsigned) jobs;
+  restore_options.state_dir = state_dir;
   restore_options.paths = (const char *const *) paths;
   g_autoptr (KpCtlOutput) output = kp_ctl_output_new (&options, service, restore_options.dry_run);
   g_autoptr (KpRestore) restore

@@ -146,6 +146,7 @@ prepare_verify (KpJob *self, KpFilter *filter)
 static void
 prepare_restore (KpJob *self)
 {
+  self->restore_options.state_dir = self->state_dir;
   self->restore
       = kp_restore_new (self->service, self->target, &self->restore_options, event_cb, self);
 }

@@ -288,8 +288,8 @@ KpCursor *
 kp_catalogue_list_listed (KpCatalogue *catalogue, GError **error)
 {
   return open_cursor (catalogue,
-                      "SELECT l.key, l.size, p.stored, l.storage_class, p.version_id, p.from_key"
-                      " FROM listing l LEFT JOIN past p USING (key) ORDER BY l.key",
+                      "SELECT l.key, l.size, p.stored, l.storage_class, p.version_id, p.from_key,"
+                      " l.etag FROM listing l LEFT JOIN past p USING (key) ORDER BY l.key",
                       error);
 }
 
@@ -309,6 +309,7 @@ kp_cursor_next_listed (KpCursor *cursor, KpListed *row, GError **error)
       row->storage_class = g_strdup ((const char *) sqlite3_column_text (statement, 3));
       row->version_id = g_strdup ((const char *) sqlite3_column_text (statement, 4));
       row->from_key = kp_sql_column_bytes (statement, 5);
+      row->etag = g_strdup ((const char *) sqlite3_column_text (statement, 6));
     }
   g_rec_mutex_unlock (&cursor->catalogue->lock);
   return result;
@@ -318,6 +319,7 @@ void
 kp_listed_clear (KpListed *row)
 {
   g_free (row->key);
+  g_free (row->etag);
   g_free (row->storage_class);
   g_free (row->version_id);
   g_free (row->from_key);

@@ -108,6 +108,7 @@ static const char *const statement_texts[N_STATEMENTS] = {
   [STATEMENT_LIST_PAST]
   = ("INSERT OR REPLACE INTO listing SELECT key, size, coalesce(etag, ''), storage_class FROM past"
      " WHERE state IN (0, 3)"),
+  [STATEMENT_IS_LISTED] = "SELECT 1 FROM listing WHERE key = ?",
   [STATEMENT_REMOVE_LISTED] = "DELETE FROM listing WHERE key = ?",
   [STATEMENT_ADD_CHANGE] = "INSERT INTO change (action, key, bytes, from_key) VALUES (?, ?, ?, ?)",
   [STATEMENT_PUT_KNOWN]
@@ -282,8 +283,13 @@ take_lock (KpCatalogue *catalogue, GError **error)
   return FALSE;
 }
 
-static char *
-catalogue_path (const char *state_dir, KpS3Location *location)
+/**
+ * kp_catalogue_dup_path:
+ *
+ * Returns: (transfer full): where the catalogue of a destination is, or would be
+ */
+char *
+kp_catalogue_dup_path (const char *state_dir, KpS3Location *location)
 {
   g_autofree char *identity = kp_s3_location_get_identity (location);
   g_autofree char *hash = kp_s3_sha256_hex (identity, strlen (identity));
@@ -391,7 +397,7 @@ close_database (KpCatalogue *catalogue)
 gboolean
 kp_catalogue_exists (const char *state_dir, KpS3Location *location)
 {
-  g_autofree char *path = catalogue_path (state_dir, location);
+  g_autofree char *path = kp_catalogue_dup_path (state_dir, location);
 
   return g_file_test (path, G_FILE_TEST_EXISTS);
 }
@@ -437,7 +443,7 @@ kp_catalogue_open (const char *state_dir, KpS3Location *location, GError **error
   g_autoptr (KpCatalogue) catalogue = g_new0 (KpCatalogue, 1);
 
   catalogue->lock_fd = -1;
-  catalogue->path = catalogue_path (state_dir, location);
+  catalogue->path = kp_catalogue_dup_path (state_dir, location);
   g_rec_mutex_init (&catalogue->lock);
 
   g_autofree char *directory = g_path_get_dirname (catalogue->path);

@@ -93,6 +93,7 @@ typedef struct
 {
   char *key;
   guint64 size;
+  char *etag;
   gint64 stored;       /* Unix seconds; 0 in a listing of now */
   char *storage_class; /* or NULL */
   char *version_id;    /* of the past: or NULL for the object as it is now */
@@ -128,6 +129,7 @@ gboolean kp_catalogue_exists (const char *state_dir, KpS3Location *location);
 KpCatalogue *kp_catalogue_open (const char *state_dir, KpS3Location *location, GError **error)
     G_GNUC_WARN_UNUSED_RESULT;
 KpCatalogue *kp_catalogue_open_temporary (GError **error) G_GNUC_WARN_UNUSED_RESULT;
+char *kp_catalogue_dup_path (const char *state_dir, KpS3Location *location);
 void kp_catalogue_free (KpCatalogue *catalogue);
 const char *kp_catalogue_get_path (KpCatalogue *catalogue);
 const char *kp_catalogue_get_set_aside (KpCatalogue *catalogue);
@@ -229,6 +231,10 @@ gboolean kp_catalogue_count (KpCatalogue *catalogue,
                              guint64 *n_scanned,
                              guint64 *n_listed,
                              GError **error) G_GNUC_WARN_UNUSED_RESULT;
+gboolean kp_catalogue_is_listed (KpCatalogue *catalogue,
+                                 const char *key,
+                                 gboolean *found,
+                                 GError **error) G_GNUC_WARN_UNUSED_RESULT;
 gboolean kp_catalogue_has_listed_below (KpCatalogue *catalogue,
                                         const char *prefix,
                                         gboolean *found,

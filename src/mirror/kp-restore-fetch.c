@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <openssl/evp.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -33,6 +34,8 @@ kp_restore_task_free (void *data)
   g_free (task->key);
   g_free (task->from_key);
   g_free (task->version_id);
+  g_clear_pointer (&task->sha256, g_bytes_unref);
+  g_clear_pointer (&task->chunks, g_array_unref);
   g_free (task->path);
   g_free (task->xattrs);
   g_clear_error (&task->error);
@@ -55,6 +58,11 @@ kp_restore_task_again (const RestoreTask *task)
   again->version_id = g_strdup (task->version_id);
   again->path = g_strdup (task->path);
   again->size = task->size;
+  again->has_record = task->has_record;
+  again->is_as_recorded = task->is_as_recorded;
+  again->recorded = task->recorded;
+  again->chunks = task->chunks != NULL ? g_array_ref (task->chunks) : NULL;
+  again->sha256 = task->sha256 != NULL ? g_bytes_ref (task->sha256) : NULL;
   again->is_requested = task->is_requested;
   return again;
 }
@@ -218,6 +226,89 @@ judge_existing (const RestoreTask *task, const KpFileInfo *existing)
   return OUTCOME_KEPT;
 }
 
+/* Whether the object says that it holds what was stored from here: then it has to. */
+static gboolean
+claims_to_be_as_recorded (const RestoreTask *task)
+{
+  return task->has_record && (task->sha256 != NULL || task->chunks != NULL)
+         && S_ISREG (task->info.mode)
+         && (task->is_as_recorded || task->info.mtime == task->recorded.mtime);
+}
+
+static gboolean
+set_other_bytes_error (GError **error)
+{
+  g_set_error_literal (error, KP_ERROR, KP_ERROR_CORRUPT,
+                       "The bytes in the bucket are not those that were stored from this computer; "
+                       "nothing was written");
+  return FALSE;
+}
+
+/* Whether the bytes that came for a large object are those that were recorded. */
+static gboolean
+compare_with_record (const RestoreTask *task, KpTargetFile *file, gboolean *equal, GError **error)
+{
+  GCancellable *cancellable = task->restore->cancellable;
+
+  *equal = TRUE;
+  if (task->sha256 != NULL)
+    {
+      g_autoptr (GBytes) sha256
+          = kp_target_file_digest (file, G_CHECKSUM_SHA256, 0, task->size, cancellable, error);
+      *equal = sha256 != NULL && g_bytes_equal (sha256, task->sha256);
+      return sha256 != NULL;
+    }
+  for (guint i = 0; *equal && i < task->chunks->len; i++)
+    {
+      const KpChunk *chunk = &g_array_index (task->chunks, KpChunk, i);
+      g_autoptr (GBytes) sha256 = NULL;
+      if (chunk->offset + chunk->length > task->size)
+        {
+          *equal = FALSE;
+          return TRUE;
+        }
+      sha256 = kp_target_file_digest (file, G_CHECKSUM_SHA256, chunk->offset, chunk->length,
+                                      cancellable, error);
+      if (sha256 == NULL)
+        return FALSE;
+      *equal = memcmp (g_bytes_get_data (sha256, NULL), chunk->sha256, sizeof chunk->sha256) == 0;
+    }
+  return TRUE;
+}
+
+static gboolean
+check_bytes (const RestoreTask *task, GBytes *bytes, GError **error)
+{
+  guchar digest[EVP_MAX_MD_SIZE];
+  unsigned length;
+  gsize size;
+  const void *data = g_bytes_get_data (bytes, &size);
+
+  if (!claims_to_be_as_recorded (task) || task->sha256 == NULL)
+    return TRUE;
+  EVP_Digest (data != NULL ? data : "", size, digest, &length, EVP_sha256 (), NULL);
+  return (length == g_bytes_get_size (task->sha256)
+          && memcmp (digest, g_bytes_get_data (task->sha256, NULL), length) == 0)
+         || set_other_bytes_error (error);
+}
+
+/* What somebody else has put into the place of an object takes no file's place that is still as it
+ * was stored. */
+static gboolean
+check_replaced (const RestoreTask *task, const KpFileInfo *existing, GError **error)
+{
+  if (!task->has_record || task->is_as_recorded
+      || task->restore->options.overwrite == KP_OVERWRITE_ALWAYS
+      || task->info.mtime == task->recorded.mtime || existing->mtime != task->recorded.mtime
+      || existing->size != task->recorded.size || !S_ISREG (existing->mode))
+    return TRUE;
+  g_set_error_literal (error, KP_ERROR, KP_ERROR_CONFLICT,
+                       "The object was replaced in the bucket by something else than a backup from "
+                       "this computer. The file here is as it was stored, and stays; --overwrite "
+                       "always takes the other");
+  return FALSE;
+}
+
 static gboolean
 correct (RestoreTask *task, KpTargetFile *file, GError **error)
 {
@@ -277,6 +368,7 @@ take_range (RestoreDownload *download, guint64 *offset, guint64 *passed_over)
     {
       guint64 present = MIN (RANGE_SIZE, size - download->next);
       download->next += present;
+      download->continued = TRUE;
       *passed_over += present;
     }
   *offset = download->next;
@@ -331,6 +423,18 @@ push_range_tasks (RestoreDownload *download)
     }
 }
 
+static char *
+to_hex (GBytes *bytes)
+{
+  GString *text = g_string_new (NULL);
+  gsize size;
+  const guint8 *data = g_bytes_get_data (bytes, &size);
+
+  for (gsize i = 0; i < size; i++)
+    g_string_append_printf (text, "%02x", data[i]);
+  return g_string_free (text, FALSE);
+}
+
 /* When all bytes are there. Returns FALSE with an error; @again when they are to be fetched once
  * more. */
 static gboolean
@@ -340,9 +444,23 @@ prove_download (RestoreDownload *download, gboolean *again, GError **error)
   guint64 size = download->task->size;
 
   *again = FALSE;
+  if (claims_to_be_as_recorded (download->task))
+    {
+      gboolean equal;
+      if (!compare_with_record (download->task, download->file, &equal, error))
+        return FALSE;
+      /* What was there may be what is wrong. */
+      *again = download->continued && !equal;
+      download->continued = FALSE;
+      if (!*again)
+        return equal || set_other_bytes_error (error);
+      return kp_target_file_restart (download->file, size, error);
+    }
   if (!download->object->is_md5_etag)
     return TRUE;
-  g_autofree char *md5 = kp_target_file_md5 (download->file, size, self->cancellable, error);
+  g_autoptr (GBytes) digest
+      = kp_target_file_digest (download->file, G_CHECKSUM_MD5, 0, size, self->cancellable, error);
+  g_autofree char *md5 = digest != NULL ? to_hex (digest) : NULL;
   return md5 != NULL && check_md5 (self, download->object, md5, &download->wrong_md5, again, error)
          && (!*again || kp_target_file_restart (download->file, size, error));
 }
@@ -526,6 +644,8 @@ fetch_within_budget (RestoreTask *task, KpS3Client *client, gboolean *passed_on,
         return correct (task, file, error);
       if (task->outcome == OUTCOME_KEPT)
         return TRUE;
+      if (exists && !check_replaced (task, &existing, error))
+        return FALSE;
     }
   if (task->size > RANGE_SIZE && S_ISREG (task->info.mode))
     {
@@ -546,6 +666,8 @@ fetch_within_budget (RestoreTask *task, KpS3Client *client, gboolean *passed_on,
     }
   else
     bytes = g_bytes_new (NULL, 0);
+  if (!check_bytes (task, bytes, error))
+    return FALSE;
   if (!kp_target_file_create (file, &task->info, bytes, error)
       || (S_ISREG (task->info.mode) && !kp_target_file_write (file, 0, bytes, error))
       || !commit (task, file, error))

@@ -10,6 +10,7 @@
 #include "kp-catalogue.h"
 #include "kp-content.h"
 #include "kp-pool.h"
+#include "kp-record.h"
 #include "kp-restore.h"
 #include "kp-target.h"
 
@@ -32,10 +33,12 @@ struct _KpRestore
   char *target;
   KpRestoreOptions options;
   char **paths; /* of the options */
+  char *state_dir;
   KpReport *report;
 
   /* Of the run. */
   KpCatalogue *catalogue; /* temporary: the listing, and the folders to finish at the end */
+  KpRecord *record;       /* of what was stored; NULL where nothing is known */
   char *base;             /* what is cut off the keys */
   int target_fd;          /* -1 with dry_run, where there is none */
   gboolean target_is_new;
@@ -75,6 +78,13 @@ typedef struct
   char *path;       /* below the target */
   guint64 size;     /* as listed */
 
+  /* What was recorded of it. */
+  gboolean has_record;
+  gboolean is_as_recorded; /* the object, by its ETag and size */
+  KpFileInfo recorded;     /* mode, size and mtime */
+  GBytes *sha256;          /* of the bytes that were stored; NULL where that is not known */
+  GArray *chunks;          /* of KpChunk, the same of a large file; or NULL */
+
   /* The outcome. */
   RestoreOutcome outcome;
   KpFileInfo info;
@@ -97,11 +107,12 @@ struct _RestoreDownload
   KpS3Object *object;
   char *wrong_md5; /* of the bytes that came first, when they are not what the ETag says; or NULL */
 
-  GMutex lock;     /* guards what follows */
-  unsigned left;   /* tasks */
-  guint64 next;    /* the first byte that nobody fetches */
-  guint64 fetched; /* bytes */
-  GError *error;   /* the first */
+  GMutex lock;        /* guards what follows */
+  gboolean continued; /* some of it is from an earlier restore */
+  unsigned left;      /* tasks */
+  guint64 next;       /* the first byte that nobody fetches */
+  guint64 fetched;    /* bytes */
+  GError *error;      /* the first */
 };
 
 RestoreTask *kp_restore_task_again (const RestoreTask *task);

@@ -46,6 +46,7 @@ kp_restore_finalize (GObject *object)
   g_clear_pointer (&self->report, kp_report_free);
   g_clear_pointer (&self->options.filter, kp_filter_unref);
   g_strfreev (self->paths);
+  g_free (self->state_dir);
   g_free (self->target);
   g_free (self->base);
   g_free (self->folder);
@@ -84,6 +85,7 @@ kp_restore_new (KpS3Service *service,
   self->target = g_strdup (target);
   self->options = *options;
   self->paths = g_strdupv ((char **) options->paths);
+  self->state_dir = g_strdup (options->state_dir);
   if (options->filter != NULL)
     kp_filter_ref (options->filter);
   self->report = kp_report_new (service, func, user_data);
@@ -267,6 +269,23 @@ is_left_out (KpRestore *self, const char *path)
          && kp_filter_excludes_tree (self->options.filter, name, is_directory);
 }
 
+/* What was recorded of an object is about what there is now. */
+static void
+take_record (KpRestore *self, RestoreTask *task, const char *etag)
+{
+  g_auto (KpKnown) known = { 0 };
+
+  if (self->record == NULL || self->options.at > 0
+      || !kp_record_find (self->record, task->key, &known))
+    return;
+  task->has_record = TRUE;
+  task->recorded = known.info;
+  task->is_as_recorded = g_strcmp0 (known.etag, etag) == 0 && known.info.size == task->size;
+  task->sha256 = g_steal_pointer (&known.sha256);
+  if (task->sha256 == NULL)
+    task->chunks = kp_record_find_chunks (self->record, task->key, known.etag);
+}
+
 /* Takes @listed over, as far as it needs it. */
 static gboolean
 push_object (KpRestore *self, KpListed *listed, GError **error)
@@ -303,6 +322,7 @@ push_object (KpRestore *self, KpListed *listed, GError **error)
   task->version_id = g_steal_pointer (&listed->version_id);
   task->path = g_steal_pointer (&path);
   task->size = listed->size;
+  take_record (self, task, listed->etag);
   self->outstanding++;
   kp_pool_push (self->pool, task);
   return TRUE;
@@ -368,6 +388,34 @@ fetch_all (KpRestore *self, GError **error)
         }
       if (self->outstanding > 0 && !take_results (self, error))
         return FALSE;
+    }
+  return TRUE;
+}
+
+/* Names what was stored from here and is no longer in the bucket. */
+static gboolean
+report_missing (KpRestore *self, GError **error)
+{
+  g_autofree char *last = NULL;
+  char *key;
+
+  if (self->record == NULL || self->options.at > 0 || self->paths != NULL)
+    return TRUE;
+  while ((key = kp_record_next (self->record, self->base, last)) != NULL)
+    {
+      g_autofree char *path = kp_name_from_key (key + strlen (self->base), NULL);
+      gboolean found;
+
+      g_free (last);
+      last = key;
+      if (!kp_catalogue_is_listed (self->catalogue, key, &found, error))
+        return FALSE;
+      if (found || path == NULL || is_left_out (self, path))
+        continue;
+      g_autoptr (GError) missing = g_error_new_literal (
+          KP_ERROR, KP_ERROR_NOT_FOUND,
+          "It was stored from this computer, and is no longer in the bucket");
+      report_failure (self, key, missing);
     }
   return TRUE;
 }
@@ -702,7 +750,8 @@ run_phases (KpRestore *self, GError **error)
   g_clear_pointer (&self->pool, kp_pool_free);
   g_clear_pointer (&self->budget, kp_budget_free);
   if (ok)
-    ok = finish_directories (self, 0, error) && kp_catalogue_commit (self->catalogue, error);
+    ok = finish_directories (self, 0, error) && report_missing (self, error)
+         && kp_catalogue_commit (self->catalogue, error);
   else
     finish_early (self);
   g_clear_pointer (&self->results, g_async_queue_unref);
@@ -748,6 +797,8 @@ kp_restore_run (KpRestore *self, GCancellable *cancellable, GError **error)
     return FALSE;
   self->cancellable = g_cancellable_new ();
   self->catalogue = kp_catalogue_open_temporary (error);
+  if (self->state_dir != NULL)
+    self->record = kp_record_open (self->state_dir, location);
   gboolean ok = self->catalogue != NULL;
   if (cancellable != NULL)
     handler = g_cancellable_connect (cancellable, G_CALLBACK (forward_cancel_cb), self->cancellable,
@@ -758,6 +809,7 @@ kp_restore_run (KpRestore *self, GCancellable *cancellable, GError **error)
   g_cancellable_disconnect (cancellable, handler);
 
   g_clear_pointer (&self->catalogue, kp_catalogue_free);
+  g_clear_pointer (&self->record, kp_record_free);
   close_target (self);
   kp_report_begin_phase (self->report, KP_PHASE_FINISHED);
   return ok;

@@ -40,6 +40,7 @@ typedef struct
   KpFilter *filter;         /* or NULL: what it leaves out stays in the bucket */
   KpS3Tier retrieve;        /* how to ask for what lies in an archive */
   unsigned retrieve_poll;   /* seconds between looks for it; 0 not to wait for it */
+  const char *state_dir;    /* or NULL: of the mirrors, whose records tell what was stored */
   const char *const *paths; /* or NULL: only these, file name bytes below the service's prefix */
 } KpRestoreOptions;
 

@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <openssl/evp.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -23,6 +24,8 @@
 
 /* For kp_target_file_protect(): nothing is as young. */
 #define NEVER G_MAXINT64
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (EVP_MD_CTX, EVP_MD_CTX_free)
 
 /* Held while a file gets its name, so that nobody takes the name between the look at it and that.
  */
@@ -298,25 +301,36 @@ kp_target_file_restart (KpTargetFile *file, guint64 size, GError **error)
 }
 
 /**
- * kp_target_file_md5:
+ * kp_target_file_digest:
+ * @type: %G_CHECKSUM_MD5 or %G_CHECKSUM_SHA256
+ * @start: where to begin
  * @size: bytes
  * @error: %KP_ERROR_FAILED, %G_IO_ERROR_CANCELLED
  *
  * Reads a regular file again that was written in pieces.
  *
- * Returns: (transfer full): the MD5 of its bytes, in hexadecimal
+ * Returns: (transfer full): the digest of its bytes
  */
-char *
-kp_target_file_md5 (KpTargetFile *file, guint64 size, GCancellable *cancellable, GError **error)
+GBytes *
+kp_target_file_digest (KpTargetFile *file,
+                       GChecksumType type,
+                       guint64 start,
+                       guint64 size,
+                       GCancellable *cancellable,
+                       GError **error)
 {
-  g_autoptr (GChecksum) checksum = g_checksum_new (G_CHECKSUM_MD5);
+  g_autoptr (EVP_MD_CTX) context = EVP_MD_CTX_new ();
   g_autofree guchar *buffer = g_malloc (READ_SIZE);
+  guchar digest[EVP_MAX_MD_SIZE];
+  unsigned length;
 
+  EVP_DigestInit_ex (context, type == G_CHECKSUM_MD5 ? EVP_md5 () : EVP_sha256 (), NULL);
   for (guint64 offset = 0; offset < size;)
     {
       if (g_cancellable_set_error_if_cancelled (cancellable, error))
         return NULL;
-      ssize_t n = pread (file->fd, buffer, READ_SIZE, (off_t) offset);
+      ssize_t n
+          = pread (file->fd, buffer, MIN (READ_SIZE, size - offset), (off_t) (start + offset));
       if (n < 0 && errno == EINTR)
         continue;
       if (n <= 0)
@@ -325,10 +339,11 @@ kp_target_file_md5 (KpTargetFile *file, guint64 size, GCancellable *cancellable,
           kp_target_set_error (error, "Cannot read what was written");
           return NULL;
         }
-      g_checksum_update (checksum, buffer, n);
+      EVP_DigestUpdate (context, buffer, (size_t) n);
       offset += (guint64) n;
     }
-  return g_strdup (g_checksum_get_string (checksum));
+  EVP_DigestFinal_ex (context, digest, &length);
+  return g_bytes_new (digest, length);
 }
 
 /* Opens a link or node that we have just made under a name which others may have taken over since.

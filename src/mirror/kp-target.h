@@ -40,10 +40,12 @@ gboolean kp_target_file_write (KpTargetFile *file, guint64 offset, GBytes *bytes
     G_GNUC_WARN_UNUSED_RESULT;
 gboolean kp_target_file_restart (KpTargetFile *file, guint64 size, GError **error)
     G_GNUC_WARN_UNUSED_RESULT;
-char *kp_target_file_md5 (KpTargetFile *file,
-                          guint64 size,
-                          GCancellable *cancellable,
-                          GError **error) G_GNUC_WARN_UNUSED_RESULT;
+GBytes *kp_target_file_digest (KpTargetFile *file,
+                               GChecksumType type,
+                               guint64 start,
+                               guint64 size,
+                               GCancellable *cancellable,
+                               GError **error) G_GNUC_WARN_UNUSED_RESULT;
 gboolean kp_target_file_commit (KpTargetFile *file,
                                 const KpFileInfo *info,
                                 GPtrArray *xattrs,

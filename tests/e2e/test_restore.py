@@ -9,7 +9,7 @@ import signal
 import stat
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ import pytest
 from boto3.s3.transfer import TransferConfig
 
 from fixtures import wait_until
-from fixtures.checks import operations, rsync_changes, sent_keys, the_sentence, write_files
+from fixtures.checks import body, metadata, operations, rsync_changes, sent_keys, the_sentence, write_files
 from fixtures.fault_proxy import FaultProxy, Hang, Reply, Rule
 from fixtures.large_files import After, refusal
 from fixtures.trees import MIB, differences, make_tree, read_tree
@@ -570,6 +570,84 @@ def test_damaged_half_is_found(ctl: Any, tmp_path: Path, s3: Any, bucket: str,
     ctl("restore", f"s3://{bucket}/p", back, check=0)
     assert (back / "large").read_bytes() == (folder / "large").read_bytes()
     assert parts(back) == []
+
+
+# -- what was recorded ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def recorded(ctl: Any, tmp_path: Path, bucket: str) -> Path:
+    folder = write_files(
+        tmp_path / "folder",
+        {"flipped": "1234", "cut": "12345678", "gone": "g", "other": "mine", "good": "g", "sub/gone": "s",
+         "large": os.urandom(20 * MIB)},
+    )  # fmt: skip
+    ctl("mirror", f"{folder}/", f"s3://{bucket}/p", check=0)
+    return folder
+
+
+def spoil(s3: Any, bucket: str) -> None:
+    """Behind our back, and with the headers that were there."""
+
+    def replace(key: str, change: Callable[[bytes], bytes]) -> None:
+        s3.put_object(Bucket=bucket, Key=key, Body=change(body(s3, bucket, key)),
+                      Metadata=metadata(s3, bucket, key))  # fmt: skip
+
+    replace("p/flipped", lambda b: bytes([b[0] ^ 1]) + b[1:])
+    replace("p/cut", lambda b: b[:-1])
+    replace("p/large", lambda b: b[:-1] + bytes([b[-1] ^ 1]))
+    s3.delete_object(Bucket=bucket, Key="p/gone")
+    s3.delete_object(Bucket=bucket, Key="p/sub/gone")
+    s3.put_object(Bucket=bucket, Key="p/other", Body=b"of somebody else")
+
+
+def failures(result: Any) -> dict[str, str]:
+    return {row["path"]: row["error"] for row in result.json if row["type"] == "failed"}
+
+
+def test_restore_finds_what_is_not_what_was_stored(
+    ctl: Any, tmp_path: Path, s3: Any, bucket: str, recorded: Path
+) -> None:
+    spoil(s3, bucket)
+    back = tmp_path / "back"
+    result = ctl("restore", "--json", f"s3://{bucket}/p", back, check=2)
+    assert failures(result) == {
+        "p/flipped": "corrupt", "p/cut": "corrupt", "p/large": "corrupt", "p/gone": "not-found",
+        "p/sub/gone": "not-found",
+    }  # fmt: skip
+    # Another object is nobody's fault: where there is no file, it is restored.
+    assert sorted(os.listdir(back)) == ["good", "other", "sub"]
+
+    # Nothing bad takes the place of a good file, and of a folder only its own is missed.
+    result = ctl("restore", "--json", f"s3://{bucket}/p/sub", tmp_path / "sub", check=2)
+    assert failures(result) == {"p/sub/gone": "not-found"}
+    before = {path: path.read_bytes() for path in recorded.rglob("*") if path.is_file()}
+    (recorded / "cut").write_bytes(b"older, and lost soon")
+    os.utime(recorded / "cut", (1, 1))
+    before[recorded / "cut"] = b"older, and lost soon"
+    result = ctl("restore", "--json", f"s3://{bucket}/p", recorded, check=2)
+    assert failures(result) == {
+        "p/cut": "corrupt", "p/other": "conflict", "p/gone": "not-found", "p/sub/gone": "not-found"
+    }  # fmt: skip
+    assert {path: path.read_bytes() for path in recorded.rglob("*") if path.is_file()} == before
+    result = ctl("restore", "--json", "--overwrite", "always", f"s3://{bucket}/p", recorded, check=2)
+    assert failures(result)["p/flipped"] == "corrupt" and "p/other" not in failures(result)
+    before[recorded / "other"] = b"of somebody else"
+    assert {path: path.read_bytes() for path in recorded.rglob("*") if path.is_file()} == before
+
+
+def test_damaged_half_is_found_by_the_record(
+    ctl: Any, tmp_path: Path, bucket: str, proxy: FaultProxy
+) -> None:
+    folder = write_files(tmp_path / "folder", {"large": os.urandom(80 * MIB)})
+    back = tmp_path / "back"
+    ctl("mirror", f"{folder}/", f"s3://{bucket}/p", check=0)
+    half_a_file(ctl, proxy, f"s3://{bucket}/p", back)
+    (left,) = parts(back)
+    with open(back / left, "r+b") as file:
+        file.write(b"no longer what it was")
+    ctl("restore", f"s3://{bucket}/p", back, check=0)
+    assert (back / "large").read_bytes() == (folder / "large").read_bytes()
 
 
 # -- archives -----------------------------------------------------------------------------------
