@@ -228,7 +228,7 @@ add_place (Page *page, gint64 now)
   add_row (page, tr (page, N_ ("Region")), kp_s3_location_get_region (location));
   add_row (page, tr (page, N_ ("Bucket")), kp_s3_location_get_bucket (location));
   add_row (page, tr (page, N_ ("Prefix")), *prefix != '\0' ? prefix : tr (page, N_ ("(none)")));
-  add_row (page, N_ ("Addresses"),
+  add_row (page, tr (page, N_ ("Addresses")),
            is_path_style (location)
                ? tr (page, N_ ("path style: the bucket stands behind the host"))
                : tr (page, N_ ("virtual host style: the bucket is part of the host name")));

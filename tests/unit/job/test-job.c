@@ -276,8 +276,7 @@ test_other_kinds (Fixture *fixture, const void *data)
   const KpRestoreOptions options = { .overwrite = KP_OVERWRITE_NEVER };
   g_autofree char *target = g_build_filename (fixture->folder, "target", NULL);
   KpJob *verify = kp_job_new_verify (fixture->plan, KP_HISTORY_SCHEDULED, &fixture->settings, 0.5);
-  KpJob *restore
-      = kp_job_new_restore (fixture->plan, &fixture->settings, "a/b", target, &options);
+  KpJob *restore = kp_job_new_restore (fixture->plan, &fixture->settings, "a/b", target, &options);
 
   g_assert_cmpint (kp_job_get_kind (verify), ==, KP_HISTORY_VERIFY);
   kp_job_execute_async (verify, fixture->credentials, executed_cb, fixture);
