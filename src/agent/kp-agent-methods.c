@@ -414,9 +414,9 @@ read_restore_request (GVariant *path,
                       RestoreRequest *request,
                       GError **error)
 {
-  static const char *const known[] = { "overwrite",      "s",   "at",      "x",
-                                       "paths",          "aay", "exclude", "as",
-                                       "no-space-check", "b",   NULL };
+  static const char *const known[]
+      = { "overwrite",      "s", "at",       "x", "paths", "aay", "exclude", "as",
+          "no-space-check", "b", "retrieve", "s", NULL };
   g_autofree const char **exclude = NULL;
   const char *retrieve = NULL;
 

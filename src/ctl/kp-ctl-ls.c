@@ -164,6 +164,9 @@ print_below_at (Listing *listing,
       || !kp_past_list (client, catalogue, prefix, is_key, listing->at, &past, NULL, NULL,
                         cancellable, error))
     return FALSE;
+  g_autofree char *gap = kp_past_describe_gap (&past, listing->at);
+  if (gap != NULL && !is_key)
+    kp_ctl_output_event_cb (&(KpEvent){ .type = KP_EVENT_NOTICE, .text = gap }, listing->output);
   cursor = kp_catalogue_list_listed (catalogue, error);
   if (cursor == NULL)
     return FALSE;

@@ -19,6 +19,9 @@
 /* So many in a row that could not be kept, and the job stops asking. */
 #define MAX_FAILURES 10
 
+/* How long a name is used, in seconds: what is kept is kept from the time in its name on. */
+#define NAME_LIFE (60 * 60)
+
 struct _KpKeep
 {
   KpMirror *mirror; /* not owned */
@@ -26,8 +29,9 @@ struct _KpKeep
   const KpS3Provider *provider;
   gint64 began; /* when the run began to transfer, by the server's clock, in Unix seconds */
 
-  GMutex lock; /* guards what follows */
-  gint64 run;  /* what stands in the names; 0 until the first object is kept */
+  GMutex lock;  /* guards what follows */
+  gint64 run;   /* what stands in the names; 0 until the first object is kept */
+  gint64 named; /* when that was found, by the server's clock */
   guint64 count;
 
   /* Of the job's thread. */
@@ -119,10 +123,11 @@ static gboolean
 find_run (KpKeep *keep, KpS3Client *client, GError **error)
 {
   g_autofree char *prefix = kp_kept_get_prefix (keep->location);
-  g_autofree char *name = kp_kept_run_to_string (keep->began);
+  gint64 now = MAX (keep->began, kp_s3_service_get_now (keep->mirror->service));
+  g_autofree char *name = kp_kept_run_to_string (now);
   g_autofree char *start = g_strconcat (prefix, name, NULL);
   g_autoptr (KpS3Listing) listing = kp_s3_listing_new (prefix, "/", start);
-  gint64 run = keep->began;
+  gint64 run = now;
 
   while (!kp_s3_listing_is_finished (listing))
     {
@@ -139,11 +144,12 @@ find_run (KpKeep *keep, KpS3Client *client, GError **error)
           if (!entry->is_prefix || *earlier == '\0')
             continue;
           earlier[strlen (earlier) - 1] = '\0';
-          if (kp_kept_parse_run (earlier, &time) && time >= run && time - keep->began <= FUTURE_MAX)
+          if (kp_kept_parse_run (earlier, &time) && time >= run && time - now <= FUTURE_MAX)
             run = time + 1;
         }
     }
   keep->run = run;
+  keep->named = now;
   return TRUE;
 }
 
@@ -151,10 +157,25 @@ static gboolean
 get_run (KpKeep *keep, KpS3Client *client, gint64 *run, GError **error)
 {
   g_mutex_lock (&keep->lock);
+  if (kp_s3_service_get_now (keep->mirror->service) - keep->named > NAME_LIFE)
+    keep->run = 0;
   gboolean ok = keep->run != 0 || find_run (keep, client, error);
   *run = keep->run;
   g_mutex_unlock (&keep->lock);
   return ok;
+}
+
+/**
+ * kp_keep_begin_deleting:
+ *
+ * What is deleted now may have waited for days for the end of the transfer: its time begins now.
+ */
+void
+kp_keep_begin_deleting (KpKeep *keep)
+{
+  g_mutex_lock (&keep->lock);
+  keep->run = 0;
+  g_mutex_unlock (&keep->lock);
 }
 
 /* Whether the object is still the one that was judged. */

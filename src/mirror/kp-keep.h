@@ -39,6 +39,7 @@ typedef gboolean (*KpKeepRecordFunc) (KpKeepStep step,
 
 KpKeep *kp_keep_new (KpMirror *mirror);
 void kp_keep_free (KpKeep *keep);
+void kp_keep_begin_deleting (KpKeep *keep);
 guint64 kp_keep_get_count (KpKeep *keep);
 void kp_keep_tell_versions (KpKeep *keep);
 KpKeepOutcome kp_keep_object (KpKeep *keep,

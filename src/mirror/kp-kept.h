@@ -9,8 +9,9 @@
  *   P.keepsake-kept/2026-11-28T18:30:05Z/replaced/KEY
  *
  * KEY is the object's key below the mirror's prefix ("" for the object "P/" of the mirror's own
- * folder). The time is UTC: when the run that did it began to transfer. Times sort as text, and no
- * two runs of a destination have the same. Of a mirror at the bucket's root it is
+ * folder). The time is UTC, and at most an hour before it was done: a long run has several, and
+ * what it deletes has one of its own. Times sort as text, and no two runs of a destination have the
+ * same. Of a mirror at the bucket's root it is
  * ".keepsake-kept/…".
  *
  * Names only: functions that ask no server. */

@@ -421,6 +421,8 @@ run_phases (KpMirror *self, GError **error)
   else if (n_deletions > 0)
     {
       kp_report_begin_phase (self->report, KP_PHASE_DELETING);
+      if (self->keep != NULL)
+        kp_keep_begin_deleting (self->keep);
       if (!kp_vanished_delete (self, error))
         return FALSE;
     }

@@ -10,8 +10,11 @@
 #include "kp-metadata.h"
 #include "kp-pool.h"
 #include "kp-s3-listing.h"
+#include "kp-s3-versioning.h"
 
 #include <string.h>
+
+#define SECONDS_PER_DAY G_GINT64_CONSTANT (86400)
 
 typedef struct
 {
@@ -200,6 +203,7 @@ typedef struct
   GCancellable *cancellable;
   GAsyncQueue *results;
   unsigned outstanding;
+  gint64 clock_offset; /* of the server's clock to this computer's, in microseconds */
 } Looks;
 
 static void
@@ -228,7 +232,8 @@ look_cb (KpS3Client *client, void *item, void *user_data)
   if (object != NULL && kp_s3_object_get_metadata (object, "ctime") != NULL)
     {
       kp_metadata_from_object (&info, object, look->key);
-      look->came_later = info.ctime / 1000 > end_of_second (looks->past->at);
+      /* Both by the server's clock, as far as this computer's is the one that wrote the ctime. */
+      look->came_later = info.ctime / 1000 + looks->clock_offset > end_of_second (looks->past->at);
     }
   g_async_queue_push (looks->results, look);
 }
@@ -298,21 +303,59 @@ remove_what_came_later (Past *past, GError **error)
   g_autoptr (GCancellable) cancellable = g_cancellable_new ();
   g_autoptr (GAsyncQueue) results = g_async_queue_new_full (look_free);
   Looks looks = { .past = past, .cancellable = cancellable, .results = results };
+  KpS3Service *service = kp_s3_client_get_service (past->client);
   gulong handler = 0;
 
+  looks.clock_offset
+      = (kp_s3_service_get_now (service) - g_get_real_time () / G_USEC_PER_SEC) * G_USEC_PER_SEC;
   if (past->result->kept_since == 0)
     return TRUE;
   if (past->cancellable != NULL)
     handler = g_cancellable_connect (past->cancellable, G_CALLBACK (forward_cancel_cb), cancellable,
                                      NULL);
-  KpPool *pool
-      = kp_pool_new (kp_s3_client_get_service (past->client), 0, look_cb, look_free, &looks);
+  KpPool *pool = kp_pool_new (service, 0, look_cb, look_free, &looks);
   gboolean ok = look_at_all (&looks, pool, error);
   if (!ok)
     g_cancellable_cancel (cancellable);
   kp_pool_free (pool);
   g_cancellable_disconnect (past->cancellable, handler);
   return ok;
+}
+
+/* From when on nothing is missing, as far as can be known: the lifecycle rule that Keepsake sets
+ * ends old versions, and a mirror that keeps has begun to at some time. */
+static void
+find_gap (Past *past)
+{
+  g_autoptr (GError) error = NULL;
+  unsigned days = 0;
+
+  if (!past->seen_versions)
+    past->result->complete_since = past->result->kept_since;
+  else if (!kp_s3_versioning_get_days (past->client, &days, past->cancellable, &error))
+    g_debug ("How long versions are kept is not known: %s", error->message);
+  if (days > 0)
+    past->result->complete_since
+        = kp_s3_service_get_now (kp_s3_client_get_service (past->client)) - days * SECONDS_PER_DAY;
+}
+
+/**
+ * kp_past_describe_gap:
+ *
+ * Returns: (transfer full) (nullable): what may be missing of a moment, a sentence; %NULL for
+ *   nothing that is known
+ */
+char *
+kp_past_describe_gap (const KpPastResult *result, gint64 at)
+{
+  if (result->complete_since <= at)
+    return NULL;
+  g_autoptr (GDateTime) since = g_date_time_new_from_unix_local (result->complete_since);
+  g_autofree char *text = g_date_time_format (since, "%Y-%m-%d %H:%M");
+  return g_strdup_printf (
+      "What was deleted or replaced before %s is no longer kept: of the time that "
+      "was asked for, files may be missing",
+      text);
 }
 
 /* Where nothing of the past was found: whether that is because nothing happened. */
@@ -365,7 +408,7 @@ kp_past_list (KpS3Client *client,
                 .catalogue = catalogue,
                 .prefix = prefix,
                 .is_key = is_key,
-                .at = at,
+                .at = CLAMP (at, 0, G_MAXINT64 / G_USEC_PER_SEC - 1),
                 .result = result,
                 .func = func,
                 .user_data = user_data,
@@ -376,6 +419,8 @@ kp_past_list (KpS3Client *client,
                 && list_kept (client, prefix, add_kept_cb, &past, cancellable, error)
                 && kp_catalogue_list_past (catalogue, &result->found, error)
                 && remove_what_came_later (&past, error) && check_has_past (&past, error);
+  if (ok)
+    find_gap (&past);
   g_free (past.last_key);
   return ok;
 }

@@ -15,6 +15,8 @@ typedef struct
 {
   guint64 found;     /* objects that were there */
   gint64 kept_since; /* Unix seconds: the first of the runs that kept objects; 0 for none */
+  gint64
+      complete_since; /* Unix seconds: what ended before that may be missing; 0 for nothing known */
 } KpPastResult;
 
 /* Called for each page of a listing with the number of its entries. */
@@ -30,6 +32,8 @@ gboolean kp_past_list (KpS3Client *client,
                        void *user_data,
                        GCancellable *cancellable,
                        GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+char *kp_past_describe_gap (const KpPastResult *result, gint64 at);
 
 /* One of the versions of one file. */
 typedef struct

@@ -146,7 +146,7 @@ push (KpPool *pool, void *item, gboolean first)
     g_queue_push_tail (&pool->queue, item);
   /* Threads are made when there is work for them, so that a small job does not open 64 connections.
    */
-  if (pool->threads->len < pool->n_allowed
+  if (!pool->stopping && pool->threads->len < pool->n_allowed
       && pool->n_running + pool->queue.length > pool->threads->len)
     g_ptr_array_add (pool->threads, g_thread_new ("keepsake-worker", worker_main, pool));
   if (pool->n_idle > 0)

@@ -8,6 +8,7 @@
 #include "kp-sql.h"
 
 #include <string.h>
+#include <sys/stat.h>
 
 struct _KpRecord
 {
@@ -40,12 +41,26 @@ open_file (const char *path)
   return NULL;
 }
 
+/* When it was written to last; -1 where it is not there. */
+static gint64
+get_time (const char *path)
+{
+  g_autofree char *log = g_strconcat (path, "-wal", NULL);
+  struct stat st;
+  struct stat log_st;
+
+  if (stat (path, &st) < 0)
+    return -1;
+  return stat (log, &log_st) == 0 ? MAX (st.st_mtim.tv_sec, log_st.st_mtim.tv_sec)
+                                  : st.st_mtim.tv_sec;
+}
+
 /**
  * kp_record_open:
  * @state_dir: of the mirrors
  * @location: of a mirror, or something in it
  *
- * For one thread.
+ * For one thread. Where mirrors lie in one another, the one that was written to last knows best.
  *
  * Returns: (transfer full) (nullable): %NULL where nothing is recorded
  */
@@ -53,16 +68,24 @@ KpRecord *
 kp_record_open (const char *state_dir, KpS3Location *location)
 {
   g_autofree char *prefix = g_strdup (kp_s3_location_get_prefix (location));
+  g_autofree char *newest = NULL;
+  gint64 newest_time = -1;
 
   for (;;)
     {
       g_autoptr (KpS3Location) mirror = kp_s3_location_with_prefix (location, prefix);
       g_autofree char *path = kp_catalogue_dup_path (state_dir, mirror);
-      KpRecord *record = g_file_test (path, G_FILE_TEST_EXISTS) ? open_file (path) : NULL;
+      gint64 time = get_time (path);
       char *slash = strrchr (prefix, '/');
 
-      if (record != NULL || *prefix == '\0')
-        return record;
+      if (time > newest_time)
+        {
+          newest_time = time;
+          g_free (newest);
+          newest = g_steal_pointer (&path);
+        }
+      if (*prefix == '\0')
+        return newest != NULL ? open_file (newest) : NULL;
       *(slash != NULL ? slash : prefix) = '\0';
     }
 }

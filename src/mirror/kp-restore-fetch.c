@@ -20,6 +20,9 @@
 /* One range of a large object. */
 #define RANGE_SIZE KP_PART_SIZE
 
+/* So many objects whose ETags are not their MD5s, and no other, say that none is. */
+#define DOUBTS_THAT_DECIDE 3
+
 /* How long a copy of what comes out of an archive stays: longer than most restores take. */
 #define RETRIEVED_DAYS 7
 
@@ -34,6 +37,7 @@ kp_restore_task_free (void *data)
   g_free (task->key);
   g_free (task->from_key);
   g_free (task->version_id);
+  g_free (task->etag);
   g_clear_pointer (&task->sha256, g_bytes_unref);
   g_clear_pointer (&task->chunks, g_array_unref);
   g_free (task->path);
@@ -64,6 +68,7 @@ kp_restore_task_again (const RestoreTask *task)
   again->chunks = task->chunks != NULL ? g_array_ref (task->chunks) : NULL;
   again->sha256 = task->sha256 != NULL ? g_bytes_ref (task->sha256) : NULL;
   again->is_requested = task->is_requested;
+  again->etag = g_strdup (task->etag);
   return again;
 }
 
@@ -99,6 +104,14 @@ get_key (const RestoreTask *task)
   return task->from_key != NULL ? task->from_key : task->key;
 }
 
+/* The ETag that the object has to have: what is there now, of a moment of the past, may be another
+ * in the next. */
+static const char *
+get_pin (const RestoreTask *task)
+{
+  return task->version_id == NULL && task->etag != NULL && *task->etag != '\0' ? task->etag : NULL;
+}
+
 static void
 finish (RestoreTask *task)
 {
@@ -118,21 +131,22 @@ learn_etags (KpRestore *self, Etags etags)
 /* Whether bytes with the checksum @md5 are those of the object. An ETag that looks like an MD5 need
  * not be one, as with keys of a key service (SSE-KMS), and not every server says so in its headers;
  * rclone takes them all for MD5s, and then cannot fetch such an object at all. So what came is
- * fetched once more when it does not fit: errors on the way do not come twice the same. Where no
- * object has had its MD5 yet, that decides; where one has, or the provider is known to send MD5s,
- * the bytes are wrong.
+ * fetched once more when it does not fit: errors on the way do not come twice the same. Where one
+ * object has had its MD5, or the provider is known to send MD5s, the bytes are wrong. Where none
+ * has yet, a few objects that do not fit decide; until then, none of them takes a file's place.
  *
  * @wrong_md5: (inout): the checksum of what came before, or %NULL; set when @again
  * @again: (out): whether to fetch it once more; then there is no error
  */
 static gboolean
-check_md5 (KpRestore *self,
+check_md5 (const RestoreTask *task,
            const KpS3Object *object,
            const char *md5,
            char **wrong_md5,
            gboolean *again,
            GError **error)
 {
+  KpRestore *self = task->restore;
   Etags etags = (Etags) g_atomic_int_get (&self->etags);
 
   *again = FALSE;
@@ -151,8 +165,19 @@ check_md5 (KpRestore *self,
     }
   if (etags == ETAGS_UNKNOWN && g_str_equal (*wrong_md5, md5))
     {
-      learn_etags (self, ETAGS_ARE_NOT_MD5);
-      return TRUE;
+      if (g_atomic_int_add (&self->etag_doubts, 1) + 1 >= DOUBTS_THAT_DECIDE)
+        learn_etags (self, ETAGS_ARE_NOT_MD5);
+      if (!task->replaces)
+        {
+          g_async_queue_push (self->doubtful, g_strdup (task->key));
+          return TRUE;
+        }
+      g_set_error_literal (
+          error, KP_ERROR, KP_ERROR_CORRUPT,
+          "The bytes do not fit the object's ETag, and it is not known whether they "
+          "should. The file that is there stays; --overwrite always takes the "
+          "object's bytes");
+      return FALSE;
     }
   g_set_error (error, KP_ERROR, KP_ERROR_CORRUPT,
                "The bytes that the server sent are not those that were stored (MD5 %s, not %s)",
@@ -457,11 +482,15 @@ prove_download (RestoreDownload *download, gboolean *again, GError **error)
       return kp_target_file_restart (download->file, size, error);
     }
   if (!download->object->is_md5_etag)
-    return TRUE;
+    {
+      g_atomic_int_inc (&self->unproved);
+      return TRUE;
+    }
   g_autoptr (GBytes) digest
       = kp_target_file_digest (download->file, G_CHECKSUM_MD5, 0, size, self->cancellable, error);
   g_autofree char *md5 = digest != NULL ? to_hex (digest) : NULL;
-  return md5 != NULL && check_md5 (self, download->object, md5, &download->wrong_md5, again, error)
+  return md5 != NULL
+         && check_md5 (download->task, download->object, md5, &download->wrong_md5, again, error)
          && (!*again || kp_target_file_restart (download->file, size, error));
 }
 
@@ -554,14 +583,14 @@ get_proved (RestoreTask *task, KpS3Client *client, KpS3Object **object, GError *
       g_autoptr (GError) local_error = NULL;
       gboolean again = FALSE;
       g_autoptr (GBytes) bytes = kp_s3_client_get (client, get_key (task), task->version_id, 0,
-                                                   MIN (task->size, RANGE_SIZE), NULL, object,
-                                                   self->cancellable, &local_error);
+                                                   MIN (task->size, RANGE_SIZE), get_pin (task),
+                                                   object, self->cancellable, &local_error);
 
       if (bytes != NULL && check_size (task, *object, g_bytes_get_size (bytes), &local_error)
           && (*object)->is_md5_etag)
         {
           g_autofree char *md5 = g_compute_checksum_for_bytes (G_CHECKSUM_MD5, bytes);
-          if (!check_md5 (self, *object, md5, &wrong_md5, &again, &local_error))
+          if (!check_md5 (task, *object, md5, &wrong_md5, &again, &local_error))
             tries = 1;
         }
       if (local_error == NULL && !again)
@@ -575,6 +604,30 @@ get_proved (RestoreTask *task, KpS3Client *client, KpS3Object **object, GError *
     }
 }
 
+static char *
+make_identity (const char *key, const char *etag, guint64 size)
+{
+  return g_strdup_printf ("%s\n%s\n%" G_GUINT64_FORMAT "\n%d", key, etag, size, RANGE_SIZE);
+}
+
+/**
+ * kp_restore_get_fetched:
+ *
+ * Returns: bytes on the disk that an earlier restore has fetched of an object
+ */
+guint64
+kp_restore_get_fetched (KpRestore *self,
+                        const char *key,
+                        const char *path,
+                        const char *etag,
+                        guint64 size)
+{
+  if (size < CONTINUED_SIZE || etag == NULL || *etag == '\0')
+    return 0;
+  g_autofree char *identity = make_identity (key, etag, size);
+  return kp_target_get_partial_size (self->target_fd, path, identity);
+}
+
 /* Makes the file that ranges of an object are written to. What is fetched of it is of use only to a
  * restore of the very same object. */
 static gboolean
@@ -584,8 +637,7 @@ create_large (RestoreTask *task, KpTargetFile *file, const KpS3Object *object, G
 
   if (task->size < CONTINUED_SIZE || *object->etag == '\0')
     return kp_target_file_create (file, &task->info, NULL, error);
-  identity = g_strdup_printf ("%s\n%s\n%" G_GUINT64_FORMAT "\n%d", task->key, object->etag,
-                              task->size, RANGE_SIZE);
+  identity = make_identity (task->key, object->etag, task->size);
   return kp_target_file_create_partial (file, &task->info, identity,
                                         (task->size + RANGE_SIZE - 1) / RANGE_SIZE, error);
 }
@@ -644,6 +696,7 @@ fetch_within_budget (RestoreTask *task, KpS3Client *client, gboolean *passed_on,
         return correct (task, file, error);
       if (task->outcome == OUTCOME_KEPT)
         return TRUE;
+      task->replaces = exists && self->options.overwrite != KP_OVERWRITE_ALWAYS;
       if (exists && !check_replaced (task, &existing, error))
         return FALSE;
     }

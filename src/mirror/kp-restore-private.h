@@ -39,6 +39,7 @@ struct _KpRestore
   /* Of the run. */
   KpCatalogue *catalogue; /* temporary: the listing, and the folders to finish at the end */
   KpRecord *record;       /* of what was stored; NULL where nothing is known */
+  gboolean is_object;     /* the address is one object */
   char *base;             /* what is cut off the keys */
   int target_fd;          /* -1 with dry_run, where there is none */
   gboolean target_is_new;
@@ -46,7 +47,10 @@ struct _KpRestore
   guint32 default_mode; /* of folders that no object tells about */
   char *folder;         /* below the target: that of the last object that was handed out, or NULL */
   int etags;            /* Etags; atomic */
-  gboolean is_ours;     /* something belongs to us that belonged to others */
+  int unproved;         /* large files of which only the length is known; atomic */
+  int etag_doubts;      /* objects whose ETag was not their MD5, while nothing was known; atomic */
+  GAsyncQueue *doubtful; /* of char*: their keys */
+  gboolean is_ours;      /* something belongs to us that belonged to others */
   GCancellable *cancellable;
   KpPool *pool;
   KpBudget *budget;
@@ -77,6 +81,9 @@ typedef struct
   char *version_id; /* or NULL */
   char *path;       /* below the target */
   guint64 size;     /* as listed */
+
+  gboolean replaces; /* a file stands in its place, and only what is proved may take it */
+  char *etag;        /* as listed, of a moment of the past; or NULL */
 
   /* What was recorded of it. */
   gboolean has_record;
@@ -115,6 +122,11 @@ struct _RestoreDownload
   GError *error;      /* the first */
 };
 
+guint64 kp_restore_get_fetched (KpRestore *restore,
+                                const char *key,
+                                const char *path,
+                                const char *etag,
+                                guint64 size);
 RestoreTask *kp_restore_task_again (const RestoreTask *task);
 void kp_restore_task_free (void *data);
 void kp_restore_task_drop (void *data);

@@ -322,6 +322,7 @@ push_object (KpRestore *self, KpListed *listed, GError **error)
   task->version_id = g_steal_pointer (&listed->version_id);
   task->path = g_steal_pointer (&path);
   task->size = listed->size;
+  task->etag = self->options.at > 0 ? g_strdup (listed->etag) : NULL;
   take_record (self, task, listed->etag);
   self->outstanding++;
   kp_pool_push (self->pool, task);
@@ -392,6 +393,24 @@ fetch_all (KpRestore *self, GError **error)
   return TRUE;
 }
 
+/* What was taken for right while nothing was known of the server's ETags, and is wrong as they are
+ * MD5s after all. */
+static void
+report_doubtful (KpRestore *self)
+{
+  char *key;
+
+  while ((key = g_async_queue_try_pop (self->doubtful)) != NULL)
+    {
+      g_autofree char *owned = key;
+      g_autoptr (GError) error = g_error_new_literal (
+          KP_ERROR, KP_ERROR_CORRUPT,
+          "It was restored as it is in the bucket, but these are not the bytes that were stored");
+      if (g_atomic_int_get (&self->etags) == ETAGS_ARE_MD5)
+        report_failure (self, owned, error);
+    }
+}
+
 /* Names what was stored from here and is no longer in the bucket. */
 static gboolean
 report_missing (KpRestore *self, GError **error)
@@ -399,7 +418,7 @@ report_missing (KpRestore *self, GError **error)
   g_autofree char *last = NULL;
   char *key;
 
-  if (self->record == NULL || self->options.at > 0 || self->paths != NULL)
+  if (self->record == NULL || self->options.at > 0 || self->paths != NULL || self->is_object)
     return TRUE;
   while ((key = kp_record_next (self->record, self->base, last)) != NULL)
     {
@@ -412,9 +431,11 @@ report_missing (KpRestore *self, GError **error)
         return FALSE;
       if (found || path == NULL || is_left_out (self, path))
         continue;
-      g_autoptr (GError) missing = g_error_new_literal (
-          KP_ERROR, KP_ERROR_NOT_FOUND,
-          "It was stored from this computer, and is no longer in the bucket");
+      g_autoptr (GError) missing
+          = g_error_new_literal (KP_ERROR, KP_ERROR_NOT_FOUND,
+                                 "It was stored from this computer, and is no longer in the "
+                                 "bucket. If another computer has "
+                                 "deleted it there, that is no fault");
       report_failure (self, key, missing);
     }
   return TRUE;
@@ -489,21 +510,14 @@ listed_cb (guint entries, void *user_data)
 static gboolean
 list_past (KpRestore *self, KpS3Client *client, const char *prefix, gboolean is_key, GError **error)
 {
-  g_autoptr (GDateTime) kept_since = NULL;
   KpPastResult past;
 
   if (!kp_past_list (client, self->catalogue, prefix, is_key, self->options.at, &past, listed_cb,
                      self, self->cancellable, error))
     return FALSE;
-  if (past.kept_since == 0 || past.kept_since <= self->options.at)
-    return TRUE;
-  kept_since = g_date_time_new_from_unix_local (past.kept_since);
-  g_autofree char *text = g_date_time_format (kept_since, "%Y-%m-%d %H:%M");
-  kp_report_notice (
-      self->report,
-      "The mirror has kept deleted and replaced files since %s: what went before that "
-      "is missing here",
-      text);
+  g_autofree char *gap = kp_past_describe_gap (&past, self->options.at);
+  if (gap != NULL)
+    kp_report_notice (self->report, "%s", gap);
   return TRUE;
 }
 
@@ -534,9 +548,16 @@ list_object (KpRestore *self, KpS3Client *client, const char *key, GError **erro
 {
   if (self->options.at > 0)
     return list_past (self, client, key, TRUE, error);
-  g_autoptr (KpS3Object) object = kp_s3_client_head (client, key, NULL, self->cancellable, NULL);
-  if (object == NULL)
+  g_autoptr (GError) local_error = NULL;
+  g_autoptr (KpS3Object) object
+      = kp_s3_client_head (client, key, NULL, self->cancellable, &local_error);
+  if (object == NULL && kp_error_is (local_error, KP_ERROR_NOT_FOUND))
     return TRUE;
+  if (object == NULL)
+    {
+      g_propagate_error (error, g_steal_pointer (&local_error));
+      return FALSE;
+    }
   g_autoptr (GPtrArray) page = g_ptr_array_new_with_free_func ((GDestroyNotify) kp_s3_entry_free);
   KpS3Entry *entry = kp_s3_entry_new ();
   entry->key = g_strdup (key);
@@ -585,7 +606,7 @@ list_all (KpRestore *self, GError **error)
   g_autoptr (KpS3Location) location = kp_s3_service_ref_location (self->service);
   g_autoptr (KpS3Client) client = kp_s3_client_new (self->service);
   const char *prefix = kp_s3_location_get_prefix (location);
-  gboolean is_object = FALSE;
+  gboolean is_object;
 
   kp_s3_client_set_max_attempts (client, FIRST_ATTEMPTS);
   self->base = kp_s3_location_get_key (location, "");
@@ -601,9 +622,9 @@ list_all (KpRestore *self, GError **error)
     }
   if (self->paths != NULL && *self->paths != NULL)
     return TRUE;
-  if (!list_at (self, client, prefix, &is_object, error))
+  if (!list_at (self, client, prefix, &self->is_object, error))
     return FALSE;
-  if (is_object)
+  if (self->is_object)
     {
       const char *slash = strrchr (prefix, '/');
       g_free (self->base);
@@ -639,7 +660,9 @@ sum_needed (KpRestore *self, guint64 *bytes, GError **error)
       if (result == 1 && listed.size > 0)
         path = path_of (self, listed.key, listed.size, NULL);
       if (path != NULL && !is_left_out (self, path) && !is_there (self, path, listed.size))
-        *bytes += listed.size;
+        *bytes += listed.size
+                  - MIN (listed.size,
+                         kp_restore_get_fetched (self, listed.key, path, listed.etag, listed.size));
     }
   return result == 0;
 }
@@ -741,6 +764,7 @@ run_phases (KpRestore *self, GError **error)
   kp_report_set_total (self->report, objects, bytes);
   kp_report_begin_phase (self->report, KP_PHASE_TRANSFERRING);
   self->results = g_async_queue_new_full (kp_restore_task_free);
+  self->doubtful = g_async_queue_new_full (g_free);
   self->budget = kp_budget_new (KP_MEMORY_BUDGET);
   self->pool = kp_pool_new (self->service, self->options.jobs, kp_restore_task_cb,
                             kp_restore_task_drop, self);
@@ -754,6 +778,15 @@ run_phases (KpRestore *self, GError **error)
          && kp_catalogue_commit (self->catalogue, error);
   else
     finish_early (self);
+  if (ok)
+    report_doubtful (self);
+  if (ok && self->unproved > 0)
+    kp_report_notice (
+        self->report,
+        "Of %d large files the server has no checksum of all bytes: they were checked by "
+        "their length",
+        self->unproved);
+  g_clear_pointer (&self->doubtful, g_async_queue_unref);
   g_clear_pointer (&self->results, g_async_queue_unref);
   g_queue_clear_full (&self->archived, kp_restore_task_free);
   if (ok && self->result.archived > 0 && self->options.retrieve == KP_S3_TIER_NONE)

@@ -49,6 +49,20 @@ delete_failed_cb (const char *key, const GError *error, void *user_data)
     sweep->error = g_error_copy (error);
 }
 
+/* Whether the object was one of this mirror's sources: other plans may keep theirs in the same
+ * place, and longer. */
+static gboolean
+is_ours (KpMirror *mirror, const char *key)
+{
+  for (guint i = 0; i < mirror->sources->len; i++)
+    {
+      KpSource *source = kp_mirror_get_source (mirror, i);
+      if (source->is_file ? g_str_equal (key, source->key) : g_str_has_prefix (key, source->key))
+        return TRUE;
+    }
+  return FALSE;
+}
+
 static gboolean
 sweep_page (Sweep *sweep, KpS3Client *client, GPtrArray *page, gboolean *met_young)
 {
@@ -58,9 +72,11 @@ sweep_page (Sweep *sweep, KpS3Client *client, GPtrArray *page, gboolean *met_you
   for (guint i = 0; i < page->len; i++)
     {
       const KpS3Entry *entry = g_ptr_array_index (page, i);
+      g_autofree char *mirror_key = NULL;
       gint64 run;
 
-      if (!kp_kept_parse (sweep->location, entry->key, &run, NULL, NULL))
+      if (!kp_kept_parse (sweep->location, entry->key, &run, NULL, &mirror_key)
+          || !is_ours (sweep->mirror, mirror_key))
         continue;
       if (run <= sweep->limit)
         g_ptr_array_add (keys, entry->key);

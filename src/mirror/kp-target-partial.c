@@ -91,6 +91,28 @@ kp_target_file_create_partial (KpTargetFile *file,
 }
 
 /**
+ * kp_target_get_partial_size:
+ * @path: where the file belongs, relative to @root_fd
+ * @identity: as for kp_target_file_create_partial()
+ *
+ * Returns: bytes on the disk that are there of it
+ */
+guint64
+kp_target_get_partial_size (int root_fd, const char *path, const char *identity)
+{
+  g_autofree char *name = make_partial_name (identity);
+  const char *slash = strrchr (path, '/');
+  g_autofree char *partial = slash != NULL
+                                 ? g_strdup_printf ("%.*s/%s", (int) (slash - path), path, name)
+                                 : g_steal_pointer (&name);
+  struct stat st;
+
+  if (fstatat (root_fd, partial, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG (st.st_mode))
+    return 0;
+  return (guint64) st.st_blocks * 512;
+}
+
+/**
  * kp_target_file_has_range:
  * @range: counted from 0
  *

@@ -324,7 +324,12 @@ kp_target_file_digest (KpTargetFile *file,
   guchar digest[EVP_MAX_MD_SIZE];
   unsigned length;
 
-  EVP_DigestInit_ex (context, type == G_CHECKSUM_MD5 ? EVP_md5 () : EVP_sha256 (), NULL);
+  if (!EVP_DigestInit_ex (context, type == G_CHECKSUM_MD5 ? EVP_md5 () : EVP_sha256 (), NULL))
+    {
+      g_set_error_literal (error, KP_ERROR, KP_ERROR_FAILED,
+                           "This computer's OpenSSL refuses to compute the digest");
+      return NULL;
+    }
   for (guint64 offset = 0; offset < size;)
     {
       if (g_cancellable_set_error_if_cancelled (cancellable, error))

@@ -32,6 +32,7 @@ gboolean kp_target_file_create_partial (KpTargetFile *file,
                                         const char *identity,
                                         guint64 n_ranges,
                                         GError **error) G_GNUC_WARN_UNUSED_RESULT;
+guint64 kp_target_get_partial_size (int root_fd, const char *path, const char *identity);
 gboolean kp_target_file_has_range (KpTargetFile *file, guint64 range);
 gboolean kp_target_file_mark_range (KpTargetFile *file, guint64 range, GError **error)
     G_GNUC_WARN_UNUSED_RESULT;

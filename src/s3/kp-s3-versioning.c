@@ -104,7 +104,7 @@ remove_rule (GString *lifecycle, const char *id)
 
   if (found == NULL)
     return TRUE;
-  const char *start = g_strrstr_len (lifecycle->str, found - lifecycle->str, "<Rule>");
+  const char *start = g_strrstr_len (lifecycle->str, found - lifecycle->str, "<Rule");
   const char *end = strstr (found, "</Rule>");
   if (start == NULL || end == NULL)
     return FALSE;
@@ -127,7 +127,11 @@ set_rule (KpS3Client *client, unsigned days, GCancellable *cancellable, GError *
   g_autoptr (GString) lifecycle = g_string_new (present);
   gboolean ok = remove_rule (lifecycle, id);
   const char *end = strstr (lifecycle->str, CONFIGURATION_END);
-  if (*present == '\0' || strstr (lifecycle->str, "<Rule>") == NULL)
+  gboolean has_others = ok && strstr (lifecycle->str, "Rule") != NULL;
+  /* An element of another name would be one with a prefix, among which ours makes no sense. */
+  if (has_others && strstr (lifecycle->str, "<Rule") == NULL)
+    ok = FALSE;
+  if (ok && !has_others)
     g_string_printf (lifecycle, "<LifecycleConfiguration " NAMESPACE ">%s" CONFIGURATION_END, rule);
   else if (ok && end != NULL)
     g_string_insert (lifecycle, end - lifecycle->str, rule);
@@ -139,6 +143,39 @@ set_rule (KpS3Client *client, unsigned days, GCancellable *cancellable, GError *
       return FALSE;
     }
   return put_document (client, "lifecycle", lifecycle->str, cancellable, error);
+}
+
+/**
+ * kp_s3_versioning_get_days:
+ * @days: (out): for which old versions are kept below the location's prefix, as far as
+ *   kp_s3_versioning_enable() has set that; 0 for ever, or not known
+ * @error: those of kp_s3_request_send()
+ */
+gboolean
+kp_s3_versioning_get_days (KpS3Client *client,
+                           unsigned *days,
+                           GCancellable *cancellable,
+                           GError **error)
+{
+  static const char element[] = "<NoncurrentDays>";
+  g_autoptr (KpS3Location) location
+      = kp_s3_service_ref_location (kp_s3_client_get_service (client));
+  g_autofree char *id = make_rule_id (location);
+  g_autofree char *lifecycle = get_lifecycle (client, cancellable, error);
+  const char *rule = lifecycle != NULL ? strstr (lifecycle, id) : NULL;
+  const char *end = rule != NULL ? strstr (rule, "</Rule>") : NULL;
+  const char *found = end != NULL ? g_strstr_len (rule, end - rule, element) : NULL;
+
+  *days = 0;
+  /* Servers write the fields of a rule in an order of their own. */
+  if (rule != NULL && found == NULL)
+    {
+      const char *start = g_strrstr_len (lifecycle, rule - lifecycle, "<Rule");
+      found = start != NULL ? g_strstr_len (start, rule - start, element) : NULL;
+    }
+  if (found != NULL)
+    *days = (unsigned) g_ascii_strtoull (found + strlen (element), NULL, 10);
+  return lifecycle != NULL;
 }
 
 /**

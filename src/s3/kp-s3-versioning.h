@@ -13,6 +13,10 @@ G_BEGIN_DECLS
 #define KP_S3_UNFINISHED_DAYS 30
 
 char *kp_s3_versioning_make_rule (KpS3Location *location, unsigned days);
+gboolean kp_s3_versioning_get_days (KpS3Client *client,
+                                    unsigned *days,
+                                    GCancellable *cancellable,
+                                    GError **error) G_GNUC_WARN_UNUSED_RESULT;
 gboolean kp_s3_versioning_enable (KpS3Client *client,
                                   unsigned days,
                                   GCancellable *cancellable,

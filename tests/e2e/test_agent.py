@@ -90,7 +90,8 @@ def test_restore_and_verify(
     started.settle()
     target = tmp_path / "back"
     target.mkdir()
-    (path,) = plan.call("Restore", "(ayaya{sv})", b"Pictures", os.fsencode(target), {})
+    options = {"overwrite": s("older"), "retrieve": s("bulk"), "exclude": GLib.Variant("as", ["*.tmp"])}
+    (path,) = plan.call("Restore", "(ayaya{sv})", b"Pictures", os.fsencode(target), options)
     result = Job(started, path).wait()
     assert (result["failed"], (target / "one").read_text()) == (0, "1")
     started.settle()
@@ -590,6 +591,9 @@ WRONG: list[tuple[str, str, str, tuple[Any, ...], str]] = [
     ("Manager", "Probe", "(sa{sv})", ("{}", {}), "Usage"),
     ("Manager", "Probe", "(sa{sv})", (PLAN, {"prompt": s("")}), "Usage"),
     ("Manager", "Probe", "(sa{sv})", (PLAN, {}), "BadCredentials"),
+    ("Manager", "EnableVersioning", "(sua{sv})", ("{}", 7, {}), "Usage"),
+    ("Manager", "EnableVersioning", "(sua{sv})", (PLAN, 0, {}), "Usage"),
+    ("Manager", "EnableVersioning", "(sua{sv})", (PLAN, 7, {}), "BadCredentials"),
     ("Manager", "Measure", "(sa{sv})", ("{}", {}), "Usage"),
     ("Manager", "Measure", "(sa{sv})", (PLAN, {}), "SourceMissing"),
     ("Manager", "Quit", "(a{sv})", ({"x": s("")},), "Usage"),
@@ -601,6 +605,9 @@ WRONG: list[tuple[str, str, str, tuple[Any, ...], str]] = [
     ("Plan", "Restore", "(ayaya{sv})", (b"", b"relative", {}), "Usage"),
     ("Plan", "Restore", "(ayaya{sv})", (b"a\0b", b"/tmp", {}), "Usage"),
     ("Plan", "Restore", "(ayaya{sv})", (b"", b"/tmp", {"overwrite": s("maybe")}), "Usage"),
+    ("Plan", "Restore", "(ayaya{sv})", (b"", b"/tmp", {"retrieve": s("soon")}), "Usage"),
+    ("Plan", "ListVersions", "(aya{sv})", (b"a\0b", {}), "Usage"),
+    ("Plan", "ListVersions", "(aya{sv})", (b"a", {"x": s("")}), "Usage"),
     ("Plan", "Update", "(sa{sv})", ("{}", {}), "Usage"),
     ("Plan", "Update", "(sa{sv})", ("\x01", {}), "Usage"),
     ("Plan", "Remove", "(a{sv})", ({"objects": s("")},), "Usage"),

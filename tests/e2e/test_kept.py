@@ -5,6 +5,7 @@ time is over."""
 
 from __future__ import annotations
 
+import email.utils
 import os
 import re
 import shutil
@@ -30,7 +31,7 @@ from fixtures.checks import (
     unfinished_uploads,
     write_files,
 )
-from fixtures.fault_proxy import Action, Exchange, FaultProxy, Reply, Request, Rule
+from fixtures.fault_proxy import Action, Exchange, FaultProxy, ReplaceReply, Reply, Request, Rule
 from fixtures.large_files import (
     flip_byte,
     is_copy,
@@ -871,3 +872,35 @@ def test_plan(few: Mirror, tmp_path: Path) -> None:
     assert len(kept) == result["kept"] == 2  # the folder's own times changed
     assert body(few.s3, few.bucket, kept[0]) == b"cherry"
     assert keys(few.s3, few.bucket, "q/sub/") == ["q/sub/"]
+
+
+# -- how long it is kept ----------------------------------------------------------------------------
+
+
+def test_long_run_keeps_what_it_deletes(few: Mirror) -> None:
+    """It began to transfer two days ago, and what it deletes is to be kept for a day."""
+
+    def long_ago(status: int, headers: dict[str, str], content: bytes) -> Any:
+        others = {name: value for name, value in headers.items() if name.lower() != "date"}
+        date = email.utils.formatdate(time.time() - 2 * 86400, usegmt=True)
+        return status, others | {"Date": date}, content
+
+    (few / "a").unlink()
+    few.proxy.reset()
+    few.proxy.rules.append(Rule(lambda r: r.method == "GET", ReplaceReply(long_ago), times=1))
+    options = ("mirror", "--delete", "--keep-deleted", "1d", "--json")
+    result = result_of(few.ctl(*options, *few.arguments, endpoint=few.proxy, check=0))
+    assert result["deleted"] == 1 and result["kept"] >= 1 and result["swept"] == 0
+    assert few.kept["deleted/a"].body == b"apple"
+
+
+def test_sweep_leaves_other_sources_alone(ctl: Ctl, s3: Any, tmp_path: Path, bucket: str) -> None:
+    """Two plans share a prefix, and one keeps for longer."""
+    two = write_files(tmp_path / "two", {"c": "3"})
+    run = run_name(time.time() - 5 * 86400)
+    for source in ("one", "two", "twofold"):
+        s3.put_object(Bucket=bucket, Key=f"p.keepsake-kept/{run}/deleted/{source}/gone", Body=b"x")
+    ctl("mirror", "--delete", "--keep-deleted", "1d", two, f"s3://{bucket}/p", check=0)
+    assert keys(s3, bucket, "p.keepsake-kept/") == [
+        f"p.keepsake-kept/{run}/deleted/one/gone", f"p.keepsake-kept/{run}/deleted/twofold/gone"
+    ]  # fmt: skip

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from fixtures.checks import the_sentence, write_files
-from fixtures.fault_proxy import FaultProxy, Rule
+from fixtures.fault_proxy import FaultProxy, ReplaceReply, Rule
 from fixtures.large_files import refusal
 from fixtures.trees import MIB, differences, read_tree
 
@@ -335,3 +335,47 @@ def test_no_versions_without_an_end(ctl: Any, s3: Any, bucket: str, proxy: Fault
     assert "Status" not in s3.get_bucket_versioning(Bucket=bucket)
     result = ctl("probe", f"s3://{bucket}/p", "--enable-versioning", "1h")
     assert "1h" in the_sentence(result, 1)
+
+
+def test_rules_of_others_in_another_form(ctl: Any, s3: Any, bucket: str, proxy: FaultProxy) -> None:
+    """What cannot be added to is left alone."""
+    others = {"ID": "others", "Status": "Enabled", "Filter": {"Prefix": "logs/"},
+              "Expiration": {"Days": 7}}  # fmt: skip
+    s3.put_bucket_lifecycle_configuration(
+        Bucket=bucket, LifecycleConfiguration={"Rules": [others]}
+    )
+    for change, check in ((b'<Rule xmlns="http://s3.amazonaws.com/doc/2006-03-01/">', 0),
+                          (b"<s3:Rule>", 5)):  # fmt: skip
+        proxy.rules[:] = [
+            Rule(lambda r: r.method == "GET" and "lifecycle" in r.query,
+                 ReplaceReply(lambda status, headers, content, change=change:
+                              (status, headers, content.replace(b"<Rule>", change))), times=None)
+        ]  # fmt: skip
+        ctl("probe", f"s3://{bucket}/p", "--enable-versioning", "90d", endpoint=proxy, check=check)
+        assert "others" in [row["ID"] for row in rules(s3, bucket)]
+
+
+# -- what is no longer kept -----------------------------------------------------------------------
+
+
+def test_older_than_versions_are_kept(ctl: Any, tmp_path: Path, s3: Any, bucket: str) -> None:
+    ctl("probe", f"s3://{bucket}/p", "--enable-versioning", "7d", check=0)
+    folder = write_files(tmp_path / "folder", {"a": "1"})
+    ctl("mirror", f"{folder}/", f"s3://{bucket}/p", check=0)
+    for command in ("ls", f"s3://{bucket}/p"), ("restore", f"s3://{bucket}/p", tmp_path / "back"):
+        result = ctl(*command, "--at", "8 days ago", check=None)
+        assert "files may be missing" in result.stderr
+    assert "missing" not in ctl("ls", f"s3://{bucket}/p", "--at", "now", check=0).stderr
+
+
+def test_older_than_the_mirror_keeps(ctl: Any, tmp_path: Path, bucket: str) -> None:
+    folder = write_files(tmp_path / "folder", {"a": "1", "b": "2"})
+    arguments = ("--delete", f"{folder}/", f"s3://{bucket}/p")
+    ctl("mirror", *arguments, check=0)
+    moment = next_second()
+    write_files(folder, {"a": "later"})
+    ctl("mirror", *arguments, check=0)  # not kept
+    (folder / "b").unlink()
+    ctl("mirror", "--keep-deleted", "30d", *arguments, check=0)
+    for command in ("ls", f"s3://{bucket}/p"), ("restore", f"s3://{bucket}/p", tmp_path / "back"):
+        assert "files may be missing" in ctl(*command, "--at", moment, check=0).stderr

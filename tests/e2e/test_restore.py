@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -18,7 +19,7 @@ from boto3.s3.transfer import TransferConfig
 
 from fixtures import wait_until
 from fixtures.checks import body, metadata, operations, rsync_changes, sent_keys, the_sentence, write_files
-from fixtures.fault_proxy import FaultProxy, Hang, Reply, Rule
+from fixtures.fault_proxy import FaultProxy, Hang, ReplaceReply, Reply, Rule
 from fixtures.large_files import After, refusal
 from fixtures.trees import MIB, differences, make_tree, read_tree
 
@@ -535,6 +536,25 @@ def half_a_file(ctl: Any, proxy: FaultProxy, address: str, back: Path) -> None:
     proxy.rules.clear()
 
 
+def test_half_a_file_needs_no_room_twice(
+    ctl: Any, tmp_path: Path, bucket: str, proxy: FaultProxy
+) -> None:
+    folder = write_files(tmp_path / "folder", {"large": os.urandom(80 * MIB)})
+    ctl("mirror", f"{folder}/", f"s3://{bucket}/p", check=0)
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=100m", "none", disk]
+    if subprocess.run(command, capture_output=True).returncode != 0:
+        pytest.skip("cannot mount")
+    try:
+        half_a_file(ctl, proxy, f"s3://{bucket}/p", disk)
+        assert len(parts(disk)) == 1
+        ctl("restore", f"s3://{bucket}/p", disk, check=0)
+        assert (disk / "large").read_bytes() == (folder / "large").read_bytes()
+    finally:
+        subprocess.run(["umount", disk], check=True)
+
+
 def test_half_a_file_of_another_object_is_of_no_use(
     ctl: Any, tmp_path: Path, bucket: str, proxy: FaultProxy
 ) -> None:
@@ -648,6 +668,54 @@ def test_damaged_half_is_found_by_the_record(
         file.write(b"no longer what it was")
     ctl("restore", f"s3://{bucket}/p", back, check=0)
     assert (back / "large").read_bytes() == (folder / "large").read_bytes()
+
+
+def flipped(status: int, headers: dict[str, str], content: bytes) -> Any:
+    return status, headers, content[:-1] + bytes([content[-1] ^ 1])
+
+
+@pytest.mark.parametrize("overwrite", ["older", "always"])
+def test_unproved_bytes_take_no_files_place(
+    ctl: Any, tmp_path: Path, bucket: str, state_dir: Path, proxy: FaultProxy, overwrite: str
+) -> None:
+    """On a machine that has only the key, with a server of which nothing is known."""
+    folder = write_files(tmp_path / "folder", {"a": "good bytes", "b": "other bytes"})
+    ctl("mirror", f"{folder}/", f"s3://{bucket}/p", check=0)
+    shutil.rmtree(state_dir)
+    back = write_files(tmp_path / "back", {"a": "older bytes"})
+    os.utime(back / "a", (1, 1))
+    proxy.rules.append(Rule(lambda r: r.method == "GET" and r.path.endswith("/a"),
+                            ReplaceReply(flipped), times=None))  # fmt: skip
+    result = ctl("restore", "--jobs=1", "--json", "--overwrite", overwrite, f"s3://{bucket}/p", back,
+                 endpoint=proxy, check=2)  # fmt: skip
+    assert failures(result) == {"p/a": "corrupt"}
+    text = (back / "a").read_bytes()
+    # "always" takes what comes; that it is wrong shows when another object has its MD5.
+    assert text == (b"older bytes" if overwrite == "older" else b"good byter")
+    assert (back / "b").read_text() == "other bytes"
+
+
+def test_record_that_is_out_of_date(
+    ctl: Any, tmp_path: Path, bucket: str, state_dir: Path
+) -> None:
+    """A mirror of a part came before that of all."""
+    folder = write_files(tmp_path / "folder", {"a": "1", "sub/c": "3", "sub/d": "4"})
+    ctl("mirror", f"{folder}/sub/", f"s3://{bucket}/p/sub", check=0)
+    for path in state_dir.rglob("*.db*"):
+        os.utime(path, (1, 1))
+    ctl("mirror", f"{folder}/", f"s3://{bucket}/p", check=0)
+    (folder / "sub/c").unlink()
+    ctl("mirror", "--delete", f"{folder}/", f"s3://{bucket}/p", check=0)
+    ctl("restore", f"s3://{bucket}/p/sub", tmp_path / "back", check=0)
+
+
+def test_forbidden_is_not_absent(
+    ctl: Any, tmp_path: Path, bucket: str, proxy: FaultProxy
+) -> None:
+    folder = write_files(tmp_path / "folder", {"a": "1"})
+    ctl("mirror", f"{folder}/", f"s3://{bucket}/p", check=0)
+    proxy.rules.append(Rule(lambda r: r.method == "HEAD", refusal(403, "AccessDenied"), times=None))
+    ctl("restore", f"s3://{bucket}/p/a", tmp_path / "back", endpoint=proxy, check=4)
 
 
 # -- archives -----------------------------------------------------------------------------------
