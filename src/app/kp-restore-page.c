@@ -472,7 +472,8 @@ kp_restore_page_init (KpRestorePage *self)
   gtk_widget_init_template (GTK_WIDGET (self));
   /* Translators: the name of the folder in the home folder that files are restored into */
   folder = g_build_filename (home, _ ("Restored"), NULL);
-  if (g_utf8_validate (folder, -1, NULL))
+  /* In a sandbox, only a folder that was chosen can be written to. */
+  if (g_utf8_validate (folder, -1, NULL) && !g_file_test ("/.flatpak-info", G_FILE_TEST_EXISTS))
     gtk_editable_set_text (self->target_row, folder);
   show (self, "browse");
 }

@@ -97,6 +97,18 @@ kp_ctl_parse (GOptionContext *context, char ***arguments, GError **error)
 {
   g_autoptr (GError) local_error = NULL;
 
+  /* GOption takes no notice of what stands behind the "=" of a switch. */
+  for (char **argument = *arguments; *argument != NULL && !g_str_equal (*argument, "--");
+       argument++)
+    if (g_str_has_prefix (*argument, "--delete="))
+      {
+        g_set_error (
+            error, KP_ERROR, KP_ERROR_USAGE,
+            "“%s” is not known; --delete has no value, and --keep-deleted 30d says for how "
+            "long to keep what is deleted",
+            *argument);
+        return FALSE;
+      }
   if (g_option_context_parse_strv (context, arguments, &local_error))
     {
       /* A variable that is not set, most of the time; as a path it would be the present folder. */

@@ -159,7 +159,16 @@ static void
 take_delete_words (Edits *edits, char **arguments)
 {
   static const char keep[] = "keep ";
+  static const char in_one[] = "--delete=keep ";
 
+  for (char **argument = arguments; argument[0] != NULL; argument++)
+    if (g_str_has_prefix (argument[0], in_one))
+      {
+        g_free (edits->keep_deleted);
+        edits->keep_deleted = g_strdup (argument[0] + strlen (in_one));
+        g_free (argument[0]);
+        argument[0] = g_strdup ("--delete");
+      }
   for (char **argument = arguments; argument[0] != NULL && argument[1] != NULL; argument++)
     if (g_str_equal (argument[0], "--delete") && g_str_has_prefix (argument[1], keep))
       {

@@ -904,3 +904,14 @@ def test_sweep_leaves_other_sources_alone(ctl: Ctl, s3: Any, tmp_path: Path, buc
     assert keys(s3, bucket, "p.keepsake-kept/") == [
         f"p.keepsake-kept/{run}/deleted/one/gone", f"p.keepsake-kept/{run}/deleted/twofold/gone"
     ]  # fmt: skip
+
+
+def test_value_behind_a_switch_is_not_passed_over(few: Mirror, ctl: Ctl) -> None:
+    """It would have been a mirror that deletes, and keeps nothing."""
+    result = ctl("mirror", "--delete=keep 30 days", *few.arguments, check=1)
+    assert "--keep-deleted" in result.stderr
+    for words in (["--delete=keep 7 days"], ["--delete", "keep 7 days"]):
+        ctl("plan", "add", "Fruit", *few.arguments, *words, check=0)
+        shown = ctl("plan", "show", "Fruit", "--json", check=0).json[0]
+        assert shown["plan"]["delete"] == "keep 7 days"
+        ctl("plan", "remove", "Fruit", "--yes", check=0)
