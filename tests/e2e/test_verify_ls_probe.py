@@ -314,7 +314,9 @@ def test_probe_says_what_works_and_leaves_nothing(
 ) -> None:
     s3.put_object(Bucket=bucket, Key="p/mine", Body=b"stays")
     result = ctl("probe", f"s3://{bucket}/p", check=0)
-    lines = result.stdout.splitlines()
+    lines, offer = result.stdout.split("\n\n")
+    lines = lines.splitlines()
+    assert "--enable-versioning" in offer and "--keep-deleted" in offer
     assert [line.split(None, 2) for line in lines] == [
         ["reach", "yes", rgw.endpoint],
         ["sign-in", "yes"],
