@@ -22,6 +22,9 @@
 /* How long a name is used, in seconds: what is kept is kept from the time in its name on. */
 #define NAME_LIFE (60 * 60)
 
+/* A run of so many seconds needs no other name for what it deletes. */
+#define SHORT_RUN 60
+
 struct _KpKeep
 {
   KpMirror *mirror; /* not owned */
@@ -168,13 +171,15 @@ get_run (KpKeep *keep, KpS3Client *client, gint64 *run, GError **error)
 /**
  * kp_keep_begin_deleting:
  *
- * What is deleted now may have waited for days for the end of the transfer: its time begins now.
+ * What is deleted now may have waited for days for the end of the transfer: its time begins now, or
+ * a minute ago.
  */
 void
 kp_keep_begin_deleting (KpKeep *keep)
 {
   g_mutex_lock (&keep->lock);
-  keep->run = 0;
+  if (kp_s3_service_get_now (keep->mirror->service) - keep->named > SHORT_RUN)
+    keep->run = 0;
   g_mutex_unlock (&keep->lock);
 }
 
