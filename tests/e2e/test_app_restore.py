@@ -15,6 +15,7 @@ from conftest import Ctl
 from fixtures.agent import Agent, Plan
 from fixtures.app import Application, add_plan
 from fixtures.checks import rsync_changes, write_files
+from fixtures.clocks import next_second
 from fixtures.pictures import run_magick
 
 pytest_plugins = ["fixtures.app_fixtures"]
@@ -88,17 +89,6 @@ def test_search_and_preview(app: Application, plan: Plan, folder: Path, tmp_path
     assert (tmp_path / "back/beach.png").read_bytes() == beach.read_bytes()
 
 
-def next_second() -> str:
-    """Times of objects have whole seconds: nothing else happens in the one that is returned."""
-    moments = []
-    for _ in range(2):
-        start = int(time.time())
-        while int(time.time()) < start + 1:
-            time.sleep(0.01)
-        moments.append(time.strftime("%Y-%m-%d %H:%M:%S"))
-    return moments[0]
-
-
 def show_moment(app: Application, now: str, moment: str) -> None:
     app.press(now)
     app.wait_for("Day and time")
@@ -115,7 +105,7 @@ def test_as_it_was(
     assert plan.run().wait()["failed"] == 0
     kept = tmp_path / "kept"
     shutil.copytree(folder, kept, symlinks=True)
-    moment = next_second()
+    moment = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(next_second()))
     (folder / "summer/notes.txt").write_text("rewritten since")
     (folder / "winter/snow.txt").rename(folder / "winter/ice.txt")
     assert plan.run().wait()["failed"] == 0

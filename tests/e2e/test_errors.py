@@ -18,8 +18,9 @@ from typing import Any
 
 import pytest
 
-from fixtures import clean_environment, free_port, wait_until
+from fixtures import free_port, wait_until
 from fixtures.checks import body, keys, operations, the_sentence, write_files
+from fixtures.clocks import at_another_time
 from fixtures.fault_proxy import FaultProxy, Reply, Rule
 from fixtures.s3_request import s3_request
 from fixtures.tls_front import TlsFront
@@ -404,20 +405,6 @@ def test_regions_that_point_at_each_other(
 
 
 # -- clock --------------------------------------------------------------------------------------
-
-
-def at_another_time(offset: str) -> dict[str, str | None]:
-    """What the faketime program puts into the environment."""
-    printed = subprocess.run(
-        ["faketime", "-f", offset, "env"], env=clean_environment(), capture_output=True, text=True,
-        check=True,
-    ).stdout  # fmt: skip
-    variables = dict(line.split("=", 1) for line in printed.splitlines() if "=" in line)
-    return {
-        "LD_PRELOAD": variables["LD_PRELOAD"],
-        "FAKETIME": offset,
-        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-    }
 
 
 @pytest.mark.parametrize(("offset", "where"), [("+20m", "ahead of"), ("-20m", "behind")])

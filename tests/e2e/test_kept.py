@@ -21,7 +21,6 @@ from typing import Any
 import pytest
 
 from conftest import Ctl, Result
-from fixtures import clean_environment
 from fixtures.ceph_rgw import CephRgw
 from fixtures.checks import (
     body,
@@ -31,6 +30,7 @@ from fixtures.checks import (
     unfinished_uploads,
     write_files,
 )
+from fixtures.clocks import at_another_time
 from fixtures.fault_proxy import Action, Exchange, FaultProxy, ReplaceReply, Reply, Request, Rule
 from fixtures.large_files import (
     flip_byte,
@@ -159,20 +159,6 @@ def result_of(result: Result) -> dict[str, Any]:
 
 def actions_of(result: Result) -> list[tuple[str, str]]:
     return [(line["action"], line["key"]) for line in result.json if line["type"] == "action"]
-
-
-def at_another_time(offset: str) -> dict[str, str | None]:
-    """What the faketime program puts into the environment."""
-    printed = subprocess.run(
-        ["faketime", "-f", offset, "env"], env=clean_environment(), capture_output=True, text=True,
-        check=True,
-    ).stdout  # fmt: skip
-    variables = dict(line.split("=", 1) for line in printed.splitlines() if "=" in line)
-    return {
-        "LD_PRELOAD": variables["LD_PRELOAD"],
-        "FAKETIME": offset,
-        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-    }
 
 
 def is_keeping(request: Request) -> bool:

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -16,6 +15,7 @@ from typing import Any
 import pytest
 
 from fixtures.checks import the_sentence, write_files
+from fixtures.clocks import next_second
 from fixtures.fault_proxy import FaultProxy, ReplaceReply, Rule
 from fixtures.large_files import refusal
 from fixtures.trees import MIB, differences, read_tree
@@ -27,16 +27,8 @@ def versioned(s3: Any, bucket: str) -> str:
     return bucket
 
 
-def next_second() -> str:
-    """Times of objects have whole seconds: nothing else happens in the one that is returned."""
-    start = time.time()
-    while int(time.time()) < int(start) + 1:
-        time.sleep(0.01)
-    moment = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-    start = time.time()
-    while int(time.time()) < int(start) + 1:
-        time.sleep(0.01)
-    return moment
+def utc_second() -> str:
+    return datetime.fromtimestamp(next_second(), timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 @dataclass
@@ -57,7 +49,7 @@ class History:
                  *self.options, check=0)  # fmt: skip
         copy = self.copies / str(len(self.moments))
         shutil.copytree(self.folder, copy, symlinks=True)
-        self.moments.append((next_second(), copy))
+        self.moments.append((utc_second(), copy))
 
 
 def rename(old: str, new: str) -> Callable[[Path], Any]:
@@ -190,7 +182,7 @@ def test_pages_of_versions(ctl: Any, tmp_path: Path, s3: Any, versioned: str) ->
     for i in range(3):
         for key in range(60):
             s3.put_object(Bucket=versioned, Key=f"p/{key:03}", Body=f"{key}-{i}".encode())
-    moment = next_second()
+    moment = utc_second()
     for i in range(1100):
         s3.put_object(Bucket=versioned, Key="p/020", Body=f"later {i}".encode())
     s3.delete_object(Bucket=versioned, Key="p/010")
@@ -202,7 +194,7 @@ def test_pages_of_versions(ctl: Any, tmp_path: Path, s3: Any, versioned: str) ->
 def test_bucket_that_keeps_no_past(ctl: Any, tmp_path: Path, bucket: str) -> None:
     folder = write_files(tmp_path / "folder", {"a": "1"})
     ctl("mirror", f"{folder}/", f"s3://{bucket}/p", check=0)
-    moment = next_second()
+    moment = utc_second()
     for command in ("restore", f"s3://{bucket}/p", tmp_path / "back"), ("ls", f"s3://{bucket}/p"):
         result = ctl(*command, "--at", moment)
         assert "This bucket keeps no old versions" in the_sentence(result, 5)
@@ -213,7 +205,7 @@ def test_versions_that_came_too_late(ctl: Any, tmp_path: Path, s3: Any, bucket: 
     """What was stored before has the version "null", and it is the one to fetch."""
     folder = write_files(tmp_path / "folder", {"a": "old", "b": "same"})
     ctl("mirror", f"{folder}/", f"s3://{bucket}/p", check=0)
-    moment = next_second()
+    moment = utc_second()
     s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
     write_files(folder, {"a": "new"})
     ctl("mirror", f"{folder}/", f"s3://{bucket}/p", check=0)
@@ -226,7 +218,7 @@ def test_server_without_listing_of_versions(
 ) -> None:
     folder = write_files(tmp_path / "folder", {"a": "1"})
     ctl("mirror", f"{folder}/", f"s3://{bucket}/p", check=0)
-    moment = next_second()
+    moment = utc_second()
     proxy.rules.append(
         Rule(lambda r: "versions" in r.query or "versioning" in r.query,
              refusal(501, "NotImplemented"), times=None)
@@ -372,7 +364,7 @@ def test_older_than_the_mirror_keeps(ctl: Any, tmp_path: Path, bucket: str) -> N
     folder = write_files(tmp_path / "folder", {"a": "1", "b": "2"})
     arguments = ("--delete", f"{folder}/", f"s3://{bucket}/p")
     ctl("mirror", *arguments, check=0)
-    moment = next_second()
+    moment = utc_second()
     write_files(folder, {"a": "later"})
     ctl("mirror", *arguments, check=0)  # not kept
     (folder / "b").unlink()
