@@ -38,6 +38,8 @@ _keepsakectl () {
     command=("${COMP_WORDS[@]:1:2}")
   fi
   help=$(_keepsakectl_help "${command[@]}")
+  # What is completed is the first argument of the command.
+  local -i first=$(( COMP_CWORD == ${#command[@]} + 1 ))
 
   # --option=VALUE is three words to bash.
   if [[ $current == = ]]; then
@@ -45,7 +47,7 @@ _keepsakectl () {
   elif [[ $before == = ]]; then
     before=${COMP_WORDS[COMP_CWORD-2]}
   fi
-  if [[ $before == --* ]] && grep -q -e "$before=FILE" <<<"$help"; then
+  if [[ $before == -* ]] && grep -qE -e "$before(, --[a-z-]+)?=(FILE|SOURCE)" <<<"$help"; then
     _keepsakectl_files "$current"
   elif [[ $before == --* ]] && grep -q -e "$before=" <<<"$help"; then
     return  # only people know
@@ -55,6 +57,8 @@ _keepsakectl () {
   elif grep -q '^Commands:' <<<"$help"; then
     _keepsakectl_offer "$current" < <(
       sed -n '/^Commands:/,/^$/s/^  \([a-z][a-z]*\) .*/\1/p' <<<"$help")
+  elif (( first )) && grep -qE '^  keepsakectl .* PLAN' <<<"$help"; then
+    _keepsakectl_offer "${current//\\/}" < <(_keepsakectl_plans)
   elif grep -qE '^  keepsakectl .*(SOURCE|TARGET|FILE)' <<<"$help"; then
     _keepsakectl_files "$current"
   elif grep -qE '^  keepsakectl .* PLAN' <<<"$help"; then

@@ -15,13 +15,18 @@ function __keepsakectl_complete
     set -l help ($program $command --help-all 2>/dev/null; or $program $command --help 2>/dev/null)
     set -l before (string escape --style=regex -- $words[-1])
 
-    if string match -q -- '--*' $words[-1]; and string match -qr -- "$before=" $help
-        string match -qr -- "$before=FILE" $help; and __fish_complete_path $current
+    if string match -q -- '-*' $words[-1]; and string match -qr -- "$before(, --[a-z-]+)?=" $help
+        string match -qr -- "$before(, --[a-z-]+)?=(FILE|SOURCE)" $help
+        and __fish_complete_path $current
     else if string match -q -- '-*' $current
         printf '%s\n' $help | sed -n 's/^  \(-., \)\{0,1\}\(--[a-z0-9-]*\)\(=[^ ]*\)\{0,1\}  *\(.*\)/\2\t\4/p'
     else if contains -- Commands: $help
         printf '%s\n' $help | sed -n '/^Commands:/,/^$/s/^  \([a-z][a-z]*\) .*  *\([^ ].*\)$/\1\t\2/p'
     else if string match -qr -- '^  keepsakectl .*(SOURCE|TARGET|FILE)' $help
+        and not begin
+            test (count $words) -eq (math 1 + (count $command))
+            and string match -qr -- '^  keepsakectl .* PLAN' $help
+        end
         __fish_complete_path $current
     else if string match -qr -- '^  keepsakectl .* PLAN' $help
         $program plan list --json 2>/dev/null \

@@ -167,3 +167,10 @@ def test_completion(shell: str, offered_by: Callable[[Path], Offer], home: Path)
     assert "Pictures" in [name.rstrip("/") for name in offer("keepsakectl mirror Pic")]
     assert "patterns.txt" in offer("keepsakectl mirror --exclude-from pat")
     assert "Pictures" not in offer("keepsakectl mirror --upload-limit ")
+    assert "Pictures" in [name.rstrip("/") for name in offer("keepsakectl plan edit --add-source Pic")]
+    assert "patterns.txt" in offer("keepsakectl recover -o pat")
+
+    # First a plan, then a file.
+    assert "Photos" in offer("keepsakectl plan export ")
+    assert "patterns.txt" in offer("keepsakectl plan export Photos pat")
+    assert "Photos" in offer("keepsakectl recover ")

@@ -63,3 +63,81 @@ def test_screenshots_are_described_as_they_are() -> None:
         assert (int.from_bytes(head[16:20], "big"), int.from_bytes(head[20:24], "big")) == (
             int(width), int(height))  # fmt: skip
         assert (TOP / path).stat().st_size < 100_000
+
+
+# -- man pages ------------------------------------------------------------------------------------
+
+SECTIONS_OF = {
+    "mirror": ["WITHOUT PLANS", "OF MIRROR"],
+    "restore": ["WITHOUT PLANS", "OF RESTORE"],
+    "verify": ["WITHOUT PLANS", "OF VERIFY"],
+    "ls": ["WITHOUT PLANS", "OF LS"],
+    "versions": ["WITHOUT PLANS"],
+    "probe": ["WITHOUT PLANS", "OF PROBE"],
+    "recover": ["OF RECOVER"],
+    "run": ["OF RUN"],
+    "status": ["PLANS"],
+    "history": ["OF HISTORY"],
+    "pause": ["PLANS"],
+    "resume": ["PLANS"],
+    "limit": ["PLANS"],
+    "plan add": ["OF PLAN ADD AND PLAN EDIT"],
+    "plan edit": ["OF PLAN ADD AND PLAN EDIT"],
+    "plan list": ["PLANS"],
+    "plan show": ["PLANS"],
+    "plan remove": ["PLANS"],
+    "plan export": ["PLANS"],
+    "plan import": ["PLANS"],
+    "credentials set": ["OF CREDENTIALS SET"],
+    "credentials clear": ["PLANS"],
+    "credentials check": ["PLANS"],
+}
+OPTION = re.compile(r"(?<![\w-])--[a-z][a-z0-9-]*")
+OFFERED = re.compile(r"^  (?:-., )?(--(?!help)[a-z][a-z0-9-]*)", re.MULTILINE)  # in --help
+
+
+def sections(program: str) -> dict[str, str]:
+    """Of its man page, by their titles, without the dashes and quotes of roff."""
+    text = (TOP / f"data/{program}.1").read_text().replace(r"\-", "-")
+    text = re.sub(r"\\f[BIRP]", "", text)
+    parts = re.split(r"^\.SH (.*)\n", text, flags=re.MULTILINE)
+    return {title.replace("OPTIONS OF THE COMMANDS ", "").replace("OPTIONS ", ""): body
+            for title, body in zip(parts[1::2], parts[2::2], strict=True)}  # fmt: skip
+
+
+def commands_of(program: str) -> set[str]:
+    help_text = options_of(*program.split()[1:])
+    listed = help_text.partition("Commands:\n")[2].partition("\n\n")[0]
+    return set(re.findall(r"^  ([a-z]+) ", listed, re.MULTILINE))
+
+
+def test_every_command_is_in_the_man_page() -> None:
+    commands = commands_of("keepsakectl")
+    for group in ("plan", "credentials"):
+        commands |= {f"{group} {word}" for word in commands_of(f"keepsakectl {group}")} - {group}
+        commands.discard(group)
+    assert commands == set(SECTIONS_OF)
+
+
+@pytest.mark.parametrize("command", SECTIONS_OF)
+def test_man_page_has_the_options(command: str) -> None:
+    """All that the command offers, and its own part nothing that it does not."""
+    offered = set(OFFERED.findall(options_of(*command.split())))
+    pages = sections("keepsakectl")
+    told = {name: set(OPTION.findall(pages[name])) for name in SECTIONS_OF[command]}
+    assert offered - set().union(*told.values()) - {"--json"} == set()
+    own = SECTIONS_OF[command][-1]
+    if own == f"OF {command.upper()}":
+        assert told[own] - offered == set()
+
+
+def test_man_pages_of_the_others() -> None:
+    for program, folder, of_glib in (
+        ("keepsake", "app", {"--gapplication-service"}), ("keepsake-agent", "agent", set()),
+    ):  # fmt: skip
+        done = subprocess.run(
+            [BINARY.parents[1] / folder / program, "--help"], capture_output=True, text=True,
+            env=clean_environment(HOME="/nonexistent"),
+        )  # fmt: skip
+        offered = set(OFFERED.findall(done.stdout))
+        assert set(OPTION.findall(sections(program)["OPTIONS"])) - {"--help-all"} == offered | of_glib
