@@ -12,7 +12,8 @@ set -eu
 icons=$1/icons/hicolor
 schemas=$1/glib-2.0/schemas
 if [ -e "$icons/icon-theme.cache" ]; then
-  gtk4-update-icon-cache -q -t -f "$icons" || gtk-update-icon-cache -q -t -f "$icons"
+  # Where neither program is, GTK sees that the cache is older than the folders and does without it.
+  gtk4-update-icon-cache -q -t -f "$icons" || gtk-update-icon-cache -q -t -f "$icons" || true
 fi
 if [ -e "$schemas/gschemas.compiled" ]; then
   glib-compile-schemas "$schemas"

@@ -151,8 +151,8 @@ answered_cb (GObject *source, GAsyncResult *result, void *user_data)
     }
   g_variant_lookup (results, "autostart", "b", &granted);
   /* The portal wrote its own file, outside and out of our sight. This one, in the sandbox, only
-   * remembers. */
-  if (!set_file (granted, &error))
+   * remembers. There are desktops that say "true" for what they did, also when it was to end it. */
+  if (!set_file (wanted && granted, &error))
     g_task_return_error (task, error);
   else if (wanted && !granted)
     g_task_return_new_error (task, KP_ERROR, KP_ERROR_FAILED,

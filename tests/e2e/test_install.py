@@ -190,8 +190,27 @@ def test_launcher(app: Application, agent: Agent, installed: Installed) -> None:
         assert os.readlink(f"/proc/{agent.bus.pid_of(name)}/exe") == str(installed / program)
     assert len(windows(app)) == 1
     app.bus.run("/usr/bin/python3", "-s", "-c", FIND_ICONS, str(installed.prefix))
+    program = agent.bus.pid_of(NAME)
     launch(app)  # shows the one that is there
+    assert (len(windows(app)), agent.bus.pid_of(NAME)) == (1, program)
     app.quit()
+
+
+def test_caches(installed: Installed) -> None:
+    """Where the desktop has caches, they know of us after the installation; none is made."""
+    icons, schemas = installed / "share/icons/hicolor", installed / "share/glib-2.0/schemas"
+    caches = [icons / "icon-theme.cache", schemas / "gschemas.compiled"]
+    try:
+        for cache in caches:
+            cache.touch()
+        (icons / "index.theme").write_text("[Icon Theme]\nName=Hicolor\nDirectories=scalable/apps\n")
+        run("meson", "install", "-C", installed.build, "--no-rebuild")
+        assert [cache for cache in caches if ID.encode() not in cache.read_bytes()] == []
+    finally:
+        for path in (*caches, icons / "index.theme"):
+            path.unlink()
+    run("meson", "install", "-C", installed.build, "--no-rebuild")
+    assert [cache for cache in caches if cache.exists()] == []
 
 
 def test_action_without_window(
