@@ -233,7 +233,7 @@ kp_job_read_facts (KpDBusJob *job, KpJobFacts *facts)
   if (progress == NULL)
     return;
   g_variant_lookup (progress, "bytes-total", "t", &facts->bytes_total);
-  g_variant_lookup (progress, "bytes-done", "t", &facts->bytes_done);
+  g_variant_lookup (progress, "bytes-moved", "t", &facts->bytes_moved);
   g_variant_lookup (progress, "files-total", "t", &facts->files_total);
   g_variant_lookup (progress, "files-done", "t", &facts->files_done);
   g_variant_lookup (progress, "files-scanned", "t", &facts->files_scanned);

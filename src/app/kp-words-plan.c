@@ -392,7 +392,7 @@ double
 kp_words_fraction (const KpJobFacts *facts)
 {
   if (facts->bytes_total > 0)
-    return CLAMP ((double) facts->bytes_done / (double) facts->bytes_total, 0, 1);
+    return CLAMP ((double) facts->bytes_moved / (double) facts->bytes_total, 0, 1);
   if (facts->files_total > 0)
     return CLAMP ((double) facts->files_done / (double) facts->files_total, 0, 1);
   return -1;
@@ -435,7 +435,7 @@ kp_words_progress (const char *state, const KpJobFacts *facts)
   add_part (text, files);
   if (facts->bytes_total > 0)
     {
-      g_autofree char *done = kp_words_size (facts->bytes_done);
+      g_autofree char *done = kp_words_size (facts->bytes_moved);
       g_autofree char *total = kp_words_size (facts->bytes_total);
       /* Translators: two sizes */
       g_autofree char *bytes = g_strdup_printf (_ ("%s of %s"), done, total);
@@ -446,7 +446,7 @@ kp_words_progress (const char *state, const KpJobFacts *facts)
       g_autofree char *rate = kp_words_rate (facts->rate);
       add_part (text, rate);
     }
-  if (moves && facts->left >= 0 && facts->bytes_done < facts->bytes_total)
+  if (moves && facts->left >= 0 && facts->bytes_moved < facts->bytes_total)
     {
       g_autofree char *duration = kp_words_duration ((guint64) facts->left);
       /* Translators: %s is a duration, as in "5 min" or "less than a minute" */

@@ -75,7 +75,7 @@ const char *kp_words_help_label (KpHelp help);
 typedef struct
 {
   guint64 bytes_total;
-  guint64 bytes_done;
+  guint64 bytes_moved; /* at least on the way, as the tray and the time that is left have it */
   guint64 files_total;
   guint64 files_done;
   guint64 files_scanned;

@@ -6,6 +6,7 @@ and the window, on a screen that nobody sees. Pictures of it are left in the bui
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +21,7 @@ from fixtures.session_bus import SessionBus
 from fixtures.status_notifier import Tray
 
 ICONS = Path(__file__).resolve().parents[2] / "data/icons"
-SECONDS = 15  # that the backup would take, were its limit not taken off
+SECONDS = 60  # that the backup would take, were its limit not taken off
 
 Say = Callable[[str], None]
 
@@ -33,9 +34,10 @@ def back_up(app: Application, agent: Agent, plan: Plan, say: Say) -> None:
     app.press("Back Up Now")
     app.wait_for_text(" left")
     job = plan.wait_for_job()
-    wait_until(lambda: job.get("Progress")["bytes-done"], 30, "the first bytes")
     tray = Tray(app.bus).wait_for_item()
-    say(f"The tray says: {tray.tooltip.text}")
+    said = wait_until(lambda: re.search(r".*[1-9]\d* ?%.*", tray.tooltip.text), 30, "the first bytes")
+    say(f"The tray says: {said[0]}")
+    app.wait_for_none(part=" 0 B of ")
     app.desktop.screenshot(app.pictures / "1-running.png")
     agent.manager("SetUploadLimit", "(xa{sv})", 0, {})
     say("The limit is taken off meanwhile.")
@@ -52,7 +54,8 @@ def open_on_display(app: Application, display: str, say: Say) -> None:
     app.bus.popen(
         app.binary,
         env={**app.environment, "DISPLAY": display, "GSK_RENDERER": None,
-             "XAUTHORITY": os.environ.get("XAUTHORITY")},
+             # The home of the session is not that of whoever may use the display.
+             "XAUTHORITY": os.environ.get("XAUTHORITY") or str(Path.home() / ".Xauthority")},
     ).wait()  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -34,6 +35,8 @@ def test_demo(tmp_path: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
     temporary = tmp_path / "temporary"
     temporary.mkdir()
+    pictures = BINARY.parents[2] / "demo"
+    shutil.rmtree(pictures, ignore_errors=True)
     done = subprocess.run(
         [sys.executable, "-s", DEMO, folder],
         env={**os.environ, "KEEPSAKECTL": str(BINARY), "TMPDIR": str(temporary)},
@@ -49,6 +52,15 @@ def test_demo(tmp_path: Path) -> None:
     sent = [float(row[2]) for row in table]
     assert 3 < sent[0] < 3.1 and 0.5 <= sent[1] < 0.6 and sent[2] < 0.1
     assert 3 < float(table[3][3]) < 3.1
+
+    # On the desktop: what keyring, tray and notification said, and how it looked.
+    assert re.search(r"keyring: .*s3-secret", done.stdout)
+    assert re.search(r"The tray says: .*\d\d? ?%", done.stdout)
+    assert re.search(r"A notification says: “Photos” is done: .*\d", done.stdout)
+    for name in ("1-running.png", "2-done.png"):
+        assert (pictures / name).stat().st_size > 10_000
+    assert (pictures / "1-running.png").read_bytes() != (pictures / "2-done.png").read_bytes()
+
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
     assert list(temporary.iterdir()) == []
     assert [command for command in commands() if os.fsencode(temporary) in command] == []

@@ -297,7 +297,7 @@ test_progress (void)
   g_assert_cmpfloat (kp_words_fraction (&facts), ==, 0.25);
   assert_words (kp_words_progress ("transferring", &facts), "15 of 60 files");
   facts.bytes_total = 2048 * KIB;
-  facts.bytes_done = 1024 * KIB;
+  facts.bytes_moved = 1024 * KIB;
   facts.rate = 256 * KIB;
   facts.left = 300;
   g_assert_cmpfloat (kp_words_fraction (&facts), ==, 0.5);
@@ -305,7 +305,7 @@ test_progress (void)
                 "15 of 60 files · 1.0 MiB of 2.0 MiB · 256 KiB/s · 5 min left");
   /* Nothing moves: no rate and no time that would be a lie. */
   assert_words (kp_words_progress ("waiting", &facts), "15 of 60 files · 1.0 MiB of 2.0 MiB");
-  facts.bytes_done = facts.bytes_total;
+  facts.bytes_moved = facts.bytes_total;
   assert_words (kp_words_progress ("transferring", &facts),
                 "15 of 60 files · 2.0 MiB of 2.0 MiB · 256 KiB/s");
 }
