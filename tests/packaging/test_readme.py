@@ -61,4 +61,6 @@ def test_commands(debian: DebianRoot, user: str) -> None:
                 env={"HOME": home, "USER": user}, timeout=7200,
             )  # fmt: skip
             assert says[command] in output, output[-6000:]
-    assert debian.run("git", "-C", f"{home}/keepsake", "status", "--porcelain", user=user) == ""
+    left = debian.run("git", "-C", f"{home}/keepsake", "status", "--porcelain", user=user,
+                      env={"HOME": home})  # fmt: skip
+    assert left == ""
