@@ -267,7 +267,10 @@ describe_progress (KpJob *job)
         case KP_JOB_PAUSED:
           return g_strdup (_ ("Paused"));
         case KP_JOB_TRANSFERRING:
-          return g_strdup (_ ("Finishing"));
+          return kp_job_get_kind (job) == KP_HISTORY_ERASE
+                     /* Translators: %d is a number of percent */
+                     ? g_strdup_printf (_ ("%d %%"), (int) (kp_job_get_fraction (job) * 100))
+                     : g_strdup (_ ("Finishing"));
         case KP_JOB_COMPARING:
           return g_strdup (_ ("Comparing"));
         case KP_JOB_QUEUED:
@@ -418,6 +421,9 @@ describe_job (KpJob *job)
     case KP_HISTORY_VERIFY:
       /* Translators: %s is the name of a plan */
       return g_strdup_printf (_ ("Verifying “%s”"), name);
+    case KP_HISTORY_ERASE:
+      /* Translators: %s is the name of a plan */
+      return g_strdup_printf (_ ("Deleting the backup of “%s”"), name);
     case KP_HISTORY_BACKUP:
     default:
       /* Translators: %s is the name of a plan */
@@ -602,6 +608,35 @@ notify_mismatch (KpAgentPlan *plan, const char *message)
   notify_problem (plan, title, body);
 }
 
+/* Somebody asked for it and was warned: how it ended is told in any case. */
+static void
+notify_erased (KpAgentPlan *plan, KpJob *job, const char *problem)
+{
+  const KpJobResult *result = kp_job_get_result (job);
+  const char *name = kp_plan_get_name (plan->plan);
+  const char *buttons[] = { ACTION_DETAILS, _ ("Details"), NULL };
+  g_autofree char *bytes = kp_size_format (result->erased_bytes);
+  g_autofree char *count = g_strdup_printf (
+      /* Translators: objects in the storage; %s is a size, as in "1.5 MiB" */
+      g_dngettext (GETTEXT_PACKAGE, "%" PRIu64 " object, %s", "%" PRIu64 " objects, %s",
+                   (gulong) result->counts.deleted),
+      result->counts.deleted, bytes);
+  g_autofree char *title = g_strdup_printf (
+      /* Translators: %s is the name of a plan */
+      problem != NULL ? _ ("The backup of “%s” is not all deleted")
+                      /* Translators: %s is the name of a plan */
+                      : _ ("“%s” and its backup are deleted"),
+      name);
+
+  kp_notifier_show (plan->agent->notifier, kp_plan_get_id (plan->plan),
+                    &(KpNotification){ .title = title,
+                                       .body = problem != NULL ? problem : count,
+                                       .urgency = problem != NULL ? KP_NOTIFICATION_CRITICAL
+                                                                  : KP_NOTIFICATION_LOW,
+                                       .percent = -1,
+                                       .buttons = problem != NULL ? buttons : NULL });
+}
+
 /**
  * kp_agent_announce_end:
  *
@@ -621,6 +656,11 @@ kp_agent_announce_end (KpAgentPlan *plan, KpAgentJob *job)
   if (kp_job_get_state (kp_job) == KP_JOB_CANCELLED)
     {
       kp_notifier_withdraw (self->notifier, id);
+      return;
+    }
+  if (kp_job_get_kind (kp_job) == KP_HISTORY_ERASE)
+    {
+      notify_erased (plan, kp_job, message);
       return;
     }
   if (message != NULL && kp_job_get_kind (kp_job) == KP_HISTORY_VERIFY

@@ -131,6 +131,7 @@ job_ended (KpAgent *self, KpAgentJob *job)
     {
       kp_agent_plan_show (plan);
       kp_agent_announce_end (plan, job);
+      kp_agent_plan_erased (plan, kp_agent_job_get_job (job));
     }
   kp_agent_consider_soon (self);
 }

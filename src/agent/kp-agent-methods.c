@@ -10,7 +10,6 @@
 #include "kp-agent-variants.h"
 #include "kp-autostart.h"
 #include "kp-error.h"
-#include "kp-keyring.h"
 #include "kp-preflight.h"
 #include "kp-verify.h"
 
@@ -497,16 +496,13 @@ update_cb (KpDBusPlan *skeleton,
   return succeed (invocation);
 }
 
-/* Keys are forgotten in a thread, as the keyring may take its time. */
-static void *
-clear_keys_main (void *data)
+static void
+erase_begun_cb (GObject *source, GAsyncResult *result, void *data)
 {
-  g_autofree char *plan_id = data;
-  g_autoptr (GError) error = NULL;
+  GError *error = NULL;
+  g_autoptr (KpAgentJob) job = kp_agent_run_finish (result, &error);
 
-  if (!kp_keyring_clear (plan_id, NULL, &error))
-    g_info ("The keys of a removed plan: %s", error->message);
-  return NULL;
+  finish (data, error);
 }
 
 static gboolean
@@ -515,24 +511,24 @@ remove_cb (KpDBusPlan *skeleton,
            GVariant *options,
            KpAgentPlan *plan)
 {
+  static const char *const known[] = { "delete-objects", "b", "max-delete", "t", NULL };
   GError *error = NULL;
-  KpAgent *self = plan->agent;
-  g_autofree char *id = g_strdup (kp_plan_get_id (plan->plan));
+  gboolean delete_objects = FALSE;
+  guint64 max_delete = G_MAXUINT64;
 
-  if (!kp_dbus_options_check (options, no_options, &error))
+  if (!kp_dbus_options_check (options, known, &error))
     return fail (invocation, error);
-  if (plan->job != NULL || plan->in_preflight)
-    return fail (invocation,
-                 g_error_new (KP_ERROR, KP_ERROR_BUSY,
-                              "A job of “%s” runs; cancel it first, or wait for its end",
-                              kp_plan_get_name (plan->plan)));
-  if (!kp_plan_store_remove (self->store, id, &error))
+  g_variant_lookup (options, "delete-objects", "b", &delete_objects);
+  if (g_variant_lookup (options, "max-delete", "t", &max_delete) && !delete_objects)
+    return fail (invocation, g_error_new_literal (KP_ERROR, KP_ERROR_USAGE,
+                                                  "“max-delete” is for “delete-objects”"));
+  if (delete_objects)
+    kp_agent_erase_async (plan, max_delete, erase_begun_cb, invocation);
+  else if (!kp_agent_forget_plan (plan, &error))
     return fail (invocation, error);
-  if (!kp_history_forget_plan (self->history, id, &error))
-    return fail (invocation, error);
-  kp_agent_state_forget_plan (self->state, id);
-  g_thread_unref (g_thread_new ("keepsake-keys", clear_keys_main, g_steal_pointer (&id)));
-  return succeed (invocation);
+  else
+    return succeed (invocation);
+  return TRUE;
 }
 
 typedef struct

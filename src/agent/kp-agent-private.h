@@ -4,7 +4,8 @@
 #pragma once
 
 /* What kp-agent.c (decides), kp-agent-hold.c (what is in the way), kp-agent-jobs.c (begins and ends
- * jobs), kp-agent-plan.c (shows a plan), kp-agent-methods.c (hears the bus) and kp-agent-announce.c
+ * jobs), kp-agent-plan.c (shows a plan), kp-agent-remove.c (ends a plan),
+ * kp-agent-methods.c (hears the bus) and kp-agent-announce.c
  * (tray, notifications) share. All of it belongs to the main thread. */
 
 #include "kp-agent-job.h"
@@ -122,6 +123,14 @@ void kp_agent_start_job (KpAgent *agent, KpAgentJob *job);
 void kp_agent_drop_cancelled_jobs (KpAgent *agent);
 void kp_agent_hold_running_job (KpAgent *agent);
 void kp_agent_run_due_plan (KpAgentPlan *plan);
+
+/* kp-agent-remove.c */
+gboolean kp_agent_forget_plan (KpAgentPlan *plan, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+void kp_agent_erase_async (KpAgentPlan *plan,
+                           guint64 max_delete,
+                           GAsyncReadyCallback callback,
+                           void *user_data);
+void kp_agent_plan_erased (KpAgentPlan *plan, KpJob *job);
 
 /* kp-agent-plan.c */
 KpAgentPlan *kp_agent_plan_new (KpAgent *agent, KpPlan *plan);

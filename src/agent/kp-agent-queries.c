@@ -15,6 +15,7 @@
 #include "kp-preflight.h"
 #include "kp-s3-probe.h"
 #include "kp-s3-versioning.h"
+#include "kp-stored.h"
 
 #include <errno.h>
 #include <gio/gunixfdlist.h>
@@ -43,6 +44,8 @@ struct _Query
   KpBrowseOptions browse;
   char *match;
   guint64 limit;
+
+  GPtrArray *others; /* of KpPlan, of MeasureStored */
 };
 
 static void
@@ -52,6 +55,7 @@ query_free (Query *query)
   g_clear_object (&query->plan);
   g_free (query->path);
   g_free (query->match);
+  g_clear_pointer (&query->others, g_ptr_array_unref);
   g_free (query);
 }
 
@@ -437,6 +441,49 @@ versions_cb (KpDBusPlan *skeleton,
   return TRUE;
 }
 
+/* --- what removing the plan would delete ---------------------------------------------------- */
+
+static GVariant *
+measure_stored (Query *query, GUnixFDList *fds, GError **error)
+{
+  KpEraseResult result;
+  GVariantDict facts;
+  g_autoptr (KpS3Service) service = connect_to (query, error);
+
+  if (service == NULL)
+    return NULL;
+  g_autoptr (KpErase) erase
+      = kp_stored_new_erase (query->plan, query->others, service, NULL, NULL, NULL);
+  if (!kp_erase_count (erase, NULL, error))
+    return NULL;
+  kp_erase_get_result (erase, &result);
+  g_variant_dict_init (&facts, NULL);
+  g_variant_dict_insert (&facts, "objects", "t", result.objects);
+  g_variant_dict_insert (&facts, "bytes", "t", result.bytes);
+  g_variant_dict_insert (&facts, "spared", "t", result.spared);
+  g_variant_dict_insert (&facts, "keeps-versions", "b", result.keeps_versions);
+  return g_variant_new ("(@a{sv})", g_variant_dict_end (&facts));
+}
+
+static gboolean
+measure_stored_cb (KpDBusPlan *skeleton,
+                   GDBusMethodInvocation *invocation,
+                   GVariant *options,
+                   KpAgentPlan *plan)
+{
+  GError *error = NULL;
+
+  if (!kp_dbus_options_check (options, (const char *[]){ NULL }, &error))
+    {
+      kp_dbus_return_error (invocation, error);
+      return TRUE;
+    }
+  Query *query = query_new (invocation, plan->plan, measure_stored);
+  query->others = kp_stored_copy_others (plan->plan, G_LIST_MODEL (plan->agent->store));
+  kp_preflight_async (plan->plan, FALSE, FALSE, keys_cb, query);
+  return TRUE;
+}
+
 /**
  * kp_agent_connect_manager_queries:
  *
@@ -456,5 +503,6 @@ kp_agent_connect_plan_queries (KpAgentPlan *plan)
 {
   g_signal_connect (plan->skeleton, "handle-list", G_CALLBACK (list_cb), plan);
   g_signal_connect (plan->skeleton, "handle-fetch", G_CALLBACK (fetch_cb), plan);
+  g_signal_connect (plan->skeleton, "handle-measure-stored", G_CALLBACK (measure_stored_cb), plan);
   g_signal_connect (plan->skeleton, "handle-list-versions", G_CALLBACK (versions_cb), plan);
 }

@@ -400,6 +400,18 @@ kp_agent_client_get_presence (KpAgentClient *self)
   return self->presence;
 }
 
+/* Whether what is in the list of plans, and what is gone from it, is the agent's word: with the
+ * agent all plans go. */
+gboolean
+kp_agent_client_is_connected (KpAgentClient *self)
+{
+  GDBusObjectManagerClient *objects = (GDBusObjectManagerClient *) self->objects;
+  g_autofree char *owner
+      = objects != NULL ? g_dbus_object_manager_client_get_name_owner (objects) : NULL;
+
+  return owner != NULL;
+}
+
 /* (nullable): why it did not start */
 const char *
 kp_agent_client_get_error (KpAgentClient *self)

@@ -363,10 +363,9 @@ show_settings (KpPlanPage *self)
     }
   adw_action_row_set_subtitle (self->folders_row, folders->str);
   const KpS3Provider *provider = kp_s3_provider_find (kp_plan_get_provider (plan));
+  g_autofree char *place = kp_plan_proxy_dup_place (self->plan);
   g_autofree char *storage = g_strdup_printf (
-      "%s\n%s%s%s", provider != NULL ? provider->name : kp_plan_get_endpoint (plan),
-      kp_plan_get_bucket (plan), *kp_plan_get_prefix (plan) != '\0' ? "/" : "",
-      kp_plan_get_prefix (plan));
+      "%s\n%s", provider != NULL ? provider->name : kp_plan_get_endpoint (plan), place);
   adw_action_row_set_subtitle (self->storage_row, storage);
   g_autofree char *schedule
       = kp_words_schedule (kp_schedule_to_string (kp_plan_get_schedule (plan)));
@@ -526,7 +525,7 @@ edit_action (GtkWidget *widget, const char *name, GVariant *parameter)
 static void
 delete_action (GtkWidget *widget, const char *name, GVariant *parameter)
 {
-  kp_window_delete_plan (kp_window_of (widget), KP_PLAN_PAGE (widget)->plan);
+  kp_window_ask_deletion (kp_window_of (widget), KP_PLAN_PAGE (widget)->plan);
 }
 
 /* --- life ----------------------------------------------------------------------------------- */

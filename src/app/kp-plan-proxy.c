@@ -134,6 +134,17 @@ kp_plan_proxy_get_name (KpPlanProxy *self)
   return text_or_empty (kp_dbus_plan_get_name (self->dbus));
 }
 
+/* (transfer full): "bucket/prefix" */
+char *
+kp_plan_proxy_dup_place (KpPlanProxy *self)
+{
+  const char *prefix = self->plan != NULL ? kp_plan_get_prefix (self->plan) : "";
+
+  if (self->plan == NULL)
+    return g_strdup ("");
+  return g_strconcat (kp_plan_get_bucket (self->plan), *prefix != '\0' ? "/" : "", prefix, NULL);
+}
+
 KpDBusPlan *
 kp_plan_proxy_get_dbus (KpPlanProxy *self)
 {

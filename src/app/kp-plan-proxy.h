@@ -17,6 +17,7 @@ G_DECLARE_FINAL_TYPE (KpPlanProxy, kp_plan_proxy, KP, PLAN_PROXY, GObject)
 
 KpPlanProxy *kp_plan_proxy_new (KpDBusPlan *dbus);
 const char *kp_plan_proxy_get_id (KpPlanProxy *self);
+char *kp_plan_proxy_dup_place (KpPlanProxy *plan);
 const char *kp_plan_proxy_get_name (KpPlanProxy *self);
 KpDBusPlan *kp_plan_proxy_get_dbus (KpPlanProxy *self);
 KpPlan *kp_plan_proxy_get_plan (KpPlanProxy *self);

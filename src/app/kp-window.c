@@ -7,6 +7,7 @@
 
 #include "kp-window.h"
 
+#include "kp-delete-dialog.h"
 #include "kp-details.h"
 #include "kp-overview.h"
 #include "kp-plan-page.h"
@@ -27,6 +28,7 @@ struct _KpWindow
   AdwLeaflet *leaflet;
   KpOverview *overview;
   GPtrArray *deletions; /* of Deletion: that can be undone yet */
+  GPtrArray *erased;    /* of KpPlanProxy: whose objects are being deleted, and then they */
 };
 
 /* A plan that is gone from the list and not yet from the agent. */
@@ -104,6 +106,27 @@ go_home (KpWindow *self)
   adw_leaflet_set_visible_child (self->leaflet, GTK_WIDGET (self->overview));
 }
 
+/* Says so when a plan is gone that was deleted with its objects: that took its time. */
+static void
+tell_erased (KpWindow *self)
+{
+  KpAgentClient *client = kp_window_get_client (self);
+
+  if (!kp_agent_client_is_connected (client))
+    return;
+  for (guint i = self->erased->len; i-- > 0;)
+    {
+      KpPlanProxy *plan = self->erased->pdata[i];
+      if (kp_agent_client_find_plan (client, kp_plan_proxy_get_id (plan)) != NULL)
+        continue;
+      g_autofree char *name = kp_words_shorten (kp_plan_proxy_get_name (plan), 30);
+      /* Translators: %s is the name of a plan */
+      g_autofree char *text = g_strdup_printf (_ ("“%s” and its backup are deleted."), name);
+      kp_window_toast (self, text);
+      g_ptr_array_remove_index (self->erased, i);
+    }
+}
+
 /* Leaves pages whose plan is gone. */
 static void
 plans_changed_cb (GListModel *plans, guint position, guint removed, guint added, KpWindow *self)
@@ -113,6 +136,7 @@ plans_changed_cb (GListModel *plans, guint position, guint removed, guint added,
 
   if (removed == 0)
     return;
+  tell_erased (self);
   if (KP_IS_PLAN_PAGE (page))
     plan = kp_plan_page_get_plan (KP_PLAN_PAGE (page));
   else if (KP_IS_RESTORE_PAGE (page))
@@ -439,6 +463,37 @@ dismissed_cb (AdwToast *toast, Deletion *deletion)
   settle (deletion->window, deletion);
 }
 
+static void
+delete_cb (GtkWindow *window, KpPlanProxy *plan, gboolean with_objects, guint64 max_delete)
+{
+  KpWindow *self = KP_WINDOW (window);
+  GVariantDict options;
+
+  if (!with_objects)
+    {
+      kp_window_delete_plan (self, plan);
+      return;
+    }
+  g_variant_dict_init (&options, NULL);
+  g_variant_dict_insert (&options, "delete-objects", "b", TRUE);
+  g_variant_dict_insert (&options, "max-delete", "t", max_delete);
+  if (!g_ptr_array_find (self->erased, plan, NULL))
+    g_ptr_array_add (self->erased, g_object_ref (plan));
+  call (self, kp_plan_proxy_get_dbus (plan), "Remove",
+        g_variant_new ("(@a{sv})", g_variant_dict_end (&options)));
+}
+
+/**
+ * kp_window_ask_deletion:
+ *
+ * Asks whether the plan is to be deleted, and with what, and does so.
+ */
+void
+kp_window_ask_deletion (KpWindow *self, KpPlanProxy *plan)
+{
+  kp_delete_dialog_show (GTK_WINDOW (self), plan, delete_cb);
+}
+
 /**
  * kp_window_delete_plan:
  *
@@ -537,6 +592,7 @@ kp_window_dispose (GObject *object)
     }
   self->application = NULL;
   g_clear_pointer (&self->deletions, g_ptr_array_unref);
+  g_clear_pointer (&self->erased, g_ptr_array_unref);
   G_OBJECT_CLASS (kp_window_parent_class)->dispose (object);
 }
 
@@ -561,6 +617,7 @@ static void
 kp_window_init (KpWindow *self)
 {
   self->deletions = g_ptr_array_new_with_free_func (deletion_free);
+  self->erased = g_ptr_array_new_with_free_func (g_object_unref);
   gtk_widget_init_template (GTK_WIDGET (self));
 }
 

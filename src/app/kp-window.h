@@ -23,6 +23,7 @@ void kp_window_show_setup (KpWindow *self, KpPlanProxy *plan);
 void kp_window_show_keys (KpWindow *self, KpPlanProxy *plan);
 void kp_window_show_restore (KpWindow *self, KpPlanProxy *plan);
 void kp_window_go_back (KpWindow *self);
+void kp_window_ask_deletion (KpWindow *window, KpPlanProxy *plan);
 void kp_window_delete_plan (KpWindow *self, KpPlanProxy *plan);
 gboolean kp_window_is_being_deleted (KpWindow *self, KpPlanProxy *plan);
 

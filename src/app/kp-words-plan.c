@@ -76,6 +76,8 @@ describe_job (const KpPlanFacts *facts)
     return make_standing (KP_MOOD_BUSY, KP_HELP_NONE, g_strdup (_ ("Restoring…")), NULL);
   if (g_str_equal (facts->job_kind, "verify"))
     return make_standing (KP_MOOD_BUSY, KP_HELP_NONE, g_strdup (_ ("Verifying…")), NULL);
+  if (g_str_equal (facts->job_kind, "erase"))
+    return make_standing (KP_MOOD_BUSY, KP_HELP_NONE, g_strdup (_ ("Deleting the backup…")), NULL);
   return make_standing (KP_MOOD_BUSY, KP_HELP_NONE, g_strdup (_ ("Backing up…")), NULL);
 }
 
@@ -374,12 +376,15 @@ kp_words_phase (const char *kind, const char *state)
   if (g_str_equal (state, "comparing"))
     return g_strdup (_ ("Comparing with the backup"));
   if (g_str_equal (state, "scanning"))
-    return g_strdup (g_str_equal (kind, "restore") ? _ ("Listing the backup")
-                                                   : _ ("Looking for changes"));
+    return g_strdup (g_str_equal (kind, "restore") || g_str_equal (kind, "erase")
+                         ? _ ("Listing the backup")
+                         : _ ("Looking for changes"));
   if (g_str_equal (kind, "restore"))
     return g_strdup (_ ("Restoring files"));
   if (g_str_equal (kind, "verify"))
     return g_strdup (_ ("Reading the backup again"));
+  if (g_str_equal (kind, "erase"))
+    return g_strdup (_ ("Deleting what is stored"));
   return g_strdup (_ ("Sending changes"));
 }
 
@@ -469,6 +474,10 @@ describe_finished (const KpHistoryFacts *facts)
     return g_strdup_printf (ngettext ("Verified %'" PRIu64 " file", "Verified %'" PRIu64 " files",
                                       (gulong) facts->unchanged),
                             facts->unchanged);
+  if (g_str_equal (facts->kind, "erase"))
+    return g_strdup_printf (ngettext ("Deleted %'" PRIu64 " object", "Deleted %'" PRIu64 " objects",
+                                      (gulong) facts->deleted),
+                            facts->deleted);
   if (facts->changed == 0 && facts->deleted == 0 && facts->failed == 0)
     return g_strdup (_ ("Nothing had changed"));
   return g_strdup_printf (ngettext ("Backed up %'" PRIu64 " file", "Backed up %'" PRIu64 " files",
@@ -493,6 +502,8 @@ kp_words_history_title (const KpHistoryFacts *facts)
     return g_strdup (_ ("Restore failed"));
   if (g_str_equal (facts->kind, "verify"))
     return g_strdup (_ ("Verification failed"));
+  if (g_str_equal (facts->kind, "erase"))
+    return g_strdup (_ ("Deletion failed"));
   return g_strdup (_ ("Backup failed"));
 }
 

@@ -36,6 +36,9 @@ describe_counts (const KpHistoryJob *job)
           text, "%" G_GUINT64_FORMAT " equal (%s compared), %" G_GUINT64_FORMAT " changed since",
           counts->unchanged, bytes, counts->put);
       break;
+    case KP_HISTORY_ERASE:
+      g_string_printf (text, "%" G_GUINT64_FORMAT " objects deleted", counts->deleted);
+      break;
     case KP_HISTORY_BACKUP:
     default:
       g_string_printf (text,

@@ -1,16 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  * SPDX-FileCopyrightText: The Keepsake authors */
 
-/* "plan", and its subcommands that change nothing in a plan: list, show, remove. */
+/* "plan", and its subcommands that change nothing: list, show. */
 
 #include "kp-ctl-plans.h"
 
 #include "kp-error.h"
-#include "kp-keyring.h"
 #include "kp-name.h"
 #include "kp-size.h"
-
-#include <unistd.h>
 
 static const char help[]
     = "Usage: keepsakectl plan COMMAND [OPTION…]\n"
@@ -22,7 +19,7 @@ static const char help[]
       "  list                                  all plans\n"
       "  show PLAN                             what a plan says\n"
       "  edit PLAN                             change it\n"
-      "  remove PLAN                           forget it; its objects stay\n"
+      "  remove PLAN                           forget it; its objects stay, unless asked\n"
       "  export PLAN [FILE]                    write it down, without keys\n"
       "  import FILE                           set it up from there\n"
       "\n"
@@ -232,134 +229,13 @@ show (char **arguments)
   return KP_EXIT_DONE;
 }
 
-/* --- remove --------------------------------------------------------------------------------- */
-
-static gboolean
-check_not_running (KpHistory *history, KpPlan *plan, GError **error)
-{
-  g_autoptr (GPtrArray) jobs = kp_history_list_jobs (history, kp_plan_get_id (plan), 1, error);
-
-  if (jobs == NULL)
-    return FALSE;
-  if (jobs->len == 0 || ((KpHistoryJob *) g_ptr_array_index (jobs, 0))->state != KP_HISTORY_RUNNING)
-    return TRUE;
-  g_set_error (error, KP_ERROR, KP_ERROR_BUSY,
-               "A job of “%s” runs; wait for its end, or cancel it first", kp_plan_get_name (plan));
-  return FALSE;
-}
-
-static gboolean
-check_consent (KpPlan *plan, gboolean yes, GError **error)
-{
-  g_autofree char *address = kp_ctl_plan_address (plan);
-  g_autofree char *question
-      = g_strdup_printf ("Forget “%s”, its keys and its history? Its objects in %s stay.",
-                         kp_plan_get_name (plan), address);
-
-  if (yes)
-    return TRUE;
-  if (!isatty (STDIN_FILENO))
-    {
-      g_set_error (error, KP_ERROR, KP_ERROR_USAGE,
-                   "This would forget “%s”, its keys and its history; if that is meant, add --yes",
-                   kp_plan_get_name (plan));
-      return FALSE;
-    }
-  if (kp_ctl_ask (question))
-    return TRUE;
-  g_set_error_literal (error, KP_ERROR, KP_ERROR_USAGE, "Nothing was removed");
-  return FALSE;
-}
-
-/* Without a keyring there is nothing in it. */
-static gboolean
-clear_keys (KpCtlOutput *output, KpPlan *plan, GError **error)
-{
-  g_autoptr (KpS3Credentials) credentials = NULL;
-  g_autoptr (GError) reason = NULL;
-  const char *id = kp_plan_get_id (plan);
-
-  switch (kp_keyring_lookup (id, FALSE, &credentials, NULL, &reason))
-    {
-    case KP_KEYRING_UNAVAILABLE:
-      kp_ctl_output_event_cb (
-          &(KpEvent){ .type = KP_EVENT_NOTICE,
-                      .text = "There is no keyring in this session, so none was cleared of keys" },
-          output);
-      return TRUE;
-    case KP_KEYRING_FOUND:
-    case KP_KEYRING_MISSING:
-    case KP_KEYRING_LOCKED:
-    case KP_KEYRING_DISMISSED:
-    case KP_KEYRING_FAILED:
-    default:
-      if (kp_keyring_clear (id, NULL, error))
-        return TRUE;
-      g_prefix_error (error, "Nothing was removed, as the keys of the plan would stay: ");
-      return FALSE;
-    }
-}
-
-/* The keys go first: once the plan is gone nobody knows whose they are. */
-static gboolean
-forget (KpCtlOutput *output, KpPlanStore *store, KpHistory *history, KpPlan *plan, GError **error)
-{
-  g_autofree char *id = g_strdup (kp_plan_get_id (plan));
-
-  return clear_keys (output, plan, error) && kp_plan_store_remove (store, id, error)
-         && kp_history_forget_plan (history, id, error);
-}
-
-static KpExit
-remove_plan (char **arguments)
-{
-  KpCtlOptions options = { .json = FALSE };
-  gboolean yes = FALSE;
-  const GOptionEntry entries[] = {
-    { "yes", 'y', 0, G_OPTION_ARG_NONE, &yes, "Do not ask", NULL },
-    { "json", 0, 0, G_OPTION_ARG_NONE, &options.json, "Print a JSON object", NULL },
-    { NULL },
-  };
-  g_autoptr (GOptionContext) context = kp_ctl_context_new (
-      entries, "PLAN", "Forgets a plan, its keys and its history. Its objects in the bucket stay.",
-      "Example:\n    keepsakectl plan remove Photos");
-  g_autoptr (GError) error = NULL;
-
-  if (!kp_ctl_parse (context, &arguments, &error))
-    return kp_ctl_fail (error);
-  if (g_strv_length (arguments) != 2)
-    return kp_ctl_usage ("PLAN");
-  g_autoptr (KpPlanStore) store = kp_ctl_open_plans (&error);
-  KpPlan *found = store != NULL ? kp_ctl_find_plan (store, arguments[1], &error) : NULL;
-  g_autoptr (KpHistory) history = found != NULL ? kp_ctl_open_history (&error) : NULL;
-  if (history == NULL)
-    return kp_ctl_fail (error);
-
-  g_autoptr (KpPlan) plan = kp_plan_copy (found);
-  g_autoptr (KpCtlOutput) output = kp_ctl_output_new (&options, NULL, FALSE);
-  g_autoptr (GDBusConnection) bus = kp_ctl_session_bus (NULL);
-  if (!check_not_running (history, plan, &error) || !check_consent (plan, yes, &error))
-    return kp_ctl_fail (error);
-  if (!forget (output, store, history, plan, &error))
-    return kp_ctl_fail (error);
-
-  g_autofree char *address = kp_ctl_plan_address (plan);
-  if (options.json)
-    kp_ctl_output_json (output, "removed", "id", "s", kp_plan_get_id (plan), "name", "s",
-                        kp_plan_get_name (plan), NULL);
-  else
-    kp_ctl_output_line (output, "“%s” is forgotten. Its objects stay in %s.",
-                        kp_plan_get_name (plan), address);
-  return KP_EXIT_DONE;
-}
-
 KpExit
 kp_ctl_plan (char **arguments)
 {
   static const char *const names[]
       = { "add", "list", "show", "edit", "remove", "export", "import", NULL };
   static KpExit (*const functions[]) (char **arguments)
-      = { kp_ctl_plan_add,   list, show, kp_ctl_plan_edit, remove_plan, kp_ctl_plan_export,
+      = { kp_ctl_plan_add,   list, show, kp_ctl_plan_edit, kp_ctl_plan_remove, kp_ctl_plan_export,
           kp_ctl_plan_import };
 
   return kp_ctl_dispatch (arguments, "plan", help, names, functions);

@@ -44,6 +44,7 @@ void kp_ctl_explain_agent_error (GError **error);
 /* The subcommands of "plan". */
 KpExit kp_ctl_plan_add (char **arguments);
 KpExit kp_ctl_plan_edit (char **arguments);
+KpExit kp_ctl_plan_remove (char **arguments);
 KpExit kp_ctl_plan_export (char **arguments);
 KpExit kp_ctl_plan_import (char **arguments);
 gboolean kp_ctl_edit_in_editor (KpPlanStore *store, KpPlan *plan, GError **error)
@@ -69,11 +70,15 @@ typedef struct
   gboolean accept_new_file_system;
   gboolean detach;
   gboolean scheduled;
+  GListModel *erase; /* (nullable): delete what is stored instead; all plans there are */
   char *profile;
   char *passwd_file;
   char *ca_bundle;
 } KpCtlRunOptions;
 
+KpS3Credentials *kp_ctl_find_plan_keys (KpPlan *plan,
+                                        const KpCtlRunOptions *options,
+                                        GError **error) G_GNUC_WARN_UNUSED_RESULT;
 KpExit kp_ctl_run_here (KpCtlOutput *output, KpPlan *plan, const KpCtlRunOptions *options);
 KpExit kp_ctl_run_by_agent (KpCtlOutput *output, KpPlan *plan, const KpCtlRunOptions *options);
 KpExit kp_ctl_report_counts (KpCtlOutput *output,

@@ -95,6 +95,24 @@ kp_ctl_report_counts (KpCtlOutput *output,
   return kp_ctl_backup_exit_code (&result);
 }
 
+static KpExit
+report_erase (KpCtlOutput *output, const KpJobResult *result)
+{
+  KpExit code = result->counts.failed > 0 ? KP_EXIT_INCOMPLETE : KP_EXIT_DONE;
+  g_autofree char *bytes = kp_size_format (result->erased_bytes);
+
+  if (kp_ctl_output_is_json (output))
+    kp_ctl_output_json (output, "result", "exit_code", "u", (guint64) code, "deleted", "u",
+                        result->counts.deleted, "deleted_bytes", "u", result->erased_bytes,
+                        "spared", "u", result->spared, "failed", "u", result->counts.failed, NULL);
+  else
+    kp_ctl_output_line (output,
+                        "Done: %" G_GUINT64_FORMAT " objects deleted (%s), %" G_GUINT64_FORMAT
+                        " could not be deleted",
+                        result->counts.deleted, bytes, result->counts.failed);
+  return code;
+}
+
 /* --- in this process ------------------------------------------------------------------------ */
 
 typedef struct
@@ -113,9 +131,14 @@ say (KpCtlOutput *output, const char *sentence)
   kp_ctl_output_event_cb (&(KpEvent){ .type = KP_EVENT_NOTICE, .text = sentence }, output);
 }
 
-/* What was asked for; the keyring, if it is open; then where "mirror" looks. */
-static KpS3Credentials *
-find_keys (KpPlan *plan, const KpCtlRunOptions *options, GError **error)
+/**
+ * kp_ctl_find_plan_keys:
+ * @error: %KP_ERROR_BAD_CREDENTIALS
+ *
+ * What was asked for; the keyring, if it is open; then where "mirror" looks.
+ */
+KpS3Credentials *
+kp_ctl_find_plan_keys (KpPlan *plan, const KpCtlRunOptions *options, GError **error)
 {
   gboolean is_asked_for = options->profile != NULL || options->passwd_file != NULL;
   KpS3Credentials *credentials = NULL;
@@ -217,6 +240,12 @@ make_job (KpPlan *plan, const KpCtlRunOptions *options, const KpJobSettings *set
 {
   KpHistoryTrigger trigger = options->scheduled ? KP_HISTORY_SCHEDULED : KP_HISTORY_MANUAL;
 
+  if (options->erase != NULL)
+    {
+      KpJob *erase = kp_job_new_erase (plan, settings, options->erase);
+      kp_job_consent (erase, options->max_delete);
+      return erase;
+    }
   if (options->verify)
     {
       KpJob *verify = kp_job_new_verify (plan, trigger, settings, options->sample);
@@ -242,7 +271,7 @@ kp_ctl_run_here (KpCtlOutput *output, KpPlan *plan, const KpCtlRunOptions *optio
   g_autoptr (GError) error = NULL;
   /* The end of the session must not be ours: libsecret uses the same connection. */
   g_autoptr (GDBusConnection) bus = kp_ctl_session_bus (NULL);
-  g_autoptr (KpS3Credentials) credentials = find_keys (plan, options, &error);
+  g_autoptr (KpS3Credentials) credentials = kp_ctl_find_plan_keys (plan, options, &error);
   if (credentials == NULL)
     return kp_ctl_fail (error);
 
@@ -275,6 +304,8 @@ kp_ctl_run_here (KpCtlOutput *output, KpPlan *plan, const KpCtlRunOptions *optio
       return code;
     }
   const KpJobResult *result = kp_job_get_result (job);
+  if (options->erase != NULL)
+    return report_erase (output, result);
   return kp_ctl_report_counts (output, options->verify, &result->counts, &result->coverage,
                                (KpMirrorResult){ .kept = result->kept,
                                                  .swept = result->swept,

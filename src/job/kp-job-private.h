@@ -6,6 +6,7 @@
 /* What kp-job.c (states, pause, what is asked) and kp-job-work.c (what the job's thread does)
  * share. */
 
+#include "kp-erase.h"
 #include "kp-job.h"
 #include "kp-mirror.h"
 #include "kp-pace.h"
@@ -38,16 +39,18 @@ struct _KpJob
   gboolean has_max_delete;
   guint64 max_delete;
   gboolean accept_new_file_system;
+  GPtrArray *others; /* of KpPlan: what they cover is not deleted; or NULL */
   KpEventFunc event_func;
   void *event_data;
   GMainContext *context;
   GCancellable *cancellable;
 
-  /* Of the run; one of the three does the work. */
+  /* Of the run; one of the four does the work. */
   KpS3Service *service;
   KpMirror *mirror;
   KpRestore *restore;
   KpVerify *verify;
+  KpErase *erase;
   gint64 history_id;
   GTask *task; /* until it has returned */
   GThread *thread;

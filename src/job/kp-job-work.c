@@ -7,6 +7,7 @@
 
 #include "kp-error.h"
 #include "kp-name.h"
+#include "kp-stored.h"
 
 #define MAX_NOTICES 100
 
@@ -151,6 +152,15 @@ prepare_restore (KpJob *self)
       = kp_restore_new (self->service, self->target, &self->restore_options, event_cb, self);
 }
 
+static void
+prepare_erase (KpJob *self)
+{
+  self->erase = kp_stored_new_erase (self->plan, self->others, self->service, self->state_dir,
+                                     event_cb, self);
+  if (self->has_max_delete)
+    kp_erase_consent (self->erase, self->max_delete);
+}
+
 static KpS3Location *
 find_location (KpJob *self, GError **error)
 {
@@ -199,6 +209,9 @@ kp_job_prepare (KpJob *self, KpS3Credentials *credentials, GError **error)
       break;
     case KP_HISTORY_VERIFY:
       prepare_verify (self, filter);
+      break;
+    case KP_HISTORY_ERASE:
+      prepare_erase (self);
       break;
     case KP_HISTORY_BACKUP:
     default:
@@ -272,6 +285,19 @@ run_verify (KpJob *self, GError **error)
   return ok;
 }
 
+static gboolean
+run_erase (KpJob *self, GError **error)
+{
+  KpEraseResult result;
+
+  gboolean ok = kp_erase_run (self->erase, self->cancellable, error);
+  kp_erase_get_result (self->erase, &result);
+  self->result.counts = (KpHistoryCounts){ .deleted = result.deleted, .failed = result.failed };
+  self->result.erased_bytes = result.deleted_bytes;
+  self->result.spared = result.spared;
+  return ok;
+}
+
 /**
  * kp_job_work:
  * @error: what ended it before its end: any #KpError, or %G_IO_ERROR_CANCELLED
@@ -285,5 +311,7 @@ kp_job_work (KpJob *self, GError **error)
     return run_backup (self, error);
   if (self->restore != NULL)
     return run_restore (self, error);
+  if (self->erase != NULL)
+    return run_erase (self, error);
   return run_verify (self, error);
 }

@@ -7,6 +7,7 @@
 
 #include "kp-error.h"
 #include "kp-name.h"
+#include "kp-stored.h"
 
 #define TICK 200 /* milliseconds */
 
@@ -48,6 +49,8 @@ read_progress (KpJob *self)
     kp_restore_get_progress (self->restore, &self->progress);
   else if (self->verify != NULL)
     kp_verify_get_progress (self->verify, &self->progress);
+  else if (self->erase != NULL)
+    kp_erase_get_progress (self->erase, &self->progress);
 }
 
 static gboolean
@@ -161,7 +164,10 @@ describe_end (KpJob *self, const char **reason)
   if (result->counts.failed > 0)
     {
       *reason = kp_error_name (KP_ERROR_FAILED);
-      return g_strdup_printf ("%" G_GUINT64_FORMAT " files failed", result->counts.failed);
+      return g_strdup_printf (self->kind == KP_HISTORY_ERASE ? "%" G_GUINT64_FORMAT
+                                                               " objects could not be deleted"
+                                                             : "%" G_GUINT64_FORMAT " files failed",
+                              result->counts.failed);
     }
   return NULL;
 }
@@ -268,6 +274,7 @@ kp_job_finalize (GObject *object)
   g_clear_object (&self->mirror);
   g_clear_object (&self->restore);
   g_clear_object (&self->verify);
+  g_clear_object (&self->erase);
   g_clear_object (&self->service);
   g_clear_object (&self->plan);
   g_clear_object (&self->upload);
@@ -285,6 +292,7 @@ kp_job_finalize (GObject *object)
   g_free (self->target);
   g_clear_pointer (&self->restore_options.filter, kp_filter_unref);
   g_strfreev (self->paths);
+  g_clear_pointer (&self->others, g_ptr_array_unref);
   g_free (self->waiting);
   g_free (self->current_file);
   g_mutex_clear (&self->lock);
@@ -427,8 +435,27 @@ kp_job_new_restore (KpPlan *plan,
 }
 
 /**
+ * kp_job_new_erase:
+ * @plan: copied; no file of it is looked at
+ * @settings: copied
+ * @plans: (element-type KpPlan): all there are, copied; what another one covers stays
+ *
+ * Deletes what the storage holds of the plan. The plan itself stays, whoever made the job removes
+ * it.
+ */
+KpJob *
+kp_job_new_erase (KpPlan *plan, const KpJobSettings *settings, GListModel *plans)
+{
+  KpJob *self = new_job (plan, KP_HISTORY_ERASE, KP_HISTORY_MANUAL, settings);
+
+  self->others = kp_stored_copy_others (plan, plans);
+  return self;
+}
+
+/**
  * kp_job_consent:
- * @max_delete: how many objects may be deleted without the guard's asking
+ * @max_delete: how many objects may be deleted without the guard's asking; of a deletion of all
+ *   that is stored: of how many somebody was told
  *
  * For a job that was not started yet.
  */

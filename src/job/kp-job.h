@@ -3,7 +3,8 @@
 
 #pragma once
 
-/* One run of one plan: a backup, a restore or a verification; its state, its progress, its end.
+/* One run of one plan: a backup, a restore, a verification or the deletion of what is stored; its
+ * state, its progress, its end.
  *
  * The work is done in a thread of the job's own. Properties are notified in the main context that
  * was the thread's default when the job was made, at most ten times a second. A job works on a copy
@@ -54,6 +55,8 @@ typedef struct
   guint64 kept;               /* objects that were copied before they were deleted or replaced */
   guint64 swept;              /* of those of earlier jobs, whose time was over */
   KpHistoryCoverage coverage; /* of a verification that knows it */
+  guint64 erased_bytes;       /* of the objects that were deleted with their plan */
+  guint64 spared;             /* objects that stay when a plan's are deleted: another covers them */
   guint64 deletions_held;
   char *guard_reason; /* or NULL */
   GError *error;      /* what ended the job before its time, or NULL */
@@ -73,6 +76,7 @@ KpJob *kp_job_new_restore (KpPlan *plan,
                            const char *path,
                            const char *target,
                            const KpRestoreOptions *options);
+KpJob *kp_job_new_erase (KpPlan *plan, const KpJobSettings *settings, GListModel *plans);
 void kp_job_consent (KpJob *job, guint64 max_delete);
 void kp_job_accept_new_file_system (KpJob *job);
 void kp_job_set_event_func (KpJob *job, KpEventFunc func, void *user_data);

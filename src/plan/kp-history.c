@@ -56,7 +56,7 @@ static const char schema[]
   "metadata, deleted, unchanged, failed, bytes_sent, bytes_saved, " COVERAGE_COLUMNS
 #define JOB_TABLE "job LEFT JOIN coverage c ON c.job = job.id"
 
-static const char *const kind_names[] = { "backup", "restore", "verify", NULL };
+static const char *const kind_names[] = { "backup", "restore", "verify", "erase", NULL };
 static const char *const trigger_names[] = { "scheduled", "manual", "catch-up", "watch", NULL };
 static const char *const state_names[]
     = { "running", "finished", "failed", "cancelled", "interrupted", NULL };

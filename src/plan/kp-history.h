@@ -31,6 +31,7 @@ typedef enum
   KP_HISTORY_BACKUP,
   KP_HISTORY_RESTORE,
   KP_HISTORY_VERIFY,
+  KP_HISTORY_ERASE, /* of what the storage holds of the plan */
 } KpHistoryKind;
 
 typedef enum

@@ -120,6 +120,13 @@ def test_edit(app: Application, app_agent: Agent, folder: Path, bucket: str) -> 
     }
     assert saved["destination"] | plan.members["destination"] == saved["destination"]
 
+def open_deletion(app: Application, plan: Plan) -> None:
+    app.show_plan(plan)
+    app.press("Plan Menu", role="button")
+    app.wait_for("Delete Plan…")
+    app.press("Delete Plan…")
+    app.wait_for_text("Delete “Photos”?")
+
 
 def test_delete_and_undo(
     app: Application, app_agent: Agent, folder: Path, s3: Any, bucket: str
@@ -129,11 +136,12 @@ def test_delete_and_undo(
     plan.run().wait()
     stored = keys(s3, bucket)
     app.start()
+    open_deletion(app, plan)
+    app.press("Cancel")
+    app.wait_for_none("Delete “Photos”?")
     for undo in (True, False):
-        app.show_plan(plan)
-        app.press("Plan Menu", role="button")
-        app.wait_for("Delete Plan")
-        app.press("Delete Plan")
+        open_deletion(app, plan)
+        app.press("Delete Plan", role="button")
         app.wait_for_text("“Photos” deleted. Its files stay in the storage.")
         app.wait_for("Keep Your Folders Safe")
         assert plan.file.exists()
@@ -145,3 +153,46 @@ def test_delete_and_undo(
     app.wait_for_no_window()
     wait_until(lambda: not plan.file.exists(), 10, "the plan to go")
     assert keys(s3, bucket) == stored
+
+
+def test_delete_with_objects(
+    app: Application, app_agent: Agent, folder: Path, s3: Any, bucket: str
+) -> None:
+    """Asked twice, with the numbers; stopped at first, and then not."""
+    app_agent.start()
+    plan = add_plan(app_agent, "Photos", folder, bucket)
+    plan.run().wait()
+    stored = keys(s3, bucket)
+    app.start()
+    for stop in (True, False):
+        open_deletion(app, plan)
+        app.wait_for_text(f"{len(stored)} objects, ")
+        if stop:
+            app.look("delete")
+        app.key("Alt+b")
+        app.press("Delete Plan", role="button")
+        app.wait_for_text("Delete the Backup of “Photos” for Good?")
+        app.wait_for_text(f"{len(stored)} objects, ")
+        if stop:
+            app.look("delete-for-good")
+            app.press("Keep It", role="button")
+            app.wait_for_none("Delete the Backup of “Photos” for Good?")
+            assert plan.get("Job") == "/" and keys(s3, bucket) == stored
+    app.press("Delete for Good", role="button")
+    app.wait_for_text("“Photos” and its backup are deleted.")
+    app.wait_for("Keep Your Folders Safe")
+    assert not plan.file.exists() and keys(s3, bucket) == []
+
+
+def test_delete_when_nothing_can_be_counted(
+    app: Application, app_agent: Agent, folder: Path, bucket: str
+) -> None:
+    """Then the plan can go, and the objects cannot."""
+    app_agent.start()
+    plan = add_plan(app_agent, "Photos", folder, bucket, keys=False)
+    app.start()
+    open_deletion(app, plan)
+    app.wait_for_text("What is stored could not be counted. ")
+    (check,) = app.find_all("Also delete the backup in the bucket", role="checkbox")
+    assert "sensitive" not in check.states
+    app.look("delete-not-counted")

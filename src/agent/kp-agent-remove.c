@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later
+ * SPDX-FileCopyrightText: The Keepsake authors */
+
+#define G_LOG_DOMAIN "keepsake-agent"
+
+#include "config.h"
+
+/* The end of a plan, with or without what the storage holds of it. */
+
+#include "kp-agent-private.h"
+
+#include "kp-error.h"
+#include "kp-keyring.h"
+
+/* Keys are forgotten in a thread, as the keyring may take its time. */
+static void *
+clear_keys_main (void *data)
+{
+  g_autofree char *plan_id = data;
+  g_autoptr (GError) error = NULL;
+
+  if (!kp_keyring_clear (plan_id, NULL, &error))
+    g_info ("The keys of a removed plan: %s", error->message);
+  return NULL;
+}
+
+/**
+ * kp_agent_forget_plan:
+ * @error: %KP_ERROR_BUSY while a job of it runs; %KP_ERROR_LOCAL_STORAGE
+ *
+ * Removes the plan, its keys and its history. @plan is no longer valid then.
+ */
+gboolean
+kp_agent_forget_plan (KpAgentPlan *plan, GError **error)
+{
+  KpAgent *self = plan->agent;
+  g_autofree char *id = g_strdup (kp_plan_get_id (plan->plan));
+
+  if (plan->job != NULL || plan->in_preflight)
+    {
+      g_set_error (error, KP_ERROR, KP_ERROR_BUSY,
+                   "A job of “%s” runs; cancel it first, or wait for its end",
+                   kp_plan_get_name (plan->plan));
+      return FALSE;
+    }
+  if (!kp_plan_store_remove (self->store, id, error)
+      || !kp_history_forget_plan (self->history, id, error))
+    return FALSE;
+  kp_agent_state_forget_plan (self->state, id);
+  g_thread_unref (g_thread_new ("keepsake-keys", clear_keys_main, g_steal_pointer (&id)));
+  return TRUE;
+}
+
+static KpJob *
+make_erase (KpAgentPlan *plan, const KpJobSettings *settings, void *data)
+{
+  const guint64 *max_delete = data;
+  KpJob *job = kp_job_new_erase (plan->plan, settings, G_LIST_MODEL (plan->agent->store));
+
+  kp_job_consent (job, *max_delete);
+  return job;
+}
+
+/**
+ * kp_agent_erase_async:
+ * @max_delete: of how many objects somebody was told
+ *
+ * Begins or queues the deletion of all that the storage holds of the plan. To be finished with
+ * kp_agent_run_finish(). kp_agent_plan_erased() removes the plan itself at the end.
+ */
+void
+kp_agent_erase_async (KpAgentPlan *plan,
+                      guint64 max_delete,
+                      GAsyncReadyCallback callback,
+                      void *user_data)
+{
+  g_autoptr (GPtrArray) problems = kp_plan_store_get_problems (plan->agent->store);
+
+  if (problems->len > 0)
+    {
+      g_autoptr (GTask) task = g_task_new (plan->agent, NULL, callback, user_data);
+      g_task_return_new_error (task, KP_ERROR, KP_ERROR_DELETE_GUARD,
+                               "Nothing is deleted while there is a plan that cannot be read: it "
+                               "may cover the same objects");
+      return;
+    }
+  kp_agent_run_async (plan, make_erase, g_memdup2 (&max_delete, sizeof max_delete), g_free, TRUE,
+                      FALSE, callback, user_data);
+}
+
+/**
+ * kp_agent_plan_erased:
+ * @job: of any kind, that has ended
+ *
+ * Removes the plan when the job has deleted all that the storage held of it. Where something is
+ * left, the plan is the way to it, and stays.
+ */
+void
+kp_agent_plan_erased (KpAgentPlan *plan, KpJob *job)
+{
+  g_autoptr (GError) error = NULL;
+  const KpJobResult *result = kp_job_get_result (job);
+
+  if (kp_job_get_kind (job) != KP_HISTORY_ERASE || result->error != NULL
+      || result->counts.failed > 0)
+    return;
+  if (!kp_agent_forget_plan (plan, &error))
+    g_warning ("A plan whose objects were deleted stays: %s", error->message);
+}

@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: The Keepsake authors
+"""A plan that is removed with what the storage holds of it: by command and by the agent."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from gi.repository import GLib
+
+from fixtures import wait_until
+from fixtures.agent import Agent, Plan, raises
+from fixtures.app import add_plan
+from fixtures.checks import keys, operation, the_sentence, unfinished_uploads, write_files
+from fixtures.fault_proxy import FaultProxy, Reply, Rule
+
+YES = GLib.Variant("b", True)
+
+
+def count(n: int) -> GLib.Variant:
+    return GLib.Variant("t", n)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return write_files(tmp_path / "Pictures", {"a": "1", "b": "22", "sub/c": "333"})
+
+
+# -- by command ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def photos(ctl: Any, folder: Path, s3: Any, bucket: str) -> str:
+    """A plan that keeps what it deletes, and did; returns its id."""
+    added = ctl("plan", "add", "Photos", folder, f"s3://{bucket}/laptop", "--delete",
+                "--keep-deleted", "30d", check=0)  # fmt: skip
+    ctl("run", "Photos", "--foreground", check=0)
+    (folder / "b").unlink()
+    (folder / "a").write_text("one")
+    ctl("run", "Photos", "--foreground", "--max-delete", "9", check=0)
+    assert len(keys(s3, bucket, "laptop.keepsake-kept/")) == 3
+    return added.stdout.strip()
+
+
+def others(s3: Any, bucket: str) -> list[str]:
+    """Objects that look like the plan's and are not."""
+    made = [
+        "laptop", "laptop/Pictures2/x", "laptop/Picturesque", "laptop/Other/y", "laptop2/Pictures/z",
+        "laptop.keepsake-kept/notes", "laptop.keepsake-kept/2026-01-02T03:04:05Z/deleted/Other/w",
+        "Pictures/a",
+    ]  # fmt: skip
+    for key in made:
+        s3.put_object(Bucket=bucket, Key=key, Body=b"theirs")
+    return sorted(made)
+
+
+def test_only_what_is_ours_goes(
+    ctl: Any, photos: str, folder: Path, s3: Any, bucket: str
+) -> None:
+    theirs = others(s3, bucket)
+    for key in ("laptop/Pictures/big", "laptop/Picturesque"):
+        s3.create_multipart_upload(Bucket=bucket, Key=key)
+    stored = len(keys(s3, bucket)) - len(theirs)
+    assert stored == 4 + 3
+
+    refused = ctl("plan", "remove", "Photos", "--delete-objects")
+    assert f"delete {stored} objects" in the_sentence(refused, 1)
+    assert len(keys(s3, bucket)) == stored + len(theirs)
+
+    done = ctl("plan", "remove", "Photos", "--delete-objects", "--yes", "--json", check=0)
+    result, removed = (line for line in done.json if line["type"] in ("result", "removed"))
+    assert (result["deleted"], result["failed"], result["spared"]) == (stored, 0, 0)
+    assert removed["id"] == photos
+    assert keys(s3, bucket) == theirs
+    assert unfinished_uploads(s3, bucket) == ["laptop/Picturesque"]
+    assert ctl("plan", "list", check=0).stdout == ""
+    assert (folder / "sub/c").read_text() == "333"
+
+
+def test_what_another_plan_covers_stays(
+    ctl: Any, photos: str, folder: Path, s3: Any, bucket: str
+) -> None:
+    """One of the same folder, and one of the whole bucket from another address."""
+    before = keys(s3, bucket)
+    ctl("plan", "add", "Again", folder, f"s3://{bucket}/laptop", check=0)
+    done = ctl("plan", "remove", "Photos", "--delete-objects", "--yes", check=0)
+    assert "0 objects deleted" in done.stdout and "7 objects stay" in done.stderr
+    assert keys(s3, bucket) == before
+
+    sub = ctl("plan", "add", "Part", f"{folder}/sub", f"s3://{bucket}/laptop/Pictures", check=0)
+    part = sub.stdout.strip()
+    done = ctl("plan", "remove", "Again", "--delete-objects", "--yes", "--json", check=0)
+    (result,) = (line for line in done.json if line["type"] == "result")
+    assert result["spared"] == 2
+    assert keys(s3, bucket) == ["laptop/Pictures/sub/", "laptop/Pictures/sub/c"]
+
+    # Whoever covers the rest may be in a file that nobody can read.
+    unreadable = ctl.home / "config/keepsake/plans/11111111-2222-3333-4444-555555555555.json"
+    unreadable.write_text("{")
+    refused = ctl("plan", "remove", part, "--delete-objects", "--yes")
+    assert "cannot be read" in the_sentence(refused, 3)
+    assert len(keys(s3, bucket)) == 2
+
+
+def test_a_failure_leaves_the_plan(
+    ctl: Any, photos: str, s3: Any, bucket: str, proxy: FaultProxy
+) -> None:
+    before = keys(s3, bucket)
+    ctl("plan", "edit", "Photos", "--endpoint-url", proxy.endpoint, check=0)
+    denied = b"<Error><Code>AccessDenied</Code><Message>no</Message></Error>"
+    proxy.rules.append(Rule(lambda r: operation(r) == "delete", Reply(403, {}, denied)))
+    failed = ctl("plan", "remove", "Photos", "--delete-objects", "--yes")
+    assert failed.returncode == 4, failed
+    assert keys(s3, bucket) == before
+    assert "Photos" in ctl("plan", "list", check=0).stdout
+    newest = ctl("history", "Photos", "--json", check=0).json[0]
+    assert (newest["kind"], newest["state"]) == ("erase", "failed")
+    ctl("plan", "remove", "Photos", "--delete-objects", "--yes", check=0)
+    assert keys(s3, bucket) == []
+
+
+def test_old_versions_stay(ctl: Any, folder: Path, s3: Any, bucket: str) -> None:
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    ctl("plan", "add", "Photos", folder, f"s3://{bucket}/laptop", check=0)
+    ctl("run", "Photos", "--foreground", check=0)
+    done = ctl("plan", "remove", "Photos", "--delete-objects", "--yes", check=0)
+    assert "keeps old versions" in done.stderr
+    assert keys(s3, bucket) == []
+    listed = s3.list_object_versions(Bucket=bucket)
+    assert len(listed["Versions"]) == len(listed["DeleteMarkers"]) == 5
+
+
+# -- by the agent -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def stored(agent: Agent, folder: Path, bucket: str) -> Plan:
+    """Backed up."""
+    agent.keyring.start()
+    agent.start("2026-03-01 13:00")
+    plan = add_plan(agent, "Photos", folder, bucket)
+    plan.run().wait()
+    agent.settle()
+    return plan
+
+
+def is_gone(plan: Plan) -> bool:
+    return not plan.file.exists() and plan.path not in str(plan.agent.objects())
+
+
+def test_agent_counts_and_deletes(agent: Agent, stored: Plan, s3: Any, bucket: str) -> None:
+    s3.put_object(Bucket=bucket, Key="elsewhere", Body=b"theirs")
+    (facts,) = stored.call("MeasureStored")
+    assert facts == {"objects": 5, "bytes": 6, "spared": 0, "keeps-versions": False}
+    with raises("Usage"):
+        stored.call("Remove", "(a{sv})", {"max-delete": count(5)})
+    stored.call("Remove", "(a{sv})", {"delete-objects": YES, "max-delete": count(5)})
+    wait_until(lambda: is_gone(stored), 30, "the plan to go")
+    assert keys(s3, bucket) == ["elsewhere"]
+    # The keys are no longer in the keyring either.
+    wait_until(lambda: not agent.keyring.lookup(plan=stored.id), 10, "the keys to go")
+
+
+def test_agent_deletes_no_more_than_was_told(
+    agent: Agent, stored: Plan, s3: Any, bucket: str
+) -> None:
+    s3.put_object(Bucket=bucket, Key="photos/Pictures/new", Body=b"since")
+    stored.call("Remove", "(a{sv})", {"delete-objects": YES, "max-delete": count(5)})
+    agent.settle()
+    newest = stored.jobs()[0]
+    assert (newest["kind"], newest["state"], newest["reason"]) == ("erase", "failed", "delete-guard")
+    assert len(keys(s3, bucket)) == 6
+    assert stored.get("LastResult") == "finished"  # of backups
+
+
+def test_agent_can_be_stopped(agent: Agent, stored: Plan, s3: Any, bucket: str) -> None:
+    agent.manager("Pause", "(ta{sv})", 0, {})
+    stored.call("Remove", "(a{sv})", {"delete-objects": YES})
+    job = stored.job
+    assert job is not None and job.get("Kind") == "erase"
+    with raises("Busy"):
+        stored.call("Remove")
+    job.call("Cancel")
+    assert job.wait_for_state("cancelled") == "cancelled"
+    agent.manager("Resume")
+    agent.settle()
+    assert len(keys(s3, bucket)) == 5 and stored.file.exists()
+
+
+def test_agent_refuses_while_a_plan_cannot_be_read(agent: Agent, stored: Plan) -> None:
+    broken = stored.file.with_name("11111111-2222-3333-4444-555555555555.json")
+    broken.write_text("{")
+    wait_until(lambda: agent.get("Problems"), 15, "the problem to be seen")
+    with raises("DeleteGuard"):
+        stored.call("Remove", "(a{sv})", {"delete-objects": YES})
