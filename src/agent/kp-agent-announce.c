@@ -198,6 +198,7 @@ kp_agent_announce_start (KpAgent *self)
   g_autoptr (GError) error = NULL;
 
   self->notifier = kp_notifier_new (self->bus);
+  self->settings = kp_settings_open ();
   self->inhibitor = kp_inhibitor_new ();
   g_signal_connect_object (self->notifier, "action", G_CALLBACK (action_cb), self, 0);
   /* What did not ask the portal may be killed by it. What it is asked has to say how autostart is
@@ -495,11 +496,13 @@ kp_agent_announce_state (KpAgent *self)
 /* --- notifications -------------------------------------------------------------------------- */
 
 static gboolean
-is_worth_notifying (KpAgentJob *job)
+is_worth_notifying (KpAgent *self, KpAgentJob *job)
 {
   KpProgress progress;
   KpJob *kp_job = kp_agent_job_get_job (job);
 
+  if (kp_settings_get_notify_finished (self->settings) == KP_NOTIFY_NEVER)
+    return FALSE;
   kp_job_get_progress (kp_job, &progress);
   return progress.transfer_started > 0 && progress.bytes_total > 0
          && (kp_agent_job_is_manual (job)
@@ -535,9 +538,16 @@ kp_agent_announce_job (KpAgent *self, KpAgentJob *job)
 
   if (kp_job_has_ended (kp_job) || !kp_agent_job_has_started (job))
     return;
-  if (is_worth_notifying (job))
+  if (is_worth_notifying (self, job))
     notify_progress (self, job);
   kp_agent_announce_state (self);
+}
+
+/* Files that a job sent, received, or brought up to date. */
+static guint64
+count_changes (const KpHistoryCounts *counts)
+{
+  return counts->put + counts->delta + counts->copied + counts->metadata;
 }
 
 static char *
@@ -545,8 +555,7 @@ describe_success (KpJob *job)
 {
   const KpJobResult *result = kp_job_get_result (job);
   g_autofree char *sent = kp_size_format (result->counts.bytes_sent);
-  guint64 files
-      = result->counts.put + result->counts.delta + result->counts.copied + result->counts.metadata;
+  guint64 files = count_changes (&result->counts);
 
   if (kp_job_get_kind (job) == KP_HISTORY_VERIFY)
     return g_strdup_printf (g_dngettext (GETTEXT_PACKAGE, "%" PRIu64 " file is equal",
@@ -561,8 +570,33 @@ describe_success (KpJob *job)
                           files, sent);
 }
 
+static gboolean
+is_success_told (KpAgent *self, KpAgentJob *job)
+{
+  const KpHistoryCounts *counts = &kp_job_get_result (kp_agent_job_get_job (job))->counts;
+
+  switch (kp_settings_get_notify_finished (self->settings))
+    {
+    case KP_NOTIFY_NEVER:
+      return FALSE;
+    case KP_NOTIFY_CHANGES:
+      return count_changes (counts) > 0 || counts->deleted > 0;
+    case KP_NOTIFY_ALWAYS:
+      return TRUE;
+    case KP_NOTIFY_ASKED:
+    default:
+      return kp_agent_job_is_notified (job) || kp_agent_job_is_manual (job);
+    }
+}
+
+static gboolean
+are_problems_told (KpAgent *self)
+{
+  return kp_settings_get_boolean (self->settings, KP_SETTING_NOTIFY_PROBLEMS, TRUE);
+}
+
 static void
-notify_problem (KpAgentPlan *plan, const char *title, const char *body)
+show_problem (KpAgentPlan *plan, const char *title, const char *body)
 {
   gboolean is_locked = plan->held_by != NULL && g_str_equal (plan->held_by, "keyring-locked");
   const char *buttons[] = { is_locked ? ACTION_UNLOCK : ACTION_RUN,
@@ -575,6 +609,16 @@ notify_problem (KpAgentPlan *plan, const char *title, const char *body)
                                        .urgency = KP_NOTIFICATION_CRITICAL,
                                        .percent = -1,
                                        .buttons = buttons });
+}
+
+/* In any case what was said before of the plan is over. */
+static void
+notify_problem (KpAgentPlan *plan, const char *title, const char *body)
+{
+  if (are_problems_told (plan->agent))
+    show_problem (plan, title, body);
+  else
+    kp_notifier_withdraw (plan->agent->notifier, kp_plan_get_id (plan->plan));
 }
 
 /* The same failure, tried again by itself, is told once. */
@@ -621,6 +665,12 @@ notify_erased (KpAgentPlan *plan, KpJob *job, const char *problem)
       g_dngettext (GETTEXT_PACKAGE, "%" PRIu64 " object, %s", "%" PRIu64 " objects, %s",
                    (gulong) result->counts.deleted),
       result->counts.deleted, bytes);
+  if (problem != NULL ? !are_problems_told (plan->agent)
+                      : kp_settings_get_notify_finished (plan->agent->settings) == KP_NOTIFY_NEVER)
+    {
+      kp_notifier_withdraw (plan->agent->notifier, kp_plan_get_id (plan->plan));
+      return;
+    }
   g_autofree char *title = g_strdup_printf (
       /* Translators: %s is the name of a plan */
       problem != NULL ? _ ("The backup of “%s” is not all deleted")
@@ -687,7 +737,7 @@ kp_agent_announce_end (KpAgentPlan *plan, KpAgentJob *job)
       return;
     }
   kp_agent_state_set (self->state, id, "failure-told", 0);
-  if (!was_notified && !kp_agent_job_is_manual (job))
+  if (!is_success_told (self, job))
     {
       kp_notifier_withdraw (self->notifier, id);
       return;
@@ -711,7 +761,8 @@ kp_agent_announce_held (KpAgentPlan *plan)
 {
   gboolean is_locked = plan->held_by != NULL && g_str_equal (plan->held_by, "keyring-locked");
 
-  if (plan->held_by == NULL || (!is_locked && !g_str_equal (plan->held_by, "keyring-missing")))
+  if (plan->held_by == NULL || (!is_locked && !g_str_equal (plan->held_by, "keyring-missing"))
+      || !are_problems_told (plan->agent))
     return;
   const char *buttons[] = { is_locked ? ACTION_UNLOCK : ACTION_DETAILS,
                             is_locked ? _ ("Unlock Keyring") : _ ("Details"), NULL };
@@ -741,7 +792,8 @@ kp_agent_announce_overdue (KpAgentPlan *plan)
   gint64 now = kp_clock_get_now (self->clock);
   gint64 told = kp_agent_state_get (self->state, id, "overdue-told");
 
-  if (told <= now && now - told < SECONDS_PER_DAY)
+  if ((told <= now && now - told < SECONDS_PER_DAY)
+      || !kp_settings_get_boolean (self->settings, KP_SETTING_NOTIFY_OVERDUE, TRUE))
     return;
   kp_agent_state_set (self->state, id, "overdue-told", now);
   g_autofree char *time = kp_agent_format_time (timing->summary.last_success, now);
@@ -754,7 +806,7 @@ kp_agent_announce_overdue (KpAgentPlan *plan)
                                plan->held_message != NULL ? plan->held_message : "")
             : g_strdup_printf (_ ("There has been no backup yet. %s"),
                                plan->held_message != NULL ? plan->held_message : "");
-  notify_problem (plan, title, g_strstrip (body));
+  show_problem (plan, title, g_strstrip (body));
 }
 
 /**

@@ -17,6 +17,7 @@
 #include "kp-plan-store.h"
 #include "kp-readiness.h"
 #include "kp-scheduler.h"
+#include "kp-settings.h"
 #include "kp-tray.h"
 
 #include <gio/gunixmounts.h>
@@ -85,6 +86,7 @@ struct _KpAgent
 
   KpTray *tray;
   KpNotifier *notifier;
+  GSettings *settings; /* (nullable) */
   KpInhibitor *inhibitor;
   char *watch_problem; /* why edits of plans are not noticed, or NULL */
   char *portal_status; /* what the portal was told last, or NULL */

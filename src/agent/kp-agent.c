@@ -487,6 +487,7 @@ kp_agent_dispose (GObject *object)
   g_clear_object (&self->mounts);
   g_clear_object (&self->tray);
   g_clear_object (&self->notifier);
+  g_clear_object (&self->settings);
   g_clear_object (&self->inhibitor);
   g_clear_pointer (&self->jobs, g_ptr_array_unref);
   g_clear_pointer (&self->plans, g_hash_table_unref);

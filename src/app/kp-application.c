@@ -8,6 +8,7 @@
 #include "kp-application.h"
 
 #include "kp-preferences.h"
+#include "kp-settings.h"
 #include "kp-test-keys.h"
 #include "kp-window.h"
 
@@ -255,29 +256,6 @@ set_direction (void)
 #endif
 }
 
-/* Of the system, if it knows them; else those that were installed with us. */
-static GSettings *
-open_settings (void)
-{
-  GSettingsSchemaSource *source = g_settings_schema_source_get_default ();
-  g_autoptr (GSettingsSchemaSource) own = NULL;
-  g_autoptr (GSettingsSchema) schema = NULL;
-  g_autoptr (GError) error = NULL;
-
-  if (source != NULL)
-    schema = g_settings_schema_source_lookup (source, KP_APPLICATION_ID, TRUE);
-  if (schema == NULL)
-    {
-      own = g_settings_schema_source_new_from_directory (KP_DATA_DIR, source, FALSE, &error);
-      if (own != NULL)
-        schema = g_settings_schema_source_lookup (own, KP_APPLICATION_ID, FALSE);
-    }
-  if (schema == NULL)
-    g_error ("Keepsake is not installed as it should be; install it again: no settings in %s",
-             KP_DATA_DIR);
-  return g_settings_new_full (schema, NULL, NULL);
-}
-
 static void
 kp_application_startup (GApplication *application)
 {
@@ -287,7 +265,10 @@ kp_application_startup (GApplication *application)
   G_APPLICATION_CLASS (kp_application_parent_class)->startup (application);
   set_direction ();
   gtk_window_set_default_icon_name (KP_APPLICATION_ID);
-  self->settings = open_settings ();
+  self->settings = kp_settings_open ();
+  if (self->settings == NULL)
+    g_error ("Keepsake is not installed as it should be; install it again: no settings in %s",
+             KP_DATA_DIR);
   self->client = kp_agent_client_new ();
   g_action_map_add_action_entries (G_ACTION_MAP (self), actions, G_N_ELEMENTS (actions), self);
   gtk_application_set_accels_for_action (gtk, "app.new-plan",

@@ -8,6 +8,7 @@
 #include "kp-preferences.h"
 
 #include "kp-limit-row.h"
+#include "kp-settings.h"
 
 #include <glib/gi18n.h>
 
@@ -16,10 +17,14 @@ struct _KpPreferences
   AdwPreferencesWindow parent_instance;
 
   KpAgentClient *client;
+  GSettings *settings;
   gboolean is_showing; /* the agent's state, and not somebody's wish */
   GtkWidget *autostart_row;
   GtkSwitch *autostart_switch;
   AdwActionRow *tray_row;
+  AdwComboRow *finished_row;
+  GtkSwitch *problems_switch;
+  GtkSwitch *overdue_switch;
   KpLimitRow *limit_row;
   GtkSwitch *metered_switch;
   GtkSwitch *battery_switch;
@@ -78,6 +83,24 @@ autostart_cb (GtkSwitch *button, gboolean state, KpPreferences *self)
   return TRUE;
 }
 
+/* The choices of the row are in the order of KpNotifyFinished. */
+static void
+finished_chosen_cb (KpPreferences *self, GParamSpec *pspec, AdwComboRow *row)
+{
+  if (!self->is_showing)
+    g_settings_set_enum (self->settings, KP_SETTING_NOTIFY_FINISHED,
+                         (int) adw_combo_row_get_selected (row));
+}
+
+static void
+show_finished (KpPreferences *self)
+{
+  self->is_showing = TRUE;
+  adw_combo_row_set_selected (self->finished_row,
+                              (guint) kp_settings_get_notify_finished (self->settings));
+  self->is_showing = FALSE;
+}
+
 static void
 kp_preferences_dispose (GObject *object)
 {
@@ -86,6 +109,9 @@ kp_preferences_dispose (GObject *object)
   if (self->client != NULL)
     g_signal_handlers_disconnect_by_data (self->client, self);
   g_clear_object (&self->client);
+  if (self->settings != NULL)
+    g_signal_handlers_disconnect_by_data (self->settings, self);
+  g_clear_object (&self->settings);
   G_OBJECT_CLASS (kp_preferences_parent_class)->dispose (object);
 }
 
@@ -101,6 +127,9 @@ kp_preferences_class_init (KpPreferencesClass *klass)
   gtk_widget_class_bind_template_child (widget_class, KpPreferences, autostart_row);
   gtk_widget_class_bind_template_child (widget_class, KpPreferences, autostart_switch);
   gtk_widget_class_bind_template_child (widget_class, KpPreferences, tray_row);
+  gtk_widget_class_bind_template_child (widget_class, KpPreferences, finished_row);
+  gtk_widget_class_bind_template_child (widget_class, KpPreferences, problems_switch);
+  gtk_widget_class_bind_template_child (widget_class, KpPreferences, overdue_switch);
   gtk_widget_class_bind_template_child (widget_class, KpPreferences, limit_row);
   gtk_widget_class_bind_template_child (widget_class, KpPreferences, metered_switch);
   gtk_widget_class_bind_template_child (widget_class, KpPreferences, battery_switch);
@@ -121,6 +150,16 @@ kp_preferences_new (KpApplication *application)
 
   self->client = g_object_ref (kp_application_get_client (application));
   g_signal_connect_swapped (self->client, "changed", G_CALLBACK (update), self);
+  self->settings = g_object_ref (settings);
+  g_signal_connect_swapped (settings, "changed::" KP_SETTING_NOTIFY_FINISHED,
+                            G_CALLBACK (show_finished), self);
+  show_finished (self);
+  g_signal_connect_swapped (self->finished_row, "notify::selected", G_CALLBACK (finished_chosen_cb),
+                            self);
+  g_settings_bind (settings, KP_SETTING_NOTIFY_PROBLEMS, self->problems_switch, "active",
+                   G_SETTINGS_BIND_DEFAULT);
+  g_settings_bind (settings, KP_SETTING_NOTIFY_OVERDUE, self->overdue_switch, "active",
+                   G_SETTINGS_BIND_DEFAULT);
   g_settings_bind (settings, "default-upload-limit", self->limit_row, "limit",
                    G_SETTINGS_BIND_DEFAULT);
   g_settings_bind (settings, "default-wait-metered", self->metered_switch, "active",

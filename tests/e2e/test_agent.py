@@ -611,6 +611,8 @@ WRONG: list[tuple[str, str, str, tuple[Any, ...], str]] = [
     ("Plan", "Update", "(sa{sv})", ("{}", {}), "Usage"),
     ("Plan", "Update", "(sa{sv})", ("\x01", {}), "Usage"),
     ("Plan", "Remove", "(a{sv})", ({"objects": s("")},), "Usage"),
+    ("Plan", "Remove", "(a{sv})", ({"max-delete": GLib.Variant("t", 5)},), "Usage"),
+    ("Plan", "MeasureStored", "(a{sv})", ({"x": s("")},), "Usage"),
     ("Plan", "UnlockKeyring", "(a{sv})", ({"x": s("")},), "Usage"),
     ("Plan", "List", "(aya{sv})", (b"a\0b", {}), "Usage"),
     ("Plan", "List", "(aya{sv})", (b"", {"limit": s("")}), "Usage"),

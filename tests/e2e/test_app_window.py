@@ -139,6 +139,12 @@ def test_windows_of_its_own(app: Application, app_agent: Agent) -> None:
     app.key("Control+comma")
     app.wait_for("What New Plans Begin With")
     app.look("preferences")
+    keyfile = app.bus.config_home / "glib-2.0/settings/keyfile"
+    app.press("When something fails or needs me", role="switch")
+    wait_until(lambda: "notify-problems=false" in keyfile.read_text(), 10, "the switch's setting")
+    app.activate_widget_action("When all goes well")
+    app.choose("Always")
+    wait_until(lambda: "notify-finished='always'" in keyfile.read_text(), 10, "what was chosen")
     before = app_agent.get("Autostart")
     app.press("Start at login", role="switch")
     wait_until(lambda: app_agent.get("Autostart") != before, 10, "autostart")

@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: The Keepsake authors
+"""What is notified of is what somebody chose, with Xfce's notification daemon as the judge."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fixtures import wait_until
+from fixtures.agent import Agent, Plan
+from fixtures.app import add_plan
+from fixtures.checks import write_files
+from fixtures.desktop import Desktop
+from fixtures.fault_proxy import FaultProxy, Refuse, Rule
+
+GOES_WELL = "“Photos” is done"
+FAILS = "“Photos” failed"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return write_files(tmp_path / "Pictures", {"one": "1", "two": "2"})
+
+
+def start(agent: Agent, desktop: Desktop, **chosen: str) -> None:
+    """With these settings, as GSettings writes them."""
+    keyfile = desktop.bus.config_home / "glib-2.0/settings/keyfile"
+    keyfile.parent.mkdir(parents=True, exist_ok=True)
+    lines = [f"{name.replace('_', '-')}={value}" for name, value in chosen.items()]
+    before = keyfile.read_text() if keyfile.exists() else ""
+    section = "[io/github/keepsake_backup/Keepsake]"
+    keyfile.write_text("\n".join([before, section, *lines, ""]))
+    agent.keyring.start()
+    agent.start("2026-03-01 13:00")
+
+
+def refuse(proxy: FaultProxy) -> None:
+    proxy.rules.append(Rule(lambda r: True, Refuse(), times=None))
+
+
+def told(desktop: Desktop) -> list[tuple[str, str]]:
+    return [
+        (n.summary, n.body) for n in desktop.notifications.all if n.summary in (GOES_WELL, FAILS)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("choice", "which"),
+    [
+        ("never", []),
+        ("asked", ["by hand", "nothing new"]),
+        ("changes", ["by hand", "on schedule"]),
+        ("always", ["by hand", "nothing new", "on schedule"]),
+    ],
+)
+def test_when_all_goes_well(
+    agent: Agent, desktop: Desktop, folder: Path, bucket: str, proxy: FaultProxy, choice: str,
+    which: list[str],
+) -> None:  # fmt: skip
+    start(agent, desktop, notify_finished=f"'{choice}'")
+    plan = add_plan(agent, "Photos", folder, bucket, schedule="manual", endpoint=proxy.endpoint)
+    bodies = {
+        "by hand": "3 files, 2 B", "nothing new": "Nothing had changed",
+        "on schedule": "2 files, 3 B",
+    }  # fmt: skip
+    expected: list[tuple[str, str]] = []
+
+    def expect(name: str) -> None:
+        if name in which:
+            expected.append((GOES_WELL, bodies[name]))
+        wait_until(lambda: len(told(desktop)) >= len(expected), 15, name)
+
+    for name in ("by hand", "nothing new"):
+        plan.run().wait()
+        agent.settle()
+        expect(name)
+    plan.edit(schedule="@daily 12:30")
+    agent.settle()
+    (folder / "three").write_text("333")
+    agent.set_time("2026-03-02 13:00")
+    assert plan.jobs()[0]["put"] == 2
+    expect("on schedule")
+    # Whatever was to be told came before this.
+    refuse(proxy)
+    plan.run().wait()
+    wait_until(lambda: told(desktop)[-1:] and told(desktop)[-1][0] == FAILS, 15, "the failure")
+    assert told(desktop)[:-1] == expected
+
+
+def test_no_problems(
+    agent: Agent, desktop: Desktop, folder: Path, bucket: str, proxy: FaultProxy
+) -> None:
+    """Nor what waits for somebody. The agent still shows them."""
+    start(agent, desktop, notify_problems="false")
+    refuse(proxy)
+    plan = add_plan(agent, "Photos", folder, bucket, schedule="manual", endpoint=proxy.endpoint)
+    plan.run().wait()
+    agent.settle()
+    agent.add_plan("Locked", folder, bucket, keys=False, schedule="@daily 12:30")
+    wait_until(lambda: agent.get("State") == "attention", 15, "attention")
+    proxy.rules.clear()
+    plan.run().wait()
+    desktop.notifications.wait_for(summary=GOES_WELL)
+    assert {n.summary for n in desktop.notifications.all} <= {GOES_WELL, "Backing up “Photos”"}
+
+
+@pytest.mark.parametrize("wanted", [False, True])
+def test_overdue(
+    agent: Agent, desktop: Desktop, folder: Path, bucket: str, wanted: bool
+) -> None:
+    start(agent, desktop, notify_overdue=str(wanted).lower())
+    plan = add_plan(agent, "Photos", folder, bucket, schedule="@daily 12:30")
+    agent.settle()
+    away = folder.rename(folder.with_name("elsewhere"))
+    for day in (2, 3, 4):
+        agent.set_time(f"2026-03-0{day} 13:30")
+    assert plan.get("Overdue")
+    if wanted:
+        desktop.notifications.wait_for(summary="“Photos” is overdue")
+    away.rename(folder)
+    other: Plan = add_plan(agent, "Other", folder, bucket, schedule="manual")
+    other.run().wait()
+    desktop.notifications.wait_for(summary="“Other” is done")
+    assert any("overdue" in n.summary for n in desktop.notifications.all) == wanted
