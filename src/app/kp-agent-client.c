@@ -7,6 +7,8 @@
 
 #include "kp-agent-client.h"
 
+#include "kp-agent-process.h"
+
 #define PING_INTERVAL_SECONDS 5
 #define PING_TIMEOUT_MS 4000
 
@@ -23,8 +25,9 @@ struct _KpAgentClient
   GListStore *plans;           /* of KpPlanProxy, by name */
   KpAgentPresence presence;
   gboolean is_starting;
-  gboolean was_here; /* it has been running since we look */
-  char *error;       /* (nullable): why it did not start */
+  gboolean is_restarting; /* it is being ended, to be started again */
+  gboolean was_here;      /* it has been running since we look */
+  char *error;            /* (nullable): why it did not start */
 };
 
 enum
@@ -322,8 +325,9 @@ vanished_cb (GDBusConnection *bus, const char *name, void *data)
       return;
     }
   /* Once by ourselves; what ended after that did so for a reason, and somebody should know. */
-  if (!self->was_here && !self->is_starting && self->error == NULL)
+  if (self->is_restarting || (!self->was_here && !self->is_starting && self->error == NULL))
     {
+      self->is_restarting = FALSE;
       kp_agent_client_start (self);
       return;
     }
@@ -352,6 +356,26 @@ kp_agent_client_start (KpAgentClient *self)
                           "org.freedesktop.DBus", "StartServiceByName",
                           g_variant_new ("(su)", KP_AGENT_BUS_NAME, 0), NULL,
                           G_DBUS_CALL_FLAGS_NONE, -1, NULL, started_cb, g_object_ref (self));
+}
+
+/**
+ * kp_agent_client_restart:
+ *
+ * For one that is silent. Ends it and has it started again; where its process is out of reach, asks
+ * it once more at once.
+ */
+void
+kp_agent_client_restart (KpAgentClient *self)
+{
+  if (self->bus == NULL)
+    return;
+  if (!kp_agent_process_can_end ())
+    {
+      ping_cb (self);
+      return;
+    }
+  self->is_restarting = TRUE;
+  kp_agent_process_end (self->bus);
 }
 
 static void

@@ -7,6 +7,7 @@
 
 #include "kp-overview.h"
 
+#include "kp-agent-process.h"
 #include "kp-details.h"
 #include "kp-plan-card.h"
 #include "kp-stack.h"
@@ -77,7 +78,8 @@ update_banner (KpOverview *self)
   if (kp_agent_client_get_presence (self->client) == KP_AGENT_SILENT)
     show_banner (self,
                  _ ("The background part of Keepsake does not answer. What you see may be old."),
-                 NULL);
+                 /* In a sandbox its process is out of reach. */
+                 kp_agent_process_can_end () ? _ ("_Restart It") : _ ("_Try Again"));
   else if (manager != NULL && paused_until != 0)
     {
       g_autofree char *time
@@ -172,7 +174,9 @@ banner_clicked_cb (KpOverview *self)
 {
   KpDBusManager *manager = kp_agent_client_get_manager (self->client);
 
-  if (manager != NULL && kp_dbus_manager_get_paused_until (manager) != 0)
+  if (kp_agent_client_get_presence (self->client) == KP_AGENT_SILENT)
+    kp_agent_client_restart (self->client);
+  else if (manager != NULL && kp_dbus_manager_get_paused_until (manager) != 0)
     gtk_widget_activate_action (GTK_WIDGET (self), "app.resume", NULL);
   else
     open_network_settings (self);

@@ -12,13 +12,14 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from fixtures import wait_until
 from fixtures.agent import Agent
 from fixtures.app import BUILD, Application, add_plan
-from fixtures.checks import write_files
+from fixtures.checks import keys, write_files
 from fixtures.notifications import Notifications
 
 pytest_plugins = ["fixtures.app_fixtures"]
@@ -129,6 +130,28 @@ def test_agent_stalled(app: Application, app_agent: Agent, folder: Path, bucket:
         is_alive(app)
         app.wait_for_text("does not answer", timeout=20)
     app.wait_for_text("Photos")
+
+
+def test_stalled_agent_is_restarted(
+    app: Application, app_agent: Agent, slow_folder: Path, s3: Any, bucket: str
+) -> None:
+    """By the button that stands beside the news; what it had begun goes on."""
+    app_agent.start()
+    plan = add_plan(app_agent, "Photos", slow_folder, bucket, **{"upload-limit": "300K"})
+    app.start()
+    app.press("Back Up Now")
+    app.wait_for_text(" left")
+    pid = app_agent.pid
+    os.kill(pid, signal.SIGSTOP)
+    app.wait_for_text("does not answer", timeout=20)
+    app.press("Restart It")
+    app.wait_for_none(part="does not answer", timeout=20)
+    wait_until(lambda: app_agent.is_running() and app_agent.pid != pid, 20, "another agent")
+    app_agent.manager("SetUploadLimit", "(xa{sv})", 0, {})
+    if plan.job is None:
+        app.press("Back Up Now")
+    app.wait_for_text("Backed up just now", timeout=30)
+    assert len(keys(s3, bucket)) == 101
 
 
 def test_windows_of_its_own(app: Application, app_agent: Agent) -> None:
