@@ -10,6 +10,7 @@
 #include "kp-details.h"
 #include "kp-job-view.h"
 #include "kp-restore-browser.h"
+#include "kp-retrieve-dialog.h"
 #include "kp-stack.h"
 #include "kp-window.h"
 
@@ -24,9 +25,10 @@ struct _KpRestorePage
   KpPlanProxy *plan;
   char *path; /* that was chosen; "" for everything */
   gboolean is_folder;
-  char *original; /* (nullable): where it was */
-  char *target;   /* where it is restored to */
-  char *details;  /* (nullable): of the end */
+  char *original;     /* (nullable): where it was */
+  char *target;       /* where it is restored to */
+  char *details;      /* (nullable): of the end */
+  guint64 n_archived; /* of the same: that have to be asked for */
   GCancellable *cancellable;
   const char *shown; /* (transfer none): name of the page */
   char *job_path;    /* (nullable): of the restore that was begun */
@@ -45,7 +47,9 @@ struct _KpRestorePage
   KpJobView *job_view;
   AdwStatusPage *report_page;
   GtkWidget *report_details;
+  GtkWidget *retrieve_button;
   GtkWidget *open_button;
+  GtkWidget *done_button;
 };
 
 G_DEFINE_FINAL_TYPE (KpRestorePage, kp_restore_page, ADW_TYPE_BIN)
@@ -238,6 +242,7 @@ show_report (KpRestorePage *self, const char *state, GVariant *result)
   guint64 failed = look_up (result, "failed");
   const char *message = "";
   g_autoptr (GString) text = g_string_new (NULL);
+  self->n_archived = look_up (result, "archived");
   gboolean is_good = g_str_equal (state, "finished") && failed == 0;
 
   g_variant_lookup (result, "message", "&s", &message);
@@ -263,6 +268,16 @@ show_report (KpRestorePage *self, const char *state, GVariant *result)
                                         "%'" PRIu64 " could not be restored.", (gulong) failed),
                               failed);
     }
+  if (self->n_archived > 0)
+    {
+      g_string_append_c (text, '\n');
+      g_string_append_printf (
+          text,
+          ngettext ("%'" PRIu64 " of them lies in an archive and has to be requested first.",
+                    "%'" PRIu64 " of them lie in an archive and have to be requested first.",
+                    (gulong) self->n_archived),
+          self->n_archived);
+    }
   adw_status_page_set_icon_name (self->report_page,
                                  is_good ? "object-select-symbolic" : "dialog-warning-symbolic");
   adw_status_page_set_title (self->report_page,
@@ -275,6 +290,12 @@ show_report (KpRestorePage *self, const char *state, GVariant *result)
   self->details = g_strdup (message);
   gtk_widget_set_visible (self->report_details, *message != '\0');
   gtk_widget_set_visible (self->open_button, restored + kept > 0);
+  /* Of the buttons, one is what helps. */
+  gtk_widget_set_visible (self->retrieve_button, self->n_archived > 0);
+  if (self->n_archived > 0)
+    gtk_widget_remove_css_class (self->done_button, "suggested-action");
+  else
+    gtk_widget_add_css_class (self->done_button, "suggested-action");
   show (self, "report");
 }
 
@@ -314,6 +335,16 @@ find_job (KpRestorePage *self)
   job_notify_cb (self);
 }
 
+/* Of an earlier restore of this page. */
+static void
+forget_job (KpRestorePage *self)
+{
+  if (self->job != NULL)
+    g_signal_handlers_disconnect_by_data (self->job, self);
+  g_clear_object (&self->job);
+  g_clear_pointer (&self->job_path, g_free);
+}
+
 static void
 started_cb (GObject *source, GAsyncResult *result, void *data)
 {
@@ -327,21 +358,42 @@ started_cb (GObject *source, GAsyncResult *result, void *data)
   if (answer == NULL)
     {
       g_dbus_error_strip_remote_error (error);
+      if (!g_str_equal (self->shown, "options"))
+        show (self, "options");
       show_error (self, kp_error_is (error, KP_ERROR_BUSY)
                             ? _ ("Another job of this plan runs. Wait for its end, or cancel it.")
                             : error->message);
       return;
     }
-  g_free (self->job_path);
+  forget_job (self);
   g_variant_get (answer, "(o)", &self->job_path);
   find_job (self);
+}
+
+/* @tier: (nullable): how what lies in an archive is asked for */
+static void
+restore (KpRestorePage *self, const char *tier)
+{
+  static const char *const conflicts[] = { "never", "older", "always" };
+  GVariantDict options;
+
+  show_error (self, NULL);
+  gtk_widget_set_sensitive (self->start_button, FALSE);
+  g_variant_dict_init (&options, NULL);
+  g_variant_dict_insert (&options, "overwrite", "s",
+                         conflicts[adw_combo_row_get_selected (self->conflict_row)]);
+  g_variant_dict_insert (&options, "at", "x", kp_restore_browser_get_moment (self->browser));
+  if (tier != NULL)
+    g_variant_dict_insert (&options, "retrieve", "s", tier);
+  g_dbus_proxy_call (G_DBUS_PROXY (kp_plan_proxy_get_dbus (self->plan)), "Restore",
+                     g_variant_new ("(@ay@ay@a{sv})", kp_dbus_bytes (self->path),
+                                    kp_dbus_bytes (self->target), g_variant_dict_end (&options)),
+                     G_DBUS_CALL_FLAGS_NONE, G_MAXINT, self->cancellable, started_cb, self);
 }
 
 static void
 start_cb (KpRestorePage *self)
 {
-  static const char *const conflicts[] = { "never", "older", "always" };
-  GVariantDict options;
 
   g_free (self->target);
   self->target = make_target (self);
@@ -352,16 +404,21 @@ start_cb (KpRestorePage *self)
       gtk_widget_set_visible (GTK_WIDGET (self->error_label), TRUE);
       return;
     }
-  show_error (self, NULL);
-  gtk_widget_set_sensitive (self->start_button, FALSE);
-  g_variant_dict_init (&options, NULL);
-  g_variant_dict_insert (&options, "overwrite", "s",
-                         conflicts[adw_combo_row_get_selected (self->conflict_row)]);
-  g_variant_dict_insert (&options, "at", "x", kp_restore_browser_get_moment (self->browser));
-  g_dbus_proxy_call (G_DBUS_PROXY (kp_plan_proxy_get_dbus (self->plan)), "Restore",
-                     g_variant_new ("(@ay@ay@a{sv})", kp_dbus_bytes (self->path),
-                                    kp_dbus_bytes (self->target), g_variant_dict_end (&options)),
-                     G_DBUS_CALL_FLAGS_NONE, G_MAXINT, self->cancellable, started_cb, self);
+  restore (self, NULL);
+}
+
+/* The same restore once more: what is there by now stays. */
+static void
+tier_chosen_cb (const char *tier, GObject *owner)
+{
+  restore (KP_RESTORE_PAGE (owner), tier);
+}
+
+static void
+retrieve_cb (KpRestorePage *self)
+{
+  kp_retrieve_dialog_show (GTK_WINDOW (gtk_widget_get_root (GTK_WIDGET (self))), self->n_archived,
+                           tier_chosen_cb, G_OBJECT (self));
 }
 
 static void
@@ -407,9 +464,7 @@ kp_restore_page_dispose (GObject *object)
 
   g_cancellable_cancel (self->cancellable);
   g_clear_object (&self->cancellable);
-  if (self->job != NULL)
-    g_signal_handlers_disconnect_by_data (self->job, self);
-  g_clear_object (&self->job);
+  forget_job (self);
   if (self->plan != NULL)
     g_signal_handlers_disconnect_by_data (self->plan, self);
   g_clear_object (&self->plan);
@@ -417,7 +472,6 @@ kp_restore_page_dispose (GObject *object)
   g_clear_pointer (&self->original, g_free);
   g_clear_pointer (&self->target, g_free);
   g_clear_pointer (&self->details, g_free);
-  g_clear_pointer (&self->job_path, g_free);
   G_OBJECT_CLASS (kp_restore_page_parent_class)->dispose (object);
 }
 
@@ -445,7 +499,9 @@ kp_restore_page_class_init (KpRestorePageClass *klass)
   gtk_widget_class_bind_template_child (widget_class, KpRestorePage, job_view);
   gtk_widget_class_bind_template_child (widget_class, KpRestorePage, report_page);
   gtk_widget_class_bind_template_child (widget_class, KpRestorePage, report_details);
+  gtk_widget_class_bind_template_child (widget_class, KpRestorePage, retrieve_button);
   gtk_widget_class_bind_template_child (widget_class, KpRestorePage, open_button);
+  gtk_widget_class_bind_template_child (widget_class, KpRestorePage, done_button);
   gtk_widget_class_bind_template_callback (widget_class, back_cb);
   gtk_widget_class_bind_template_callback (widget_class, chosen_cb);
   gtk_widget_class_bind_template_callback (widget_class, where_cb);
@@ -453,6 +509,7 @@ kp_restore_page_class_init (KpRestorePageClass *klass)
   gtk_widget_class_bind_template_callback (widget_class, choose_target_cb);
   gtk_widget_class_bind_template_callback (widget_class, start_cb);
   gtk_widget_class_bind_template_callback (widget_class, report_details_cb);
+  gtk_widget_class_bind_template_callback (widget_class, retrieve_cb);
   gtk_widget_class_bind_template_callback (widget_class, open_cb);
   gtk_widget_class_install_action (widget_class, "restore.search", NULL, search_action);
   gtk_widget_class_install_action (widget_class, "restore.up", NULL, up_action);

@@ -259,6 +259,7 @@ run_restore (KpJob *self, GError **error)
                                            .unchanged = result.unchanged + result.kept,
                                            .failed = result.failed,
                                            .bytes_sent = result.bytes };
+  self->result.archived = result.archived;
   return ok;
 }
 

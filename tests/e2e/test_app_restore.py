@@ -14,8 +14,10 @@ import pytest
 from conftest import Ctl
 from fixtures.agent import Agent, Plan
 from fixtures.app import Application, add_plan
+from fixtures.archive import Archive
 from fixtures.checks import rsync_changes, write_files
 from fixtures.clocks import next_second
+from fixtures.fault_proxy import FaultProxy
 from fixtures.pictures import run_magick
 
 pytest_plugins = ["fixtures.app_fixtures"]
@@ -87,6 +89,59 @@ def test_search_and_preview(app: Application, plan: Plan, folder: Path, tmp_path
     app.wait_for("Restored")
     beach = folder / "summer/beach.png"
     assert (tmp_path / "back/beach.png").read_bytes() == beach.read_bytes()
+
+
+def test_archived_files_are_requested(
+    app: Application, app_agent: Agent, folder: Path, bucket: str, proxy: FaultProxy, tmp_path: Path
+) -> None:
+    """The report says so and offers it, with what it costs in time; the rest is there by then."""
+    app_agent.start()
+    plan = add_plan(app_agent, "Photos", folder, bucket, endpoint=proxy.endpoint)
+    assert plan.run().wait()["failed"] == 0
+    archive = Archive(proxy, "notes.txt", "snow.txt")
+    open_restore(app, plan)
+    open_entry(app, "Pictures")
+    app.wait_for("summer")
+    app.press("Restore This Folder…")
+    app.wait_for("Where to?")
+    app.set_text("Folder", str(tmp_path / "back"))
+    app.press("Restore")
+    app.wait_for("Not Everything Was Restored")
+    app.wait_for_text("2 of them lie in an archive and have to be requested first.")
+    app.look("restore-archived")
+    assert archive.requests == []
+    app.press("Request Them…")
+    app.wait_for("Request Files from the Archive?")
+    app.wait_for_text("In 3 to 5 hours, or 12 from a deep archive")
+    app.look("restore-request")
+    app.press("Request Files")
+    app.wait_for_text("2 files lie in an archive and were asked for", timeout=30)
+    app.look("restore-requested")
+    assert len(archive.requests) == 2
+    assert sorted(changes(rsync_changes(folder, tmp_path / "back/Pictures"))) == [
+        "summer/notes.txt", "winter/snow.txt"
+    ]  # fmt: skip
+
+    # What was requested is there; somebody who does not wait restores again.
+    app.press("Cancel Job")
+    app.wait_for("Restore Cancelled")
+    archive.open()
+    app.press("Done")
+    app.activate_widget_action("Restore Files…")
+    open_entry(app, "Pictures")
+    app.wait_for("summer")
+    app.press("Restore This Folder…")
+    app.wait_for("Where to?")
+    app.set_text("Folder", str(tmp_path / "back"))
+    app.press("Restore")
+    app.wait_for("Restored")
+    assert app.find_all("Request Them…") == []
+    assert rsync_changes(folder, tmp_path / "back/Pictures") == []
+
+
+def changes(lines: list[str]) -> list[str]:
+    """The files among what rsync would do."""
+    return [line.split(" ", 1)[1] for line in lines if line.startswith(">f")]
 
 
 def show_moment(app: Application, now: str, moment: str) -> None:

@@ -18,8 +18,9 @@ import pytest
 from boto3.s3.transfer import TransferConfig
 
 from fixtures import wait_until
+from fixtures.archive import Archive
 from fixtures.checks import body, metadata, operations, rsync_changes, sent_keys, the_sentence, write_files
-from fixtures.fault_proxy import FaultProxy, Hang, ReplaceReply, Reply, Rule
+from fixtures.fault_proxy import FaultProxy, Hang, ReplaceReply, Rule
 from fixtures.large_files import After, refusal
 from fixtures.trees import MIB, differences, make_tree, read_tree
 
@@ -720,33 +721,6 @@ def test_forbidden_is_not_absent(
 
 
 # -- archives -----------------------------------------------------------------------------------
-
-
-class Archive:
-    """Has the server behind the proxy keep some objects in an archive."""
-
-    def __init__(self, proxy: FaultProxy, *names: str):
-        self.proxy = proxy
-        self.requests: list[str] = []
-        self.names = names
-        proxy.rules.append(Rule(self._is_request, Reply(202), times=None))
-        self.closed = Rule(self._is_read, refusal(403, "InvalidObjectState"), times=None)
-        proxy.rules.append(self.closed)
-
-    def _is_ours(self, request: Any) -> bool:
-        return request.path.endswith(self.names)
-
-    def _is_request(self, request: Any) -> bool:
-        if request.method != "POST" or "restore" not in request.query or not self._is_ours(request):
-            return False
-        self.requests.append(request.path)
-        return True
-
-    def _is_read(self, request: Any) -> bool:
-        return request.method == "GET" and self._is_ours(request)
-
-    def open(self) -> None:
-        self.proxy.rules.remove(self.closed)
 
 
 @pytest.fixture
