@@ -275,17 +275,17 @@ measure_cb (KpDBusManager *manager,
 
 /* --- list and fetch ------------------------------------------------------------------------- */
 
+/* Returns: (transfer floating): a(aystx) */
 static GVariant *
-list (Query *query, GUnixFDList *fds, GError **error)
+list_entries (Query *query, gboolean *complete, gint64 *complete_since, GError **error)
 {
   GVariantBuilder builder;
-  gboolean complete;
   g_autoptr (KpS3Service) service = connect_to (query, error);
 
   if (service == NULL)
     return NULL;
-  g_autoptr (GPtrArray) entries
-      = kp_browse_list (service, query->path, &query->browse, &complete, NULL, error);
+  g_autoptr (GPtrArray) entries = kp_browse_list (service, query->path, &query->browse, complete,
+                                                  complete_since, NULL, error);
   if (entries == NULL)
     return NULL;
   g_variant_builder_init (&builder, G_VARIANT_TYPE ("a(aystx)"));
@@ -295,15 +295,41 @@ list (Query *query, GUnixFDList *fds, GError **error)
       g_variant_builder_add (&builder, "(@aystx)", kp_dbus_bytes (entry->path),
                              entry->is_folder ? "folder" : "file", entry->size, entry->stored);
     }
-  return g_variant_new ("(a(aystx)b)", &builder, complete);
+  return g_variant_builder_end (&builder);
+}
+
+static GVariant *
+list (Query *query, GUnixFDList *fds, GError **error)
+{
+  gboolean complete;
+  gint64 complete_since;
+  GVariant *entries = list_entries (query, &complete, &complete_since, error);
+
+  return entries != NULL ? g_variant_new ("(@a(aystx)b)", entries, complete) : NULL;
+}
+
+static GVariant *
+browse (Query *query, GUnixFDList *fds, GError **error)
+{
+  gboolean complete;
+  gint64 complete_since;
+  GVariantDict facts;
+  GVariant *entries = list_entries (query, &complete, &complete_since, error);
+
+  if (entries == NULL)
+    return NULL;
+  g_variant_dict_init (&facts, NULL);
+  g_variant_dict_insert (&facts, "complete", "b", complete);
+  g_variant_dict_insert (&facts, "complete-since", "x", complete_since);
+  return g_variant_new ("(@a(aystx)@a{sv})", entries, g_variant_dict_end (&facts));
 }
 
 static gboolean
-list_cb (KpDBusPlan *skeleton,
-         GDBusMethodInvocation *invocation,
-         GVariant *folder,
-         GVariant *options,
-         KpAgentPlan *plan)
+start_list (QueryFunc func,
+            GDBusMethodInvocation *invocation,
+            GVariant *folder,
+            GVariant *options,
+            KpAgentPlan *plan)
 {
   static const char *const known[]
       = { "recursive", "b", "match", "s", "limit", "u", "at", "x", NULL };
@@ -315,7 +341,7 @@ list_cb (KpDBusPlan *skeleton,
       kp_dbus_return_error (invocation, error);
       return TRUE;
     }
-  Query *query = query_new (invocation, plan->plan, list);
+  Query *query = query_new (invocation, plan->plan, func);
   query->path = g_steal_pointer (&path);
   query->browse.limit = DEFAULT_LIST_LIMIT;
   g_variant_lookup (options, "recursive", "b", &query->browse.recursive);
@@ -325,6 +351,26 @@ list_cb (KpDBusPlan *skeleton,
   query->browse.match = query->match;
   kp_preflight_async (plan->plan, FALSE, FALSE, keys_cb, query);
   return TRUE;
+}
+
+static gboolean
+list_cb (KpDBusPlan *skeleton,
+         GDBusMethodInvocation *invocation,
+         GVariant *folder,
+         GVariant *options,
+         KpAgentPlan *plan)
+{
+  return start_list (list, invocation, folder, options, plan);
+}
+
+static gboolean
+browse_cb (KpDBusPlan *skeleton,
+           GDBusMethodInvocation *invocation,
+           GVariant *folder,
+           GVariant *options,
+           KpAgentPlan *plan)
+{
+  return start_list (browse, invocation, folder, options, plan);
 }
 
 /* The bytes as a file without a name. */
@@ -502,6 +548,7 @@ void
 kp_agent_connect_plan_queries (KpAgentPlan *plan)
 {
   g_signal_connect (plan->skeleton, "handle-list", G_CALLBACK (list_cb), plan);
+  g_signal_connect (plan->skeleton, "handle-browse", G_CALLBACK (browse_cb), plan);
   g_signal_connect (plan->skeleton, "handle-fetch", G_CALLBACK (fetch_cb), plan);
   g_signal_connect (plan->skeleton, "handle-measure-stored", G_CALLBACK (measure_stored_cb), plan);
   g_signal_connect (plan->skeleton, "handle-list-versions", G_CALLBACK (versions_cb), plan);

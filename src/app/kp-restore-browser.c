@@ -98,6 +98,7 @@ struct _KpRestoreBrowser
   GtkRevealer *preview_revealer;
   GtkPicture *preview;
   GtkLabel *note_label;
+  GtkLabel *gap_label;
   GtkWidget *restore_button;
   GtkLabel *restore_label;
 };
@@ -288,6 +289,26 @@ make_entry (GVariant *path_variant, const char *kind, guint64 size, gint64 store
   return entry;
 }
 
+/* What was deleted or replaced before @complete_since is no longer kept. */
+static void
+show_gap (KpRestoreBrowser *self, gint64 complete_since)
+{
+  gint64 moment = kp_moment_button_get_moment (self->moment_button);
+  gboolean is_shown = moment > 0 && complete_since > moment;
+
+  gtk_widget_set_visible (GTK_WIDGET (self->gap_label), is_shown);
+  if (!is_shown)
+    return;
+  g_autoptr (GDateTime) since = g_date_time_new_from_unix_local (complete_since);
+  /* Translators: g_date_time_format(); a date with its year, and a time */
+  g_autofree char *time = g_date_time_format (since, _ ("%-d %B %Y, %H:%M"));
+  g_autofree char *text = g_strdup_printf (
+      /* Translators: %s is a date and a time */
+      _ ("Files may be missing here: what was deleted or replaced before %s is no longer kept."),
+      time);
+  gtk_label_set_label (self->gap_label, text);
+}
+
 static void
 show_entries (KpRestoreBrowser *self, GVariant *rows, gboolean complete)
 {
@@ -372,8 +393,10 @@ listed_cb (GObject *source, GAsyncResult *result, void *data)
 {
   g_autoptr (GError) error = NULL;
   g_autoptr (GVariant) rows = NULL;
+  g_autoptr (GVariant) facts = NULL;
   g_autoptr (GVariant) answer = g_dbus_proxy_call_finish (G_DBUS_PROXY (source), result, &error);
-  gboolean complete;
+  gboolean complete = FALSE;
+  gint64 complete_since = 0;
 
   if (g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
     return;
@@ -381,10 +404,14 @@ listed_cb (GObject *source, GAsyncResult *result, void *data)
   gtk_spinner_stop (self->spinner);
   if (answer == NULL)
     {
+      show_gap (self, 0);
       show_error (self, error);
       return;
     }
-  g_variant_get (answer, "(@a(aystx)b)", &rows, &complete);
+  g_variant_get (answer, "(@a(aystx)@a{sv})", &rows, &facts);
+  g_variant_lookup (facts, "complete", "b", &complete);
+  g_variant_lookup (facts, "complete-since", "x", &complete_since);
+  show_gap (self, complete_since);
   show_entries (self, rows, complete);
 }
 
@@ -407,7 +434,7 @@ list (KpRestoreBrowser *self)
       g_variant_dict_insert (&options, "recursive", "b", TRUE);
       g_variant_dict_insert (&options, "match", "s", search);
     }
-  g_dbus_proxy_call (G_DBUS_PROXY (kp_plan_proxy_get_dbus (self->plan)), "List",
+  g_dbus_proxy_call (G_DBUS_PROXY (kp_plan_proxy_get_dbus (self->plan)), "Browse",
                      g_variant_new ("(@ay@a{sv})",
                                     kp_dbus_bytes (*search != '\0' ? "" : self->folder),
                                     g_variant_dict_end (&options)),
@@ -622,6 +649,7 @@ kp_restore_browser_class_init (KpRestoreBrowserClass *klass)
   gtk_widget_class_bind_template_child (widget_class, KpRestoreBrowser, preview_revealer);
   gtk_widget_class_bind_template_child (widget_class, KpRestoreBrowser, preview);
   gtk_widget_class_bind_template_child (widget_class, KpRestoreBrowser, note_label);
+  gtk_widget_class_bind_template_child (widget_class, KpRestoreBrowser, gap_label);
   gtk_widget_class_bind_template_child (widget_class, KpRestoreBrowser, restore_button);
   gtk_widget_class_bind_template_child (widget_class, KpRestoreBrowser, restore_label);
   gtk_widget_class_bind_template_callback (widget_class, search_changed_cb);

@@ -140,6 +140,7 @@ list_past (KpS3Service *service,
            const char *folder,
            const KpBrowseOptions *options,
            GPtrArray *entries,
+           gint64 *complete_since,
            GCancellable *cancellable,
            GError **error)
 {
@@ -157,6 +158,7 @@ list_past (KpS3Service *service,
       || !kp_past_list (client, catalogue, prefix, FALSE, options->at, &past, NULL, NULL,
                         cancellable, error))
     return FALSE;
+  *complete_since = past.complete_since;
   cursor = kp_catalogue_list_listed (catalogue, error);
   if (cursor == NULL)
     return FALSE;
@@ -178,6 +180,8 @@ list_past (KpS3Service *service,
  * kp_browse_list:
  * @folder: file name bytes below the mirror's prefix, without a slash at the end; "" for the top
  * @complete: (out): whether that is all, or the limit was met
+ * @complete_since: (out): Unix seconds; what was deleted or replaced before may be missing of the
+ *   past; 0 for nothing known
  * @error: those of kp_s3_listing_next_page(), or of kp_past_list()
  *
  * Returns: (transfer full) (element-type KpBrowseEntry): in the order of their keys
@@ -187,6 +191,7 @@ kp_browse_list (KpS3Service *service,
                 const char *folder,
                 const KpBrowseOptions *options,
                 gboolean *complete,
+                gint64 *complete_since,
                 GCancellable *cancellable,
                 GError **error)
 {
@@ -199,12 +204,13 @@ kp_browse_list (KpS3Service *service,
 
   g_autoptr (KpS3Location) location = kp_s3_service_ref_location (service);
   kp_kept_hide (location, listing);
+  *complete_since = 0;
   g_main_context_push_thread_default (context);
   KpS3Client *client = kp_s3_client_new (service);
-  gboolean ok
-      = options->at > 0
-            ? list_past (service, client, folder, options, entries, cancellable, error)
-            : list_pages (service, client, listing, folder, options, entries, cancellable, error);
+  gboolean ok = options->at > 0 ? list_past (service, client, folder, options, entries,
+                                             complete_since, cancellable, error)
+                                : list_pages (service, client, listing, folder, options, entries,
+                                              cancellable, error);
   kp_s3_client_free (client);
   g_main_context_pop_thread_default (context);
   if (!ok)

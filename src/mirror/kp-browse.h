@@ -29,6 +29,7 @@ GPtrArray *kp_browse_list (KpS3Service *service,
                            const char *folder,
                            const KpBrowseOptions *options,
                            gboolean *complete,
+                           gint64 *complete_since,
                            GCancellable *cancellable,
                            GError **error) G_GNUC_WARN_UNUSED_RESULT;
 GBytes *kp_browse_fetch (KpS3Service *service,

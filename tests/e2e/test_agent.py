@@ -616,6 +616,8 @@ WRONG: list[tuple[str, str, str, tuple[Any, ...], str]] = [
     ("Plan", "UnlockKeyring", "(a{sv})", ({"x": s("")},), "Usage"),
     ("Plan", "List", "(aya{sv})", (b"a\0b", {}), "Usage"),
     ("Plan", "List", "(aya{sv})", (b"", {"limit": s("")}), "Usage"),
+    ("Plan", "Browse", "(aya{sv})", (b"a\0b", {}), "Usage"),
+    ("Plan", "Browse", "(aya{sv})", (b"", {"at": s("")}), "Usage"),
     ("Plan", "Fetch", "(aya{sv})", (b"none", {}), "NotFound"),
     ("Plan", "Fetch", "(aya{sv})", (b"photos", {"limit": s("")}), "Usage"),
     ("Plan", "Fetch", "(aya{sv})", (b"Pictures/one", {"limit": GLib.Variant("t", 0)}), "Usage"),

@@ -191,6 +191,24 @@ def test_as_it_was(
     assert rsync_changes(kept, tmp_path / "back/Pictures") == []
 
 
+def test_past_with_a_gap(app: Application, app_agent: Agent, folder: Path, bucket: str) -> None:
+    """In a bucket without versions: what was deleted before the plan began to keep it is nowhere."""
+    app_agent.start()
+    plan = add_plan(app_agent, "Photos", folder, bucket, delete="keep 30 days")
+    assert plan.run().wait()["failed"] == 0
+    (folder / "winter/snow.txt").unlink()
+    assert plan.run().wait()["kept"] > 0
+    since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(next_second()))
+    open_restore(app, plan)
+    show_moment(app, "As it is now", "yesterday 18:00")
+    app.wait_for_text("Files may be missing here")
+    app.look("restore-gap")
+    button = app.wait_for(part="As it was")
+    show_moment(app, button.name, since)
+    app.wait_for_none(part="Files may be missing here")
+    app.wait_for("Pictures")
+
+
 def test_there_is_no_past(app: Application, plan: Plan) -> None:
     open_restore(app, plan)
     show_moment(app, "As it is now", "yesterday 18:00")
