@@ -344,6 +344,8 @@ show_entries (KpRestoreBrowser *self, GVariant *rows, gboolean complete)
                              is_search ? _ ("Nothing Found") : _ ("Nothing Here"));
   adw_status_page_set_description (self->empty_page,
                                    is_search ? _ ("No name in the backup has this text in it.")
+                                   : gtk_widget_get_visible (GTK_WIDGET (self->gap_label))
+                                       ? _ ("Nothing is kept of that time.")
                                    : kp_moment_button_get_moment (self->moment_button) > 0
                                        ? _ ("At that time there were no files here.")
                                        : _ ("The storage holds no files of this plan yet."));

@@ -202,6 +202,7 @@ def test_past_with_a_gap(app: Application, app_agent: Agent, folder: Path, bucke
     open_restore(app, plan)
     show_moment(app, "As it is now", "yesterday 18:00")
     app.wait_for_text("Files may be missing here")
+    app.wait_for_text("Nothing is kept of that time.")
     app.look("restore-gap")
     button = app.wait_for(part="As it was")
     show_moment(app, button.name, since)
