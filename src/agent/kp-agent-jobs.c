@@ -150,6 +150,9 @@ executed_cb (GObject *source, GAsyncResult *result, void *data)
 void
 kp_agent_start_job (KpAgent *self, KpAgentJob *job)
 {
+  /* It may have waited for hours. */
+  if (kp_job_get_kind (kp_agent_job_get_job (job)) == KP_HISTORY_ERASE)
+    kp_job_spare (kp_agent_job_get_job (job), G_LIST_MODEL (self->store));
   kp_agent_job_start (job, executed_cb, g_object_ref (self));
   if (self->upload_limit != KP_LIMIT_OF_PLANS)
     kp_throttle_set_rate (self->upload, (guint64) self->upload_limit);

@@ -399,7 +399,9 @@ update (KpPlanPage *self)
   show_standing (self);
   show_settings (self);
   gtk_widget_set_visible (self->job_group, job != NULL);
-  gtk_widget_set_visible (self->limit_group, job != NULL);
+  /* A deletion sends next to nothing. */
+  gtk_widget_set_visible (self->limit_group,
+                          job != NULL && g_strcmp0 (kp_dbus_job_get_kind (job), "erase") != 0);
   kp_job_view_set_job (self->job_view, job);
   show_limit (self);
   show_verification (self);

@@ -453,6 +453,23 @@ kp_job_new_erase (KpPlan *plan, const KpJobSettings *settings, GListModel *plans
 }
 
 /**
+ * kp_job_spare:
+ * @plans: (element-type KpPlan): as of now
+ *
+ * What these cover stays, too, beside what those cover of which the job knows: a plan may have come
+ * since, and one whose file is damaged now is not among them. For a job of kp_job_new_erase() that
+ * was not started yet.
+ */
+void
+kp_job_spare (KpJob *self, GListModel *plans)
+{
+  g_autoptr (GPtrArray) now = kp_stored_copy_others (self->plan, plans);
+
+  g_return_if_fail (self->kind == KP_HISTORY_ERASE);
+  g_ptr_array_extend (self->others, now, (GCopyFunc) (void (*) (void)) g_object_ref, NULL);
+}
+
+/**
  * kp_job_consent:
  * @max_delete: how many objects may be deleted without the guard's asking; of a deletion of all
  *   that is stored: of how many somebody was told

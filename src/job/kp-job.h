@@ -78,6 +78,7 @@ KpJob *kp_job_new_restore (KpPlan *plan,
                            const char *target,
                            const KpRestoreOptions *options);
 KpJob *kp_job_new_erase (KpPlan *plan, const KpJobSettings *settings, GListModel *plans);
+void kp_job_spare (KpJob *job, GListModel *plans);
 void kp_job_consent (KpJob *job, guint64 max_delete);
 void kp_job_accept_new_file_system (KpJob *job);
 void kp_job_set_event_func (KpJob *job, KpEventFunc func, void *user_data);

@@ -14,7 +14,8 @@ import pytest
 from fixtures import wait_until
 from fixtures.agent import Agent
 from fixtures.app import Application, add_plan
-from fixtures.checks import keys, write_files
+from fixtures.checks import keys, operation, write_files
+from fixtures.fault_proxy import FaultProxy, Hang, Rule
 
 pytest_plugins = ["fixtures.app_fixtures"]
 
@@ -128,6 +129,16 @@ def open_deletion(app: Application, plan: Plan) -> None:
     app.wait_for_text("Delete “Photos”?")
 
 
+def choose_objects(app: Application, n: int) -> None:
+    """Once they are counted. GTK 4.8 offers check buttons to keys alone."""
+    app.wait_for_text(f"{n} objects, ")
+    app.key("Alt+b")
+    wait_until(
+        lambda: any("checked" in check.states for check in app.find_all(role="checkbox")), 5,
+        "the check mark",
+    )  # fmt: skip
+
+
 def test_delete_and_undo(
     app: Application, app_agent: Agent, folder: Path, s3: Any, bucket: str
 ) -> None:
@@ -166,10 +177,9 @@ def test_delete_with_objects(
     app.start()
     for stop in (True, False):
         open_deletion(app, plan)
-        app.wait_for_text(f"{len(stored)} objects, ")
+        choose_objects(app, len(stored))
         if stop:
             app.look("delete")
-        app.key("Alt+b")
         app.press("Delete Plan", role="button")
         app.wait_for_text("Delete the Backup of “Photos” for Good?")
         app.wait_for_text(f"{len(stored)} objects, ")
@@ -182,6 +192,30 @@ def test_delete_with_objects(
     app.wait_for_text("“Photos” and its backup are deleted.")
     app.wait_for("Keep Your Folders Safe")
     assert not plan.file.exists() and keys(s3, bucket) == []
+
+
+def test_deletion_is_stopped(
+    app: Application, app_agent: Agent, folder: Path, s3: Any, bucket: str, proxy: FaultProxy
+) -> None:
+    """It is a job like others: seen on the plan's page, and cancelled there."""
+    app_agent.start()
+    plan = add_plan(app_agent, "Photos", folder, bucket, endpoint=proxy.endpoint)
+    plan.run().wait()
+    stored = keys(s3, bucket)
+    proxy.rules.append(Rule(lambda r: operation(r) == "delete", Hang(600), times=None))
+    app.start()
+    open_deletion(app, plan)
+    choose_objects(app, len(stored))
+    app.press("Delete Plan", role="button")
+    app.wait_for_text("Delete the Backup of “Photos” for Good?")
+    app.press("Delete for Good", role="button")
+    app.wait_for_text("Deleting what is stored")
+    app.look("deleting")
+    app.press("Cancel Job")
+    app.wait_for_text("Cancelled")
+    app.wait_for("Back Up Now")
+    assert plan.jobs()[0]["kind"] == "erase" and plan.file.exists()
+    assert keys(s3, bucket) == stored
 
 
 def test_delete_when_nothing_can_be_counted(

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from fixtures import wait_until
 from fixtures.agent import Agent, Plan, raises
 from fixtures.app import add_plan
 from fixtures.checks import keys, operation, the_sentence, unfinished_uploads, write_files
-from fixtures.fault_proxy import FaultProxy, Reply, Rule
+from fixtures.fault_proxy import FaultProxy, Hang, Reply, Rule
 
 YES = GLib.Variant("b", True)
 
@@ -175,18 +176,30 @@ def test_agent_deletes_no_more_than_was_told(
     assert stored.get("LastResult") == "finished"  # of backups
 
 
-def test_agent_can_be_stopped(agent: Agent, stored: Plan, s3: Any, bucket: str) -> None:
-    agent.manager("Pause", "(ta{sv})", 0, {})
-    stored.call("Remove", "(a{sv})", {"delete-objects": YES})
-    job = stored.job
+def test_agent_can_be_stopped(
+    agent: Agent, folder: Path, s3: Any, bucket: str, proxy: FaultProxy
+) -> None:
+    agent.keyring.start()
+    agent.start("2026-03-01 13:00")
+    plan = add_plan(agent, "Photos", folder, bucket, endpoint=proxy.endpoint)
+    plan.run().wait()
+    agent.settle()
+    before = keys(s3, bucket)
+    proxy.rules.append(Rule(lambda r: operation(r) == "delete", Hang(600), times=None))
+    plan.call("Remove", "(a{sv})", {"delete-objects": YES})
+    job = plan.job
     assert job is not None and job.get("Kind") == "erase"
+    wait_until(lambda: job.get("Progress")["files-total"] == len(before), 20, "the count")
     with raises("Busy"):
-        stored.call("Remove")
+        plan.call("Remove")
     job.call("Cancel")
     assert job.wait_for_state("cancelled") == "cancelled"
-    agent.manager("Resume")
     agent.settle()
-    assert len(keys(s3, bucket)) == 5 and stored.file.exists()
+    assert keys(s3, bucket) == before and plan.file.exists()
+    proxy.rules.clear()
+    plan.call("Remove", "(a{sv})", {"delete-objects": YES})
+    wait_until(lambda: is_gone(plan), 30, "the plan to go")
+    assert keys(s3, bucket) == []
 
 
 def test_agent_refuses_while_a_plan_cannot_be_read(agent: Agent, stored: Plan) -> None:
@@ -195,3 +208,20 @@ def test_agent_refuses_while_a_plan_cannot_be_read(agent: Agent, stored: Plan) -
     wait_until(lambda: agent.get("Problems"), 15, "the problem to be seen")
     with raises("DeleteGuard"):
         stored.call("Remove", "(a{sv})", {"delete-objects": YES})
+
+
+def test_agent_spares_a_plan_that_came_meanwhile(
+    agent: Agent, stored: Plan, folder: Path, s3: Any, bucket: str, tmp_path: Path
+) -> None:
+    """The deletion waits for its turn; by then somebody else covers the same objects."""
+    slow = write_files(tmp_path / "Slow", {str(i): os.urandom(40_000) for i in range(30)})
+    other = add_plan(agent, "Slow", slow, bucket, **{"upload-limit": "100K"})
+    running = other.run()
+    stored.call("Remove", "(a{sv})", {"delete-objects": YES, "max-delete": count(5)})
+    job = stored.job
+    assert job is not None and job.state == "queued"
+    destination = stored.members["destination"]
+    add_plan(agent, "Again", folder, bucket, destination=destination)
+    running.call("Cancel")
+    wait_until(lambda: is_gone(stored), 30, "the plan to go")
+    assert len(keys(s3, bucket, "photos/Pictures/")) == 5

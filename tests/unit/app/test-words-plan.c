@@ -91,6 +91,8 @@ test_job (void)
   assert_standing (&facts, "Restoring…", "", KP_MOOD_BUSY, KP_HELP_NONE);
   facts.job_kind = "verify";
   assert_standing (&facts, "Verifying…", "", KP_MOOD_BUSY, KP_HELP_NONE);
+  facts.job_kind = "erase";
+  assert_standing (&facts, "Deleting the backup…", "", KP_MOOD_BUSY, KP_HELP_NONE);
   facts.job_state = "queued";
   assert_standing (&facts, "Waiting for another job to end", "", KP_MOOD_WAITING, KP_HELP_NONE);
   facts.job_state = "paused";
@@ -278,6 +280,8 @@ test_phase (void)
   assert_words (kp_words_phase ("backup", "transferring"), "Sending changes");
   assert_words (kp_words_phase ("restore", "transferring"), "Restoring files");
   assert_words (kp_words_phase ("verify", "transferring"), "Reading the backup again");
+  assert_words (kp_words_phase ("erase", "scanning"), "Listing the backup");
+  assert_words (kp_words_phase ("erase", "transferring"), "Deleting what is stored");
   assert_words (kp_words_phase ("backup", "waiting"), "Waiting");
   assert_words (kp_words_phase ("backup", "paused"), "Paused");
   assert_words (kp_words_phase ("backup", "finished"), "Done");
@@ -330,8 +334,13 @@ test_history (void)
   facts.kind = "verify";
   facts.unchanged = 60;
   assert_words (kp_words_history_title (&facts), "Verified 60 files");
+  facts.kind = "erase";
+  assert_words (kp_words_history_title (&facts), "Deleted 2 objects");
+  facts.kind = "verify";
   facts.state = "failed";
   assert_words (kp_words_history_title (&facts), "Verification failed");
+  facts.kind = "erase";
+  assert_words (kp_words_history_title (&facts), "Deletion failed");
   facts.kind = "backup";
   assert_words (kp_words_history_title (&facts), "Backup failed");
   facts.state = "interrupted";
