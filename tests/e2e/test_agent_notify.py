@@ -5,8 +5,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+from gi.repository import GLib
 
 from fixtures import wait_until
 from fixtures.agent import Agent, Plan
@@ -124,3 +126,23 @@ def test_overdue(
     other.run().wait()
     desktop.notifications.wait_for(summary="“Other” is done")
     assert any("overdue" in n.summary for n in desktop.notifications.all) == wanted
+
+
+def test_deletion_of_a_backup(
+    agent: Agent, desktop: Desktop, folder: Path, s3: Any, bucket: str
+) -> None:
+    """How it ended is told also when the plan is no longer there to tell."""
+    start(agent, desktop)
+    plan = add_plan(agent, "Photos", folder, bucket, schedule="manual")
+    plan.run().wait()
+    agent.settle()
+    delete = {"delete-objects": GLib.Variant("b", True), "max-delete": GLib.Variant("t", 3)}
+    s3.put_object(Bucket=bucket, Key="photos/Pictures/new", Body=b"")
+    plan.call("Remove", "(a{sv})", delete)
+    shown = desktop.notifications.wait_for(summary="The backup of “Photos” is not all deleted")
+    assert "there are 4 objects now" in shown.body and shown.hints["urgency"] == 2
+    s3.delete_object(Bucket=bucket, Key="photos/Pictures/new")
+    agent.settle()
+    plan.call("Remove", "(a{sv})", delete)
+    shown = desktop.notifications.wait_for(summary="“Photos” and its backup are deleted")
+    assert shown.body == "3 objects, 2 B" and not plan.file.exists()

@@ -455,6 +455,22 @@ def test_remove_asks(
     assert ("Nothing was removed" in terminal.said) == (status == 1)
 
 
+@pytest.mark.parametrize(("answer", "status"), [("y", 1), ("photos", 1), ("Photos", 0)])
+def test_deletion_of_objects_asks_for_the_name(
+    ctl: Any, add: Callable[..., str], plans: Path, s3: Any, bucket: str, answer: str, status: int
+) -> None:
+    add()
+    ctl("run", "Photos", "--foreground", check=0)
+    stored = len(keys(s3, bucket))
+    terminal = Terminal(ctl, "plan", "remove", "Photos", "--delete-objects")
+    terminal.wait_for(f"This deletes {stored} objects")
+    terminal.wait_for("Type the plan's name to delete it: ")
+    terminal.type(answer + "\n")
+    assert terminal.end() == status
+    assert len(list(plans.iterdir())) == (1 if status else 0)
+    assert len(keys(s3, bucket)) == (stored if status else 0)
+
+
 # -- run --foreground ---------------------------------------------------------------------------
 
 
