@@ -18,9 +18,6 @@
 /* Seconds for which a connection is kept that nobody uses. */
 #define IDLE_TIMEOUT 15
 
-/* A listing of 1,000 keys of 1,024 bytes, each percent-encoded, with its other fields. */
-#define LISTING_LIMIT (8 * 1024 * 1024)
-
 struct _KpS3Client
 {
   KpS3Service *service;
@@ -127,21 +124,6 @@ void
 kp_s3_client_set_head_size (KpS3Client *client, gsize bytes)
 {
   client->head_size = bytes;
-}
-
-void
-kp_s3_part_free (KpS3Part *part)
-{
-  g_free (part->etag);
-  g_free (part);
-}
-
-void
-kp_s3_upload_free (KpS3Upload *upload)
-{
-  g_free (upload->key);
-  g_free (upload->upload_id);
-  g_free (upload);
 }
 
 static char *
@@ -826,153 +808,6 @@ kp_s3_client_abort_upload (KpS3Client *client,
   return FALSE;
 }
 
-static KpS3Xml *
-send_for_document (KpS3Request *request,
-                   KpS3Client *client,
-                   GCancellable *cancellable,
-                   GError **error)
-{
-  kp_s3_request_set_hides_errors (request);
-  kp_s3_request_set_reply_limit (request, LISTING_LIMIT);
-  g_autoptr (KpS3Reply) reply = kp_s3_request_send (request, client, cancellable, error);
-  return reply != NULL ? kp_s3_xml_parse (kp_s3_reply_get_body (reply), error) : NULL;
-}
-
-static guint64
-parse_number (const char *text)
-{
-  guint64 number;
-
-  return text != NULL && g_ascii_string_to_unsigned (text, 10, 0, G_MAXINT64, &number, NULL)
-             ? number
-             : 0;
-}
-
-/* "2026-11-22T20:39:10.000Z" */
-static gint64
-parse_time (const char *text)
-{
-  g_autoptr (GDateTime) time = text != NULL ? g_date_time_new_from_iso8601 (text, NULL) : NULL;
-
-  return time != NULL ? g_date_time_to_unix (time) : 0;
-}
-
-/* Whether another page follows; a marker that does not move would make us ask for ever. */
-static gboolean
-take_next_marker (KpS3Xml *xml, const char *field, char **marker, gboolean *more, GError **error)
-{
-  const char *next = kp_s3_xml_get (xml, field);
-
-  *more = g_strcmp0 (kp_s3_xml_get (xml, "IsTruncated"), "true") == 0;
-  if (!*more)
-    return TRUE;
-  if (next == NULL || g_strcmp0 (next, *marker) == 0)
-    {
-      g_set_error (error, KP_ERROR, KP_ERROR_SERVER,
-                   "The server's listing says there is more, but not where to go on (%s)", field);
-      return FALSE;
-    }
-  g_free (*marker);
-  *marker = g_strdup (next);
-  return TRUE;
-}
-
-/**
- * kp_s3_client_list_parts:
- * @error: %KP_ERROR_NOT_FOUND when the upload is no more; others of kp_s3_request_send()
- *
- * Returns: (transfer full) (element-type KpS3Part): the parts that the server has, by number
- */
-GPtrArray *
-kp_s3_client_list_parts (KpS3Client *client,
-                         const char *key,
-                         const char *upload_id,
-                         GCancellable *cancellable,
-                         GError **error)
-{
-  g_autoptr (GPtrArray) parts = g_ptr_array_new_with_free_func ((GDestroyNotify) kp_s3_part_free);
-  g_autofree char *marker = NULL;
-  gboolean more = TRUE;
-
-  while (more)
-    {
-      g_autoptr (KpS3Request) request = kp_s3_request_new (KP_S3_OPERATION_LIST, "GET", key);
-      kp_s3_request_add_query (request, "uploadId", upload_id);
-      kp_s3_request_add_query (request, "part-number-marker", marker);
-      g_autoptr (KpS3Xml) xml = send_for_document (request, client, cancellable, error);
-      if (xml == NULL)
-        return NULL;
-
-      for (guint i = 0; i < kp_s3_xml_get_n_records (xml); i++)
-        {
-          const KpS3Record *record = kp_s3_xml_get_record (xml, i);
-          if (!g_str_equal (kp_s3_record_get_name (record), "Part"))
-            continue;
-          KpS3Part *part = g_new0 (KpS3Part, 1);
-          part->number = (unsigned) parse_number (kp_s3_record_get (record, "PartNumber"));
-          part->size = parse_number (kp_s3_record_get (record, "Size"));
-          part->etag = kp_s3_etag_normalise (kp_s3_record_get (record, "ETag"));
-          g_ptr_array_add (parts, part);
-        }
-      if (!take_next_marker (xml, "NextPartNumberMarker", &marker, &more, error))
-        return NULL;
-    }
-  return g_steal_pointer (&parts);
-}
-
-/**
- * kp_s3_client_list_uploads:
- * @prefix: only uploads for keys that start with it
- *
- * ListMultipartUploads.
- *
- * Returns: (transfer full) (element-type KpS3Upload): uploads that were begun and not ended, by
- *   anybody
- */
-GPtrArray *
-kp_s3_client_list_uploads (KpS3Client *client,
-                           const char *prefix,
-                           GCancellable *cancellable,
-                           GError **error)
-{
-  g_autoptr (GPtrArray) uploads
-      = g_ptr_array_new_with_free_func ((GDestroyNotify) kp_s3_upload_free);
-  g_autofree char *key_marker = NULL;
-  g_autofree char *id_marker = NULL;
-  gboolean more = TRUE;
-
-  while (more)
-    {
-      g_autoptr (KpS3Request) request = kp_s3_request_new (KP_S3_OPERATION_LIST, "GET", NULL);
-      kp_s3_request_add_query (request, "uploads", "");
-      kp_s3_request_add_query (request, "prefix", prefix);
-      kp_s3_request_add_query (request, "key-marker", key_marker);
-      kp_s3_request_add_query (request, "upload-id-marker", id_marker);
-      g_autoptr (KpS3Xml) xml = send_for_document (request, client, cancellable, error);
-      if (xml == NULL)
-        return NULL;
-
-      for (guint i = 0; i < kp_s3_xml_get_n_records (xml); i++)
-        {
-          const KpS3Record *record = kp_s3_xml_get_record (xml, i);
-          const char *key = kp_s3_record_get (record, "Key");
-          const char *id = kp_s3_record_get (record, "UploadId");
-          if (!g_str_equal (kp_s3_record_get_name (record), "Upload") || key == NULL || id == NULL)
-            continue;
-          KpS3Upload *upload = g_new0 (KpS3Upload, 1);
-          upload->key = g_strdup (key);
-          upload->upload_id = g_strdup (id);
-          upload->initiated = parse_time (kp_s3_record_get (record, "Initiated"));
-          g_ptr_array_add (uploads, upload);
-        }
-      if (!take_next_marker (xml, "NextUploadIdMarker", &id_marker, &more, error))
-        return NULL;
-      g_free (key_marker);
-      key_marker = g_strdup (kp_s3_xml_get (xml, "NextKeyMarker"));
-    }
-  return g_steal_pointer (&uploads);
-}
-
 /**
  * kp_s3_client_get_versioning:
  * @enabled: (out): whether the bucket keeps old versions of its objects
@@ -986,7 +821,10 @@ kp_s3_client_get_versioning (KpS3Client *client,
   g_autoptr (KpS3Request) request = kp_s3_request_new (KP_S3_OPERATION_BUCKET, "GET", NULL);
 
   kp_s3_request_add_query (request, "versioning", "");
-  g_autoptr (KpS3Xml) xml = send_for_document (request, client, cancellable, error);
+  kp_s3_request_set_hides_errors (request);
+  g_autoptr (KpS3Reply) reply = kp_s3_request_send (request, client, cancellable, error);
+  g_autoptr (KpS3Xml) xml
+      = reply != NULL ? kp_s3_xml_parse (kp_s3_reply_get_body (reply), error) : NULL;
   if (xml == NULL)
     return FALSE;
   *enabled = g_strcmp0 (kp_s3_xml_get (xml, "Status"), "Enabled") == 0;

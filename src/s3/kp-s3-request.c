@@ -760,6 +760,15 @@ is_stored_right (KpS3Request *request,
   gsize size;
   const void *data = g_bytes_get_data (request->body, &size);
 
+  /* Whoever stores something says its ETag and no more. A page of some gateway on the way does
+   * neither, nor does an <Error> with status 200. */
+  if (*etag == '\0' && g_bytes_get_size (reply->body) > 0)
+    {
+      g_set_error (error, KP_ERROR, KP_ERROR_SERVER,
+                   "%s does not answer as S3 does; check the endpoint [no ETag, but a document]",
+                   kp_s3_location_get_endpoint (location));
+      return FALSE;
+    }
   if (!kp_s3_location_get_provider (location)->md5_etag
       || !kp_s3_etag_is_md5 (etag, kp_s3_reply_get_headers (reply)))
     return TRUE;

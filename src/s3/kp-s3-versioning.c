@@ -82,6 +82,8 @@ get_lifecycle (KpS3Client *client, GCancellable *cancellable, GError **error)
 
   kp_s3_request_add_query (request, "lifecycle", "");
   kp_s3_request_set_reply_limit (request, CONFIGURATION_LIMIT);
+  /* A text that was cut would be written back without the rules that it lacks. */
+  kp_s3_request_set_hides_errors (request);
   g_autoptr (KpS3Reply) reply = kp_s3_request_send (request, client, cancellable, &local_error);
   if (reply == NULL && kp_error_is (local_error, KP_ERROR_NOT_FOUND))
     return g_strdup ("");

@@ -97,8 +97,11 @@ test_defaults (void)
 static void
 test_put (void)
 {
-  static const FakeReply replies[]
-      = { { .headers = "ETag: \"" MD5_A "\"\r\n" }, { 0 }, { .status = 403 } };
+  static const FakeReply replies[] = { { .headers = "ETag: \"" MD5_A "\"\r\n" },
+                                       { 0 },
+                                       { .body = "<html>Log in first</html>" },
+                                       { .headers = "ETag: \"" MD5_B "\"\r\n" },
+                                       { .status = 403 } };
   g_autoptr (Fixture) fixture = fixture_new (NULL, NULL);
   g_autoptr (KpS3HeaderList) headers = some_headers ();
   g_autoptr (GBytes) body = g_bytes_new_static ("hello", 5);
@@ -116,6 +119,11 @@ test_put (void)
   g_autofree char *none = kp_s3_client_put (fixture->client, "k", NULL, body, NULL, NULL, &error);
   g_assert_no_error (error);
   g_assert_cmpstr (none, ==, "");
+
+  /* A page of another server on the way is no success. */
+  g_autofree char *second = kp_s3_client_put (fixture->client, "k", NULL, body, NULL, NULL, &error);
+  g_assert_no_error (error);
+  g_assert_cmpstr (second, ==, MD5_B);
 
   g_assert_null (kp_s3_client_put (fixture->client, "k", NULL, body, NULL, NULL, &error));
   g_assert_error (error, KP_ERROR, KP_ERROR_ACCESS_DENIED);
@@ -1047,20 +1055,27 @@ test_list_parts (void)
 static void
 test_list_parts_refused (void)
 {
-  static const char truncated[] = "<ListPartsResult><IsTruncated>true</IsTruncated>"
-                                  "<NextPartNumberMarker>2</NextPartNumberMarker>"
-                                  "</ListPartsResult>";
-  static const FakeReply circle[] = { { .body = truncated }, { .body = truncated } };
-  static const FakeReply nowhere[]
-      = { { .body = "<ListPartsResult><IsTruncated>true</IsTruncated></ListPartsResult>" } };
+  static const FakeReply circle[]
+      = { { .body = "<ListPartsResult><IsTruncated>true</IsTruncated>"
+                    "<NextPartNumberMarker>1</NextPartNumberMarker>" PART (
+                        "1", "5", MD5_A) "</ListPartsResult>" },
+          { .body = "<ListPartsResult><IsTruncated>true</IsTruncated>"
+                    "<NextPartNumberMarker>2</NextPartNumberMarker>" PART (
+                        "1", "5", MD5_A) "</ListPartsResult>" } };
+  static const FakeReply nothing[]
+      = { { .body = "<ListPartsResult><IsTruncated>true</IsTruncated>"
+                    "<NextPartNumberMarker>2</NextPartNumberMarker></ListPartsResult>" } };
+  static const FakeReply too_many[]
+      = { { .body = "<ListPartsResult>" PART ("10001", "5", MD5_A) "</ListPartsResult>" } };
   static const FakeReply gone[] = { { .status = 404, .body = ERROR_XML ("NoSuchUpload") } };
   g_autoptr (Fixture) fixture = fixture_new (NULL, NULL);
   g_autoptr (GError) error = NULL;
 
   fixture_script (fixture, circle);
-  fixture_script (fixture, nowhere);
+  fixture_script (fixture, nothing);
+  fixture_script (fixture, too_many);
   fixture_script (fixture, gone);
-  for (int i = 0; i < 2; i++)
+  for (int i = 0; i < 3; i++)
     {
       g_assert_null (kp_s3_client_list_parts (fixture->client, "k", "id", NULL, &error));
       g_assert_error (error, KP_ERROR, KP_ERROR_SERVER);
@@ -1100,6 +1115,34 @@ test_list_uploads (void)
   assert_sent (fixture, 0, "GET", "/bucket", "prefix=p%2F&uploads=");
   assert_sent (fixture, 1, "GET", "/bucket",
                "key-marker=p%2Fb%20c&prefix=p%2F&upload-id-marker=i%2F2&uploads=");
+}
+
+#define UPLOADS(key, more)                                                                         \
+  "<ListMultipartUploadsResult><IsTruncated>true</IsTruncated>"                                    \
+  "<NextKeyMarker>" key "</NextKeyMarker>" more "</ListMultipartUploadsResult>"
+#define UPLOAD "<Upload><Key>p/a</Key><UploadId>i1</UploadId></Upload>"
+
+static void
+test_list_uploads_refused (void)
+{
+  static const FakeReply circle[]
+      = { { .body = UPLOADS ("p/a", UPLOAD) }, { .body = UPLOADS ("p/b", UPLOAD) } };
+  static const FakeReply nothing[] = { { .body = UPLOADS ("p/a", "") } };
+  static const FakeReply nowhere[]
+      = { { .body = "<ListMultipartUploadsResult><IsTruncated>true</IsTruncated>" UPLOAD
+                    "</ListMultipartUploadsResult>" } };
+  g_autoptr (Fixture) fixture = fixture_new (NULL, NULL);
+  g_autoptr (GError) error = NULL;
+
+  fixture_script (fixture, circle);
+  fixture_script (fixture, nothing);
+  fixture_script (fixture, nowhere);
+  for (int i = 0; i < 3; i++)
+    {
+      g_assert_null (kp_s3_client_list_uploads (fixture->client, "p/", NULL, &error));
+      g_assert_error (error, KP_ERROR, KP_ERROR_SERVER);
+      g_clear_error (&error);
+    }
 }
 
 static void
@@ -1204,6 +1247,7 @@ main (int argc, char **argv)
   g_test_add_func ("/s3/client/list-parts", test_list_parts);
   g_test_add_func ("/s3/client/list-parts-refused", test_list_parts_refused);
   g_test_add_func ("/s3/client/list-uploads", test_list_uploads);
+  g_test_add_func ("/s3/client/list-uploads-refused", test_list_uploads_refused);
   g_test_add_func ("/s3/client/get-versioning", test_get_versioning);
   g_test_add_func ("/s3/client/delete-many-not-utf8", test_delete_many_not_utf8);
   g_test_add_func ("/s3/client/complete-upload-other-document",
