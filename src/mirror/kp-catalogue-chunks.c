@@ -399,11 +399,19 @@ kp_catalogue_remove_beginning (KpCatalogue *catalogue, const char *key, GError *
   return ok;
 }
 
-static void
-beginning_free (void *data)
+KpBeginning *
+kp_beginning_copy (const KpBeginning *beginning)
 {
-  KpBeginning *beginning = data;
+  KpBeginning *copy = g_new (KpBeginning, 1);
 
+  copy->key = g_strdup (beginning->key);
+  copy->time = beginning->time;
+  return copy;
+}
+
+void
+kp_beginning_free (KpBeginning *beginning)
+{
   g_free (beginning->key);
   g_free (beginning);
 }
@@ -417,7 +425,8 @@ beginning_free (void *data)
 GPtrArray *
 kp_catalogue_list_beginnings (KpCatalogue *catalogue, GError **error)
 {
-  g_autoptr (GPtrArray) beginnings = g_ptr_array_new_with_free_func (beginning_free);
+  g_autoptr (GPtrArray) beginnings
+      = g_ptr_array_new_with_free_func ((GDestroyNotify) kp_beginning_free);
   sqlite3_stmt *statement = NULL;
   int result = SQLITE_ERROR;
 

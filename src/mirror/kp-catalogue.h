@@ -355,6 +355,9 @@ typedef struct
   gint64 time; /* the server's, in Unix seconds */
 } KpBeginning;
 
+KpBeginning *kp_beginning_copy (const KpBeginning *beginning);
+void kp_beginning_free (KpBeginning *beginning);
+
 gboolean kp_catalogue_put_beginning (KpCatalogue *catalogue,
                                      const char *key,
                                      gint64 time,

@@ -32,7 +32,9 @@ struct _KpMirror
   gboolean source_missing;
   guint64 unreadable; /* files and folders that could not be read */
   guint64 unsaved;    /* files that are in the bucket under no version at all */
-  KpKeep *keep;       /* or NULL: what is deleted or replaced is not kept */
+  GPtrArray
+      *beginnings_left; /* of KpBeginning: uploads to be looked for by the next job; or NULL */
+  KpKeep *keep;         /* or NULL: what is deleted or replaced is not kept */
   char *guard_reason;
   char *moved_root;   /* a folder on another file system than before, or NULL */
   char *emptied_root; /* a folder that is empty as if its disk was not mounted, or NULL */
@@ -49,6 +51,7 @@ void kp_mirror_fail_xattrs (KpMirror *mirror, const KpScanned *local);
 gboolean kp_change_set_make (KpMirror *mirror, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 gboolean kp_change_set_print (KpMirror *mirror, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 gboolean kp_stale_end_uploads (KpMirror *mirror, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+gboolean kp_stale_remember (KpMirror *mirror, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 void kp_stale_end_twins (KpMirror *mirror,
                          KpS3Client *client,
                          const char *key,

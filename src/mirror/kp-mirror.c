@@ -32,6 +32,7 @@ kp_mirror_finalize (GObject *object)
   g_free ((char *) self->options.state_dir);
   g_free ((char *) self->options.storage_class);
   g_clear_pointer (&self->keep, kp_keep_free);
+  g_clear_pointer (&self->beginnings_left, g_ptr_array_unref);
   g_free (self->guard_reason);
   g_free (self->moved_root);
   g_free (self->emptied_root);

@@ -19,6 +19,10 @@
 #define CLOCK_TOLERANCE 60
 #define BEGIN_WITHIN (5 * 60)
 
+/* For so long a job asks for an upload that an earlier one was about to begin, where the server
+ * does not answer; in seconds. */
+#define FORGET_AFTER (7 * 24 * 60 * 60)
+
 static gboolean
 is_recorded (KpCatalogue *catalogue, const KpS3Upload *upload)
 {
@@ -31,12 +35,21 @@ is_recorded (KpCatalogue *catalogue, const KpS3Upload *upload)
 /* A job sends no part before the upload's id is recorded, so an upload that holds any is another's.
  */
 static gboolean
-is_empty (KpMirror *mirror, KpS3Client *client, const KpS3Upload *upload)
+look_whether_empty (KpMirror *mirror,
+                    KpS3Client *client,
+                    const KpS3Upload *upload,
+                    gboolean *empty,
+                    GError **error)
 {
-  g_autoptr (GPtrArray) parts
-      = kp_s3_client_list_parts (client, upload->key, upload->upload_id, mirror->cancellable, NULL);
+  g_autoptr (GError) local_error = NULL;
+  g_autoptr (GPtrArray) parts = kp_s3_client_list_parts (client, upload->key, upload->upload_id,
+                                                         mirror->cancellable, &local_error);
 
-  return parts != NULL && parts->len == 0;
+  *empty = parts != NULL && parts->len == 0;
+  if (parts != NULL || kp_error_is (local_error, KP_ERROR_NOT_FOUND))
+    return TRUE;
+  g_propagate_error (error, g_steal_pointer (&local_error));
+  return FALSE;
 }
 
 /* Ends the uploads that a job began under this key, at about this time, without learning their ids:
@@ -61,9 +74,13 @@ end_unknown (KpMirror *mirror,
       KpS3Upload *upload = g_ptr_array_index (uploads, i);
       gboolean is_known = own_id != NULL ? g_str_equal (upload->upload_id, own_id)
                                          : is_recorded (mirror->catalogue, upload);
-      if (g_str_equal (upload->key, key) && upload->initiated >= time - CLOCK_TOLERANCE
-          && upload->initiated <= time + CLOCK_TOLERANCE + BEGIN_WITHIN && !is_known
-          && is_empty (mirror, client, upload))
+      gboolean empty = FALSE;
+      if (!g_str_equal (upload->key, key) || upload->initiated < time - CLOCK_TOLERANCE
+          || upload->initiated > time + CLOCK_TOLERANCE + BEGIN_WITHIN || is_known)
+        continue;
+      if (!look_whether_empty (mirror, client, upload, &empty, error))
+        return FALSE;
+      if (empty)
         g_ptr_array_add (found, upload);
     }
   for (guint i = 0; found->len <= most && i < found->len; i++)
@@ -98,15 +115,28 @@ kp_stale_end_twins (KpMirror *mirror,
     g_debug ("Cannot look for another upload of %s: %s", key, error->message);
 }
 
+/* Whether it makes sense that a later job asks again. Not every key may list uploads, nor does
+ * every server know how. */
+static gboolean
+may_pass (const GError *error)
+{
+  return kp_error_is (error, KP_ERROR_SERVER) || kp_error_is (error, KP_ERROR_WRONG_REGION);
+}
+
+/* What cannot be looked for today is left for the next job; the backup goes on. */
 static gboolean
 end_beginnings (KpMirror *mirror, KpS3Client *client, GPtrArray *beginnings, GError **error)
 {
+  gint64 oldest = kp_s3_service_get_now (mirror->service) - FORGET_AFTER;
+
   for (guint i = 0; i < beginnings->len; i++)
     {
-      const KpBeginning *beginning = g_ptr_array_index (beginnings, i);
+      KpBeginning *beginning = g_ptr_array_index (beginnings, i);
       g_autoptr (GError) local_error = NULL;
 
-      if (!end_unknown (mirror, client, beginning->key, beginning->time, 1, NULL, &local_error))
+      /* One failure that may pass is enough: each takes half a minute. */
+      if (mirror->beginnings_left == NULL
+          && !end_unknown (mirror, client, beginning->key, beginning->time, 1, NULL, &local_error))
         {
           if (g_error_matches (local_error, G_IO_ERROR, G_IO_ERROR_CANCELLED)
               || kp_error_is (local_error, KP_ERROR_OFFLINE))
@@ -114,10 +144,32 @@ end_beginnings (KpMirror *mirror, KpS3Client *client, GPtrArray *beginnings, GEr
               g_propagate_error (error, g_steal_pointer (&local_error));
               return FALSE;
             }
-          /* Not every key may list uploads, nor every server. The backup goes on. */
           g_debug ("Cannot look for an upload of %s: %s", beginning->key, local_error->message);
+          if (may_pass (local_error))
+            mirror->beginnings_left
+                = g_ptr_array_new_with_free_func ((GDestroyNotify) kp_beginning_free);
         }
-      if (!kp_catalogue_remove_beginning (mirror->catalogue, beginning->key, error))
+      if (mirror->beginnings_left != NULL && beginning->time >= oldest)
+        g_ptr_array_add (mirror->beginnings_left, kp_beginning_copy (beginning));
+      else if (!kp_catalogue_remove_beginning (mirror->catalogue, beginning->key, error))
+        return FALSE;
+    }
+  return TRUE;
+}
+
+/**
+ * kp_stale_remember:
+ *
+ * To be called when everything is sent: an upload of the same name that was begun meanwhile took
+ * the place of what could not be looked for.
+ */
+gboolean
+kp_stale_remember (KpMirror *mirror, GError **error)
+{
+  for (guint i = 0; mirror->beginnings_left != NULL && i < mirror->beginnings_left->len; i++)
+    {
+      const KpBeginning *beginning = g_ptr_array_index (mirror->beginnings_left, i);
+      if (!kp_catalogue_put_beginning (mirror->catalogue, beginning->key, beginning->time, error))
         return FALSE;
     }
   return TRUE;

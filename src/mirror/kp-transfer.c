@@ -948,5 +948,7 @@ kp_transfer_run (KpMirror *mirror, GError **error)
   kp_budget_free (transfer.budget);
   g_mutex_clear (&transfer.lock);
   g_cond_clear (&transfer.recorded_more);
+  if (!kp_stale_remember (mirror, ok ? error : NULL))
+    return FALSE;
   return ok && kp_catalogue_sweep_chunks (mirror->catalogue, error);
 }
