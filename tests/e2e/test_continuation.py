@@ -10,7 +10,6 @@ import random
 import shutil
 import signal
 import sqlite3
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -22,7 +21,13 @@ import pytest
 from conftest import Ctl, Result
 from fixtures import wait_until
 from fixtures.ceph_rgw import CephRgw
-from fixtures.checks import keys, operations, unfinished_uploads
+from fixtures.checks import (
+    keys,
+    open_catalogue,
+    operations,
+    recorded_parts,
+    unfinished_uploads,
+)
 from fixtures.fault_proxy import FaultProxy, Hang, ReplaceReply, Request, Rule
 from fixtures.large_files import (
     WhenDone,
@@ -70,23 +75,11 @@ class Job:
         self.proxy.reset()
         return self.ctl.popen(*self.arguments, *options, endpoint=self.proxy)
 
-    @contextlib.contextmanager
-    def catalogue(self) -> Iterator[sqlite3.Connection]:
-        """A copy, as recovering the original is the program's own business."""
-        (path,) = self.ctl.state_dir.rglob("*.db")
-        with tempfile.TemporaryDirectory() as folder:
-            for suffix in ("", "-wal"):
-                with contextlib.suppress(FileNotFoundError):
-                    shutil.copy(f"{path}{suffix}", f"{folder}/db{suffix}")
-            with contextlib.closing(sqlite3.connect(f"{folder}/db")) as database:
-                yield database
+    def catalogue(self) -> contextlib.AbstractContextManager[sqlite3.Connection]:
+        return open_catalogue(self.ctl.state_dir)
 
     def recorded_parts(self) -> int:
-        try:
-            with self.catalogue() as database:
-                return database.execute("SELECT count(*) FROM upload_part").fetchone()[0]
-        except (ValueError, sqlite3.Error):  # not made yet, or copied in the middle of a commit
-            return 0
+        return recorded_parts(self.ctl.state_dir)
 
     def __truediv__(self, name: str) -> Path:
         return self.folder / name
