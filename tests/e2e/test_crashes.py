@@ -1,0 +1,262 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: The Keepsake authors
+"""Jobs that are killed, one after another, while the folder changes; and sources that go away.
+
+KEEPSAKE_TEST_CRASHES says how often the job is killed, KEEPSAKE_TEST_SEED with which luck.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conftest import Ctl
+from fixtures import wait_until
+from fixtures.ceph_rgw import CephRgw
+from fixtures.checks import body, keys, metadata, unfinished_uploads, write_files
+from fixtures.fault_proxy import FaultProxy, Request, Rule
+from fixtures.large_files import After, flip_byte, is_sent_part, write_random
+from fixtures.trees import MIB
+
+CRASHES = int(os.environ.get("KEEPSAKE_TEST_CRASHES", "40"))
+SEED = int(os.environ.get("KEEPSAKE_TEST_SEED", "8"))
+
+
+@pytest.fixture
+def proxy(rgw: CephRgw) -> Iterator[FaultProxy]:
+    with FaultProxy(rgw.endpoint, grain=1 << 20) as fault_proxy:
+        yield fault_proxy
+
+
+def check_bucket(s3: Any, bucket: str, folder: Path) -> None:
+    """It is equal to the folder."""
+    expected = {"p/": folder}
+    for path in folder.rglob("*"):
+        name = f"p/{path.relative_to(folder)}"
+        expected[f"{name}/" if path.is_dir() else name] = path
+    assert keys(s3, bucket) == sorted(expected)
+    for key, path in expected.items():
+        if path.is_file():
+            assert body(s3, bucket, key) == path.read_bytes(), key
+        assert metadata(s3, bucket, key)["mode"] == str(path.stat().st_mode), key
+
+
+class Changes:
+    """What somebody does to a folder, by chance. Files are never all gone."""
+
+    def __init__(self, folder: Path, chance: random.Random):
+        self.folder, self.chance = folder, chance
+        self.number = 0
+
+    def files(self) -> list[Path]:
+        return sorted(path for path in self.folder.rglob("*") if path.is_file())
+
+    def one(self) -> None:
+        self.number += 1
+        files = self.files()
+        path = self.chance.choice(files)
+        what = self.chance.randrange(7)
+        if what == 0 or len(files) < 20:
+            folder = self.folder / f"folder {self.chance.randrange(4)}"
+            folder.mkdir(exist_ok=True)
+            (folder / f"new {self.number}").write_bytes(
+                self.chance.randbytes(self.chance.randrange(5000))
+            )
+        elif what == 1:
+            path.unlink()
+        elif what == 2:
+            path.rename(path.with_name(f"renamed {self.number}"))
+        elif what == 3:
+            path.chmod(self.chance.choice([0o600, 0o640, 0o755]))
+        elif what == 4 and path.stat().st_size > 0:
+            flip_byte(path, self.chance.randrange(path.stat().st_size))
+        elif what == 5:
+            write_random(self.folder / "large", 9 * MIB, f"large {self.number}")
+        else:
+            path.write_bytes(self.chance.randbytes(self.chance.randrange(3000)))
+
+
+def test_killed_while_the_folder_changes(
+    ctl: Ctl, tmp_path: Path, s3: Any, bucket: str, proxy: FaultProxy, record_property: Any
+) -> None:
+    """At a request, or at a commit of the catalogue. At the end all is there; what was deleted on
+    the way had no file; and an object that always had its file was never away."""
+    chance = random.Random(SEED)
+    folder = write_files(tmp_path / "folder", {f"stays {i}": f"always {i}" for i in range(5)})
+    write_files(folder, {f"folder 0/{i:02}": str(i) for i in range(30)})
+    changes = Changes(folder, chance)
+    stays = [f"p/stays {i}" for i in range(5)]
+    arguments = ["mirror", "--delete", "--jobs=4", f"{folder}/", f"s3://{bucket}/p"]
+    ctl(*arguments, check=0, endpoint=proxy)
+    kept_apart = [p for p in folder.iterdir() if p.is_file()]
+    changes.files = lambda: sorted(  # type: ignore[method-assign]
+        p for p in folder.rglob("*") if p.is_file() and p not in kept_apart
+    )
+    killed = 0
+    for _ in range(CRASHES):
+        for _ in range(chance.randrange(1, 6)):
+            changes.one()
+        proxy.reset()
+        env: dict[str, str | None] = {}
+        meanwhile = Rule(lambda r: r.method in ("PUT", "POST"), After(lambda _: changes.one()), 3)
+        proxy.rules = [meanwhile]
+        if chance.random() < 0.5:
+            sign = chance.choice(["", "+"])
+            env["KEEPSAKE_CRASH_AT"] = f"{sign}{chance.randrange(1, 12)}"
+            process = ctl.popen(*arguments, env=env, endpoint=proxy)
+        else:
+            at = chance.randrange(12)
+            seen = iter(range(1000))
+            started: list[Any] = []
+
+            def kill(_: Request, at: int = at, seen: Any = seen, started: Any = started) -> None:
+                if next(seen) == at:
+                    wait_until(lambda: started)
+                    started[0].kill()
+
+            proxy.rules.append(Rule(lambda r: True, After(kill), times=None))
+            process = ctl.popen(*arguments, endpoint=proxy)
+            started.append(process)
+        _, stderr = process.communicate(timeout=60)
+        proxy.rules = []
+        assert process.returncode in (-signal.SIGKILL, 0, 2, 3), stderr
+        killed += process.returncode == -signal.SIGKILL
+        # What had its file all the time was never away.
+        there = keys(s3, bucket)
+        assert set(stays) <= set(there)
+        gone = [r.key for r in proxy.requests if r.method == "DELETE" and not r.query]
+        assert not set(gone) & set(stays)
+    record_property("killed", killed)
+    assert killed >= CRASHES // 3
+    ctl(*arguments, "--max-delete=1000", check=0, endpoint=proxy)
+    check_bucket(s3, bucket, folder)
+    assert unfinished_uploads(s3, bucket) == []
+    proxy.reset()
+    ctl(*arguments, check=0, endpoint=proxy)
+    assert all(r.method in ("GET", "HEAD") for r in proxy.requests), proxy.requests
+
+
+def test_killed_at_each_commit_with_deletions_held(
+    ctl: Ctl, tmp_path: Path, s3: Any, bucket: str
+) -> None:
+    """Too many would go: whenever the job is killed, nothing does."""
+    folder = write_files(tmp_path / "folder", {f"{i:03}": str(i) for i in range(150)})
+    arguments = ["mirror", "--delete", f"{folder}/", f"s3://{bucket}/p"]
+    ctl(*arguments, check=0)
+    before = keys(s3, bucket)
+    for i in range(120):
+        (folder / f"{i:03}").unlink()
+    for sign in ("", "+"):
+        for number in range(1, 50):
+            (folder / "149").write_text(f"{sign}{number}")
+            result = ctl(*arguments, env={"KEEPSAKE_CRASH_AT": f"{sign}{number}"})
+            assert keys(s3, bucket) == before
+            if result.returncode == 3:
+                break
+            assert result.returncode == -signal.SIGKILL, result
+        assert number > 2, "it was never killed"
+    assert body(s3, bucket, "p/149") == (folder / "149").read_bytes()
+
+
+# -- sources that go away -----------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def mounted(folder: Path) -> Iterator[None]:
+    """A file system in memory, which may be gone at the end."""
+    folder.mkdir()
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64m", "none", folder], capture_output=True, text=True
+    )
+    if done.returncode != 0:
+        pytest.skip(f"cannot mount: {done.stderr.strip()}")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "-l", folder], capture_output=True)
+
+
+def test_file_system_that_disappears(
+    ctl: Ctl, tmp_path: Path, s3: Any, bucket: str, proxy: FaultProxy
+) -> None:
+    """Between the scan and the sending: nothing is deleted, then or the next time."""
+    disk = tmp_path / "disk"
+    arguments = ["mirror", "--delete", f"{disk}/", f"s3://{bucket}/p"]
+    with mounted(disk):
+        write_files(disk, {f"{i:02}": f"file {i}" for i in range(40)})
+        ctl(*arguments, check=0, endpoint=proxy)
+        before = keys(s3, bucket)
+        write_files(disk, {f"new {i:02}": f"new {i}" for i in range(20)})
+        gone = Rule(
+            lambda r: r.method == "PUT",
+            After(lambda _: subprocess.run(["umount", "-l", disk], check=True)),
+        )
+        proxy.rules.append(gone)
+        first = ctl(*arguments, endpoint=proxy)
+        assert gone.hits == 1 and first.returncode in (0, 2, 3), first
+        assert set(before) <= set(keys(s3, bucket))
+        second = ctl(*arguments, check=3, endpoint=proxy)
+        assert "is its disk mounted?" in second.stderr
+        assert set(before) <= set(keys(s3, bucket))
+
+
+def test_folder_that_vanishes(
+    ctl: Ctl, tmp_path: Path, s3: Any, bucket: str, proxy: FaultProxy
+) -> None:
+    """What it held and was not sent yet is told; the next run has no more of it."""
+    folder = write_files(
+        tmp_path / "folder", {"a": "1", **{f"sub/{i:02}": str(i) for i in range(40)}}
+    )
+    arguments = ["mirror", "--delete", "--jobs=1", f"{folder}/", f"s3://{bucket}/p"]
+    away = Rule(
+        lambda r: r.method == "PUT", After(lambda _: (folder / "sub").rename(tmp_path / "away"))
+    )
+    proxy.rules.append(away)
+    result = ctl(*arguments, endpoint=proxy)
+    assert away.hits == 1 and result.returncode in (0, 2, 3), result
+    ctl(*arguments, "--max-delete=1000", check=0, endpoint=proxy)
+    check_bucket(s3, bucket, folder)
+
+
+@pytest.mark.parametrize("size", [0, 5, 9 * MIB], ids=["empty", "small", "larger"])
+def test_file_cut_while_it_is_read(
+    ctl: Ctl, tmp_path: Path, s3: Any, bucket: str, proxy: FaultProxy, size: int
+) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    write_random(folder / "large", 20 * MIB)
+    arguments = ["mirror", "--jobs=1", f"{folder}/", f"s3://{bucket}/p"]
+    cut = Rule(is_sent_part, After(lambda _: os.truncate(folder / "large", size)))
+    proxy.rules.append(cut)
+    result = ctl(*arguments, endpoint=proxy)
+    assert cut.hits == 1 and result.returncode in (0, 2), result
+    if result.returncode == 0:
+        check_bucket(s3, bucket, folder)
+    ctl(*arguments, check=0, endpoint=proxy)
+    check_bucket(s3, bucket, folder)
+    assert unfinished_uploads(s3, bucket) == []
+
+
+def test_file_that_cannot_be_read_holds_deletions(nobody: Ctl, s3: Any, bucket: str) -> None:
+    folder = write_files(nobody.home / "folder", {"a": "1", "b": "2", "c": "3"})
+    for path in (folder, *folder.iterdir()):
+        os.chown(path, os.stat(nobody.home).st_uid, os.stat(nobody.home).st_gid)
+    arguments = ["mirror", "--delete", f"{folder}/", f"s3://{bucket}/p"]
+    nobody(*arguments, check=0)
+    (folder / "a").write_text("changed")
+    (folder / "a").chmod(0)
+    (folder / "b").unlink()
+    result = nobody(*arguments, check=3)
+    assert f"{folder}/a" in result.stderr and "could not be read" in result.stderr
+    assert keys(s3, bucket) == ["p/", "p/a", "p/b", "p/c"]
+    (folder / "a").chmod(0o644)
+    nobody(*arguments, check=0)
+    check_bucket(s3, bucket, folder)
