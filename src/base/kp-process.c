@@ -20,6 +20,21 @@ raise_file_limit (void)
     }
 }
 
+/* A core file of ours would hold the secret keys. Not PR_SET_DUMPABLE: portals read /proc/PID to
+ * tell who calls them, and it hides that. The hard limit stays, for who has to look into a core:
+ * prlimit --core=unlimited --pid PID. */
+static void
+write_no_core (void)
+{
+  struct rlimit limit;
+
+  if (getrlimit (RLIMIT_CORE, &limit) == 0)
+    {
+      limit.rlim_cur = 0;
+      setrlimit (RLIMIT_CORE, &limit);
+    }
+}
+
 /* Without a fixed threshold the first large block that is freed teaches malloc() to keep such
  * blocks, in an arena for each worker: six times the memory for the same work. */
 static void
@@ -42,5 +57,6 @@ kp_process_prepare (void)
   if (signal (SIGPIPE, SIG_IGN) == SIG_ERR)
     g_error ("Cannot ignore SIGPIPE");
   raise_file_limit ();
+  write_no_core ();
   give_large_blocks_back ();
 }

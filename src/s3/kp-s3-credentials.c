@@ -19,8 +19,8 @@ struct _KpS3Credentials
 {
   gatomicrefcount ref_count;
   char *access_key;
-  char *secret_key;
-  char *session_token; /* or NULL */
+  char *secret_key;    /* by dup_locked () */
+  char *session_token; /* the same, or NULL */
 };
 
 G_DEFINE_BOXED_TYPE (KpS3Credentials,
@@ -37,6 +37,36 @@ wipe (char *secret)
   g_free (secret);
 }
 
+/* Bytes of memory that is neither paged out nor written to a core file, where the system grants it;
+ * and the smallest block of it. What does not fit is in usual memory. */
+#define LOCKED_SIZE (32 * 1024)
+#define LOCKED_MIN 64
+
+static char *
+dup_locked (const char *secret)
+{
+  static gsize prepared = 0;
+
+  if (secret == NULL)
+    return NULL;
+  if (g_once_init_enter (&prepared))
+    g_once_init_leave (&prepared, (gsize) CRYPTO_secure_malloc_init (LOCKED_SIZE, LOCKED_MIN) + 1);
+  gsize size = strlen (secret) + 1;
+  char *copy = OPENSSL_secure_malloc (size);
+  if (copy == NULL)
+    copy = OPENSSL_malloc (size);
+  g_assert (copy != NULL);
+  memcpy (copy, secret, size);
+  return copy;
+}
+
+static void
+free_locked (char *secret)
+{
+  if (secret != NULL)
+    OPENSSL_secure_clear_free (secret, strlen (secret) + 1);
+}
+
 typedef char Secret;
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Secret, wipe)
 
@@ -51,8 +81,8 @@ kp_s3_credentials_new (const char *access_key, const char *secret_key, const cha
 
   g_atomic_ref_count_init (&credentials->ref_count);
   credentials->access_key = g_strdup (access_key);
-  credentials->secret_key = g_strdup (secret_key);
-  credentials->session_token = g_strdup (session_token);
+  credentials->secret_key = dup_locked (secret_key);
+  credentials->session_token = dup_locked (session_token);
   return credentials;
 }
 
@@ -69,8 +99,8 @@ kp_s3_credentials_unref (KpS3Credentials *credentials)
   if (!g_atomic_ref_count_dec (&credentials->ref_count))
     return;
   g_free (credentials->access_key);
-  wipe (credentials->secret_key);
-  wipe (credentials->session_token);
+  free_locked (credentials->secret_key);
+  free_locked (credentials->session_token);
   g_free (credentials);
 }
 
