@@ -131,6 +131,31 @@ def test_what_is_wrong_is_found_named_and_sent_again(
     assert "found something wrong" not in ctl("status", "--check", check=0).stdout
 
 
+def test_bad_version_is_kept_where_the_bucket_keeps_versions(
+    run: Callable[..., Any], folder: Path, s3: Any, bucket: str, state_dir: Path
+) -> None:
+    """Who wants to know what happened to the file still can."""
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    bad = {}
+    for name in ("flipped", "large"):
+        rot(s3, bucket, state_dir, name)
+        found = s3.get_object(Bucket=bucket, Key=f"{PREFIX}/{name}")
+        bad[name] = (found["VersionId"], found["Body"].read())
+        assert bad[name][1] != (folder / name).read_bytes()
+    assert set(failures(rehearse(run, check=2))) == {f"{folder}/{name}" for name in bad}
+    assert sent(run("--verbose")) == set(bad)
+
+    for name, (version, content) in bad.items():
+        key = f"{PREFIX}/{name}"
+        listed = s3.list_object_versions(Bucket=bucket, Prefix=key)
+        assert "DeleteMarkers" not in listed
+        latest = {row["VersionId"]: row["IsLatest"] for row in listed["Versions"]}
+        assert latest[version] is False and list(latest.values()).count(True) == 1
+        old = s3.get_object(Bucket=bucket, Key=key, VersionId=version)
+        assert old["Body"].read() == content
+        assert body(s3, bucket, key) == (folder / name).read_bytes()
+
+
 def test_what_is_damaged_is_not_copied_from(
     run: Callable[..., Any], folder: Path, s3: Any, bucket: str, state_dir: Path
 ) -> None:
