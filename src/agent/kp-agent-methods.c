@@ -391,16 +391,11 @@ dup_bytes (GVariant *bytes)
 static gboolean
 read_overwrite (GVariant *options, KpOverwrite *overwrite, GError **error)
 {
-  static const char *const names[] = { "never", "older", "always" };
-  const char *name = names[0];
+  const char *name = "never";
 
   g_variant_lookup (options, "overwrite", "&s", &name);
-  for (gsize i = 0; i < G_N_ELEMENTS (names); i++)
-    if (g_str_equal (name, names[i]))
-      {
-        *overwrite = (KpOverwrite) i;
-        return TRUE;
-      }
+  if (kp_overwrite_parse (name, overwrite))
+    return TRUE;
   g_set_error (error, KP_ERROR, KP_ERROR_USAGE,
                "“%s” is not known; overwrite is never, older or always", name);
   return FALSE;

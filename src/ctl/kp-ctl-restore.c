@@ -40,15 +40,7 @@ progress_cb (void *job, KpProgress *progress)
 static gboolean
 parse_overwrite (const char *text, KpOverwrite *overwrite, GError **error)
 {
-  static const char *const names[] = { "never", "older", "always" };
-
-  for (gsize i = 0; i < G_N_ELEMENTS (names); i++)
-    if (text != NULL && g_str_equal (text, names[i]))
-      {
-        *overwrite = (KpOverwrite) i;
-        return TRUE;
-      }
-  if (text == NULL)
+  if (text == NULL || kp_overwrite_parse (text, overwrite))
     return TRUE;
   g_set_error (error, KP_ERROR, KP_ERROR_USAGE,
                "“%s” is no answer to --overwrite; write never, older or always", text);

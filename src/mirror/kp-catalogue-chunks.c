@@ -9,16 +9,6 @@
 
 #include <string.h>
 
-/* Runs a statement whose only value is @key. */
-static gboolean
-run_for_key (KpCatalogue *catalogue, Statement which, const char *key, GError **error)
-{
-  sqlite3_stmt *statement = catalogue->statements[which];
-
-  kp_sql_bind_bytes (statement, 1, key);
-  return kp_catalogue_run (catalogue, statement, error);
-}
-
 static gboolean
 exists (KpCatalogue *catalogue, sqlite3_stmt *statement, gboolean *found, GError **error)
 {
@@ -46,8 +36,8 @@ kp_catalogue_put_chunks (KpCatalogue *catalogue,
   sqlite3_stmt *add_chunk = catalogue->statements[STATEMENT_ADD_CHUNK];
 
   g_rec_mutex_lock (&catalogue->lock);
-  gboolean ok = run_for_key (catalogue, STATEMENT_DROP_CHUNKS, key, error)
-                && run_for_key (catalogue, STATEMENT_DROP_CHUNKED, key, error);
+  gboolean ok = kp_catalogue_run_for_key (catalogue, STATEMENT_DROP_CHUNKS, key, error)
+                && kp_catalogue_run_for_key (catalogue, STATEMENT_DROP_CHUNKED, key, error);
   if (ok)
     {
       kp_sql_bind_bytes (add_chunked, 1, key);
@@ -124,7 +114,7 @@ kp_catalogue_put_new_chunks (KpCatalogue *catalogue,
   sqlite3_stmt *statement = catalogue->statements[STATEMENT_ADD_NEW_CHUNK];
 
   g_rec_mutex_lock (&catalogue->lock);
-  gboolean ok = run_for_key (catalogue, STATEMENT_DROP_NEW_CHUNKS, key, error);
+  gboolean ok = kp_catalogue_run_for_key (catalogue, STATEMENT_DROP_NEW_CHUNKS, key, error);
   for (guint i = 0; i < chunks->len && ok; i++)
     {
       const KpChunk *chunk = &g_array_index (chunks, KpChunk, i);
@@ -246,26 +236,10 @@ kp_catalogue_find_content (KpCatalogue *catalogue,
   return ok;
 }
 
-static gboolean
-exists_for_key (KpCatalogue *catalogue,
-                Statement which,
-                const char *key,
-                gboolean *found,
-                GError **error)
-{
-  sqlite3_stmt *statement = catalogue->statements[which];
-
-  g_rec_mutex_lock (&catalogue->lock);
-  kp_sql_bind_bytes (statement, 1, key);
-  gboolean ok = exists (catalogue, statement, found, error);
-  g_rec_mutex_unlock (&catalogue->lock);
-  return ok;
-}
-
 gboolean
 kp_catalogue_is_scanned (KpCatalogue *catalogue, const char *key, gboolean *found, GError **error)
 {
-  return exists_for_key (catalogue, STATEMENT_IS_SCANNED, key, found, error);
+  return kp_catalogue_has_key (catalogue, STATEMENT_IS_SCANNED, key, found, error);
 }
 
 /**
@@ -275,7 +249,7 @@ kp_catalogue_is_scanned (KpCatalogue *catalogue, const char *key, gboolean *foun
 gboolean
 kp_catalogue_is_renamed (KpCatalogue *catalogue, const char *key, gboolean *found, GError **error)
 {
-  return exists_for_key (catalogue, STATEMENT_IS_RENAMED, key, found, error);
+  return kp_catalogue_has_key (catalogue, STATEMENT_IS_RENAMED, key, found, error);
 }
 
 /**
@@ -310,7 +284,7 @@ kp_catalogue_is_rename_open (KpCatalogue *catalogue,
                              gboolean *open,
                              GError **error)
 {
-  return exists_for_key (catalogue, STATEMENT_RENAME_OPEN, key, open, error);
+  return kp_catalogue_has_key (catalogue, STATEMENT_RENAME_OPEN, key, open, error);
 }
 
 /**
@@ -338,16 +312,13 @@ kp_catalogue_add_doubts (KpCatalogue *catalogue, GError **error)
 gboolean
 kp_catalogue_is_doubted (KpCatalogue *catalogue, const char *key, gboolean *found, GError **error)
 {
-  return exists_for_key (catalogue, STATEMENT_IS_DOUBTED, key, found, error);
+  return kp_catalogue_has_key (catalogue, STATEMENT_IS_DOUBTED, key, found, error);
 }
 
 gboolean
 kp_catalogue_remove_doubt (KpCatalogue *catalogue, const char *key, GError **error)
 {
-  g_rec_mutex_lock (&catalogue->lock);
-  gboolean ok = run_for_key (catalogue, STATEMENT_REMOVE_DOUBT, key, error);
-  g_rec_mutex_unlock (&catalogue->lock);
-  return ok;
+  return kp_catalogue_run_for_key (catalogue, STATEMENT_REMOVE_DOUBT, key, error);
 }
 
 /**
@@ -393,10 +364,7 @@ kp_catalogue_put_beginning (KpCatalogue *catalogue, const char *key, gint64 time
 gboolean
 kp_catalogue_remove_beginning (KpCatalogue *catalogue, const char *key, GError **error)
 {
-  g_rec_mutex_lock (&catalogue->lock);
-  gboolean ok = run_for_key (catalogue, STATEMENT_REMOVE_BEGINNING, key, error);
-  g_rec_mutex_unlock (&catalogue->lock);
-  return ok;
+  return kp_catalogue_run_for_key (catalogue, STATEMENT_REMOVE_BEGINNING, key, error);
 }
 
 KpBeginning *
@@ -459,8 +427,9 @@ kp_catalogue_put_upload (KpCatalogue *catalogue, const KpUploadRow *upload, GErr
   sqlite3_stmt *statement = catalogue->statements[STATEMENT_PUT_UPLOAD];
 
   g_rec_mutex_lock (&catalogue->lock);
-  gboolean ok = run_for_key (catalogue, STATEMENT_REMOVE_BEGINNING, upload->key, error)
-                && run_for_key (catalogue, STATEMENT_REMOVE_UPLOAD_PARTS, upload->key, error);
+  gboolean ok
+      = kp_catalogue_run_for_key (catalogue, STATEMENT_REMOVE_BEGINNING, upload->key, error)
+        && kp_catalogue_run_for_key (catalogue, STATEMENT_REMOVE_UPLOAD_PARTS, upload->key, error);
   kp_sql_bind_bytes (statement, 1, upload->key);
   kp_sql_bind_text (statement, 2, upload->upload_id);
   kp_sql_bind_number (statement, 3, upload->info.size);
@@ -560,9 +529,9 @@ gboolean
 kp_catalogue_remove_upload (KpCatalogue *catalogue, const char *key, GError **error)
 {
   g_rec_mutex_lock (&catalogue->lock);
-  gboolean ok = run_for_key (catalogue, STATEMENT_REMOVE_BEGINNING, key, error)
-                && run_for_key (catalogue, STATEMENT_REMOVE_UPLOAD, key, error)
-                && run_for_key (catalogue, STATEMENT_REMOVE_UPLOAD_PARTS, key, error);
+  gboolean ok = kp_catalogue_run_for_key (catalogue, STATEMENT_REMOVE_BEGINNING, key, error)
+                && kp_catalogue_run_for_key (catalogue, STATEMENT_REMOVE_UPLOAD, key, error)
+                && kp_catalogue_run_for_key (catalogue, STATEMENT_REMOVE_UPLOAD_PARTS, key, error);
   g_rec_mutex_unlock (&catalogue->lock);
   return ok;
 }

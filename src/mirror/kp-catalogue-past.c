@@ -128,11 +128,5 @@ kp_catalogue_list_past (KpCatalogue *catalogue, guint64 *n_objects, GError **err
 gboolean
 kp_catalogue_remove_listed (KpCatalogue *catalogue, const char *key, GError **error)
 {
-  sqlite3_stmt *statement = catalogue->statements[STATEMENT_REMOVE_LISTED];
-
-  g_rec_mutex_lock (&catalogue->lock);
-  kp_sql_bind_bytes (statement, 1, key);
-  gboolean ok = kp_catalogue_run (catalogue, statement, error);
-  g_rec_mutex_unlock (&catalogue->lock);
-  return ok;
+  return kp_catalogue_run_for_key (catalogue, STATEMENT_REMOVE_LISTED, key, error);
 }

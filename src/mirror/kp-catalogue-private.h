@@ -93,5 +93,14 @@ gboolean kp_catalogue_fetch (KpCatalogue *catalogue,
                              sqlite3_stmt *statement,
                              gboolean *found,
                              GError **error);
+gboolean kp_catalogue_run_for_key (KpCatalogue *catalogue,
+                                   Statement which,
+                                   const char *key,
+                                   GError **error);
+gboolean kp_catalogue_has_key (KpCatalogue *catalogue,
+                               Statement which,
+                               const char *key,
+                               gboolean *found,
+                               GError **error);
 
 G_END_DECLS

@@ -88,22 +88,10 @@ kp_catalogue_put_attempt (KpCatalogue *catalogue,
   return ok;
 }
 
-static gboolean
-run_for_key (KpCatalogue *catalogue, Statement which, const char *key, GError **error)
-{
-  sqlite3_stmt *statement = catalogue->statements[which];
-
-  g_rec_mutex_lock (&catalogue->lock);
-  kp_sql_bind_bytes (statement, 1, key);
-  gboolean ok = kp_catalogue_run (catalogue, statement, error);
-  g_rec_mutex_unlock (&catalogue->lock);
-  return ok;
-}
-
 gboolean
 kp_catalogue_remove_proof (KpCatalogue *catalogue, const char *key, GError **error)
 {
-  return run_for_key (catalogue, STATEMENT_REMOVE_PROOF, key, error);
+  return kp_catalogue_run_for_key (catalogue, STATEMENT_REMOVE_PROOF, key, error);
 }
 
 /**
@@ -115,27 +103,20 @@ kp_catalogue_remove_proof (KpCatalogue *catalogue, const char *key, GError **err
 gboolean
 kp_catalogue_put_damaged (KpCatalogue *catalogue, const char *key, GError **error)
 {
-  return run_for_key (catalogue, STATEMENT_PUT_DAMAGED, key, error)
+  return kp_catalogue_run_for_key (catalogue, STATEMENT_PUT_DAMAGED, key, error)
          && kp_catalogue_remove_proof (catalogue, key, error);
 }
 
 gboolean
 kp_catalogue_remove_damaged (KpCatalogue *catalogue, const char *key, GError **error)
 {
-  return run_for_key (catalogue, STATEMENT_REMOVE_DAMAGED, key, error);
+  return kp_catalogue_run_for_key (catalogue, STATEMENT_REMOVE_DAMAGED, key, error);
 }
 
 gboolean
 kp_catalogue_is_damaged (KpCatalogue *catalogue, const char *key, gboolean *found, GError **error)
 {
-  sqlite3_stmt *statement = catalogue->statements[STATEMENT_IS_DAMAGED];
-
-  g_rec_mutex_lock (&catalogue->lock);
-  kp_sql_bind_bytes (statement, 1, key);
-  gboolean ok = kp_catalogue_fetch (catalogue, statement, found, error);
-  sqlite3_reset (statement);
-  g_rec_mutex_unlock (&catalogue->lock);
-  return ok;
+  return kp_catalogue_has_key (catalogue, STATEMENT_IS_DAMAGED, key, found, error);
 }
 
 /**

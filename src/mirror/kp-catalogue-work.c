@@ -195,14 +195,7 @@ kp_catalogue_count_known (KpCatalogue *catalogue, guint64 *n_objects, GError **e
 gboolean
 kp_catalogue_is_listed (KpCatalogue *catalogue, const char *key, gboolean *found, GError **error)
 {
-  sqlite3_stmt *statement = catalogue->statements[STATEMENT_IS_LISTED];
-
-  g_rec_mutex_lock (&catalogue->lock);
-  kp_sql_bind_bytes (statement, 1, key);
-  gboolean ok = kp_catalogue_fetch (catalogue, statement, found, error);
-  sqlite3_reset (statement);
-  g_rec_mutex_unlock (&catalogue->lock);
-  return ok;
+  return kp_catalogue_has_key (catalogue, STATEMENT_IS_LISTED, key, found, error);
 }
 
 /**

@@ -243,6 +243,37 @@ kp_catalogue_fetch (KpCatalogue *catalogue,
   return TRUE;
 }
 
+/* Runs a statement whose only value is @key, and that gives no rows. */
+gboolean
+kp_catalogue_run_for_key (KpCatalogue *catalogue, Statement which, const char *key, GError **error)
+{
+  sqlite3_stmt *statement = catalogue->statements[which];
+
+  g_rec_mutex_lock (&catalogue->lock);
+  kp_sql_bind_bytes (statement, 1, key);
+  gboolean ok = kp_catalogue_run (catalogue, statement, error);
+  g_rec_mutex_unlock (&catalogue->lock);
+  return ok;
+}
+
+/* Whether a statement whose only value is @key gives a row. */
+gboolean
+kp_catalogue_has_key (KpCatalogue *catalogue,
+                      Statement which,
+                      const char *key,
+                      gboolean *found,
+                      GError **error)
+{
+  sqlite3_stmt *statement = catalogue->statements[which];
+
+  g_rec_mutex_lock (&catalogue->lock);
+  kp_sql_bind_bytes (statement, 1, key);
+  gboolean ok = kp_catalogue_fetch (catalogue, statement, found, error);
+  sqlite3_reset (statement);
+  g_rec_mutex_unlock (&catalogue->lock);
+  return ok;
+}
+
 /* One catalogue is used by one job at a time. The lock belongs to the open file, so that the kernel
  * takes it back whatever ends the process. */
 static gboolean
@@ -604,13 +635,7 @@ kp_catalogue_put_known (KpCatalogue *catalogue,
 gboolean
 kp_catalogue_remove_known (KpCatalogue *catalogue, const char *key, GError **error)
 {
-  sqlite3_stmt *statement = catalogue->statements[STATEMENT_REMOVE_KNOWN];
-
-  g_rec_mutex_lock (&catalogue->lock);
-  kp_sql_bind_bytes (statement, 1, key);
-  gboolean ok = kp_catalogue_run (catalogue, statement, error);
-  g_rec_mutex_unlock (&catalogue->lock);
-  return ok;
+  return kp_catalogue_run_for_key (catalogue, STATEMENT_REMOVE_KNOWN, key, error);
 }
 
 void

@@ -227,11 +227,19 @@ kp_content_chunks (int fd,
   return g_steal_pointer (&chunks);
 }
 
-static void
-append_hex (GString *text, const guchar *bytes, unsigned length)
+/**
+ * kp_content_to_hex:
+ *
+ * Returns: (transfer full): @length bytes as small hexadecimal digits
+ */
+char *
+kp_content_to_hex (const guint8 *bytes, gsize length)
 {
-  for (unsigned i = 0; i < length; i++)
+  GString *text = g_string_sized_new (2 * length);
+
+  for (gsize i = 0; i < length; i++)
     g_string_append_printf (text, "%02x", bytes[i]);
+  return g_string_free (text, FALSE);
 }
 
 typedef EVP_MD_CTX Digest;
@@ -311,15 +319,13 @@ kp_content_hash (int fd,
     }
   if (with_etag)
     {
-      GString *etag = g_string_new (NULL);
       if (size == 0)
         EVP_DigestFinal_ex (md5, digest, &length);
       if (size > KP_PART_SIZE)
         EVP_DigestFinal_ex (md5_of_parts, digest, &length);
-      append_hex (etag, digest, length);
-      if (size > KP_PART_SIZE)
-        g_string_append_printf (etag, "-%u", parts);
-      hashes->etag = g_string_free (etag, FALSE);
+      g_autofree char *md5_text = kp_content_to_hex (digest, length);
+      hashes->etag = size > KP_PART_SIZE ? g_strdup_printf ("%s-%u", md5_text, parts)
+                                         : g_steal_pointer (&md5_text);
     }
   EVP_DigestFinal_ex (sha256, digest, &length);
   hashes->sha256 = g_bytes_new (digest, length);

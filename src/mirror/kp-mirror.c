@@ -3,6 +3,7 @@
 
 #define G_LOG_DOMAIN "keepsake-mirror"
 
+#include "kp-cancel.h"
 #include "kp-error.h"
 #include "kp-keep.h"
 #include "kp-mirror-private.h"
@@ -437,12 +438,6 @@ run_phases (KpMirror *self, GError **error)
   return TRUE;
 }
 
-static void
-forward_cancel_cb (GCancellable *theirs, GCancellable *ours)
-{
-  g_cancellable_cancel (ours);
-}
-
 /**
  * kp_mirror_run:
  * @error: what ended the job before its time: any #KpError for which kp_error_stops_job(), or
@@ -477,9 +472,7 @@ kp_mirror_run (KpMirror *self, GCancellable *cancellable, GError **error)
                       kp_catalogue_get_set_aside (self->catalogue));
 
   self->cancellable = g_cancellable_new ();
-  if (cancellable != NULL)
-    handler = g_cancellable_connect (cancellable, G_CALLBACK (forward_cancel_cb), self->cancellable,
-                                     NULL);
+  handler = kp_cancel_follow (self->cancellable, cancellable);
   g_main_context_push_thread_default (context);
   gboolean ok = run_phases (self, error);
   if (self->keep != NULL)

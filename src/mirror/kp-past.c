@@ -5,6 +5,7 @@
 
 #include "kp-past.h"
 
+#include "kp-cancel.h"
 #include "kp-error.h"
 #include "kp-kept.h"
 #include "kp-metadata.h"
@@ -291,12 +292,6 @@ look_at_all (Looks *looks, KpPool *pool, GError **error)
   return TRUE;
 }
 
-static void
-forward_cancel_cb (GCancellable *theirs, GCancellable *ours)
-{
-  g_cancellable_cancel (ours);
-}
-
 static gboolean
 remove_what_came_later (Past *past, GError **error)
 {
@@ -310,9 +305,7 @@ remove_what_came_later (Past *past, GError **error)
       = (kp_s3_service_get_now (service) - g_get_real_time () / G_USEC_PER_SEC) * G_USEC_PER_SEC;
   if (past->result->kept_since == 0)
     return TRUE;
-  if (past->cancellable != NULL)
-    handler = g_cancellable_connect (past->cancellable, G_CALLBACK (forward_cancel_cb), cancellable,
-                                     NULL);
+  handler = kp_cancel_follow (cancellable, past->cancellable);
   KpPool *pool = kp_pool_new (service, 0, look_cb, look_free, &looks);
   gboolean ok = look_at_all (&looks, pool, error);
   if (!ok)

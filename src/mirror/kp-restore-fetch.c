@@ -448,18 +448,6 @@ push_range_tasks (RestoreDownload *download)
     }
 }
 
-static char *
-to_hex (GBytes *bytes)
-{
-  GString *text = g_string_new (NULL);
-  gsize size;
-  const guint8 *data = g_bytes_get_data (bytes, &size);
-
-  for (gsize i = 0; i < size; i++)
-    g_string_append_printf (text, "%02x", data[i]);
-  return g_string_free (text, FALSE);
-}
-
 /* When all bytes are there. Returns FALSE with an error; @again when they are to be fetched once
  * more. */
 static gboolean
@@ -488,7 +476,9 @@ prove_download (RestoreDownload *download, gboolean *again, GError **error)
     }
   g_autoptr (GBytes) digest
       = kp_target_file_digest (download->file, G_CHECKSUM_MD5, 0, size, self->cancellable, error);
-  g_autofree char *md5 = digest != NULL ? to_hex (digest) : NULL;
+  g_autofree char *md5 = digest != NULL ? kp_content_to_hex (g_bytes_get_data (digest, NULL),
+                                                             g_bytes_get_size (digest))
+                                        : NULL;
   return md5 != NULL
          && check_md5 (download->task, download->object, md5, &download->wrong_md5, again, error)
          && (!*again || kp_target_file_restart (download->file, size, error));

@@ -6,6 +6,7 @@
 #include "kp-restore-private.h"
 
 #include "kp-beneath.h"
+#include "kp-cancel.h"
 #include "kp-error.h"
 #include "kp-kept.h"
 #include "kp-name.h"
@@ -63,6 +64,29 @@ static void
 kp_restore_init (KpRestore *self)
 {
   self->target_fd = -1;
+}
+
+/**
+ * kp_overwrite_parse:
+ * @text: "never", "older" or "always"
+ * @overwrite: (out): unchanged on failure
+ *
+ * Returns: whether @text is one of them
+ */
+gboolean
+kp_overwrite_parse (const char *text, KpOverwrite *overwrite)
+{
+  static const char *const names[] = {
+    [KP_OVERWRITE_NEVER] = "never", [KP_OVERWRITE_OLDER] = "older", [KP_OVERWRITE_ALWAYS] = "always"
+  };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (names); i++)
+    if (g_str_equal (text, names[i]))
+      {
+        *overwrite = (KpOverwrite) i;
+        return TRUE;
+      }
+  return FALSE;
 }
 
 /**
@@ -802,12 +826,6 @@ run_phases (KpRestore *self, GError **error)
   return ok;
 }
 
-static void
-forward_cancel_cb (GCancellable *theirs, GCancellable *ours)
-{
-  g_cancellable_cancel (ours);
-}
-
 /**
  * kp_restore_run:
  * @error: what ended the restore before its time: any #KpError for which kp_error_stops_job(),
@@ -833,9 +851,7 @@ kp_restore_run (KpRestore *self, GCancellable *cancellable, GError **error)
   if (self->state_dir != NULL)
     self->record = kp_record_open (self->state_dir, location);
   gboolean ok = self->catalogue != NULL;
-  if (cancellable != NULL)
-    handler = g_cancellable_connect (cancellable, G_CALLBACK (forward_cancel_cb), self->cancellable,
-                                     NULL);
+  handler = kp_cancel_follow (self->cancellable, cancellable);
   g_main_context_push_thread_default (context);
   ok = ok && run_phases (self, error);
   g_main_context_pop_thread_default (context);

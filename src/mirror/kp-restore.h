@@ -54,6 +54,8 @@ typedef struct
   guint64 bytes;    /* written */
 } KpRestoreResult;
 
+gboolean kp_overwrite_parse (const char *text, KpOverwrite *overwrite);
+
 KpRestore *kp_restore_new (KpS3Service *service,
                            const char *target,
                            const KpRestoreOptions *options,

@@ -516,11 +516,8 @@ hash_parts_cb (const guint8 *bytes, gsize length, void *user_data)
       if (parts->left > 0)
         continue;
       guint8 hash[EVP_MAX_MD_SIZE];
-      GString *text = g_string_new (NULL);
       EVP_DigestFinal_ex (parts->digest, hash, NULL);
-      for (int i = 0; i < KP_CHUNK_HASH_SIZE; i++)
-        g_string_append_printf (text, "%02x", hash[i]);
-      parts->hashes[parts->part++] = g_string_free (text, FALSE);
+      parts->hashes[parts->part++] = kp_content_to_hex (hash, KP_CHUNK_HASH_SIZE);
       if (parts->part < n_parts (parts->upload))
         parts->left = get_part (parts->upload, parts->part)->length;
       if (!EVP_DigestInit_ex (parts->digest, EVP_sha256 (), NULL))

@@ -5,6 +5,7 @@
 
 #include "kp-verify-private.h"
 
+#include "kp-cancel.h"
 #include "kp-content.h"
 #include "kp-error.h"
 #include "kp-kept.h"
@@ -644,12 +645,6 @@ open_catalogue (KpVerify *self, GError **error)
   return self->catalogue != NULL;
 }
 
-static void
-forward_cancel_cb (GCancellable *theirs, GCancellable *ours)
-{
-  g_cancellable_cancel (ours);
-}
-
 /**
  * kp_verify_run:
  * @error: what ended it before its time; differences are in the result and no error
@@ -666,9 +661,7 @@ kp_verify_run (KpVerify *self, GCancellable *cancellable, GError **error)
 
   self->cancellable = g_cancellable_new ();
   gboolean ok = open_catalogue (self, error);
-  if (cancellable != NULL)
-    handler = g_cancellable_connect (cancellable, G_CALLBACK (forward_cancel_cb), self->cancellable,
-                                     NULL);
+  handler = kp_cancel_follow (self->cancellable, cancellable);
   g_main_context_push_thread_default (context);
   ok = ok && run_phases (self, error);
   g_main_context_pop_thread_default (context);

@@ -5,6 +5,8 @@
 
 #include "kp-s3-watchdog.h"
 
+#include "kp-cancel.h"
+
 /* How often the thread looks while there is something to look at, in microseconds. */
 #define LOOK_AGAIN (500 * G_TIME_SPAN_MILLISECOND)
 
@@ -111,12 +113,6 @@ watchdog_main (void *data)
   return NULL;
 }
 
-static void
-forward_cancel_cb (GCancellable *theirs, GCancellable *ours)
-{
-  g_cancellable_cancel (ours);
-}
-
 /**
  * kp_s3_watch_new:
  * @seconds: how long an attempt may go on without KP_S3_WATCH_MIN_BYTES
@@ -136,8 +132,7 @@ kp_s3_watch_new (KpS3Watchdog *watchdog, unsigned seconds, GCancellable *cancell
   if (cancellable != NULL)
     {
       watch->theirs = g_object_ref (cancellable);
-      watch->handler = g_cancellable_connect (cancellable, G_CALLBACK (forward_cancel_cb),
-                                              watch->cancellable, NULL);
+      watch->handler = kp_cancel_follow (watch->cancellable, cancellable);
     }
 
   g_mutex_lock (&watchdog->lock);
