@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from fixtures import PATIENCE
-from fixtures.checks import keys, operations, write_files
+from fixtures.checks import keys, operations, rsync_changes, write_files
 from fixtures.fault_proxy import FaultProxy
 
 
@@ -48,8 +48,8 @@ def fill(folder: Path, folders: int, files: int) -> Path:
 def test_100000_files(
     ctl: Any, tmp_path: Path, s3: Any, record_property: Any
 ) -> None:
-    """Under 60 MB in the first run and in the next; about one listing for each thousand finds that
-    nothing changed."""
+    """Under 60 MB in the first run, in the next and in a restore; about one listing for each thousand
+    finds that nothing changed. What comes back is what was there."""
     folder = fill(tmp_path / "many", 100, 1000)
     bucket = "keepsake-test-100000"  # not emptied afterwards: that would take as long again
     s3.create_bucket(Bucket=bucket)
@@ -64,6 +64,15 @@ def test_100000_files(
     record_property("user seconds without changes", after.ru_utime - before.ru_utime)
     record_property("system seconds without changes", after.ru_stime - before.ru_stime)
     record_property("memory of both runs", (first_memory, second_memory))
+    started = time.monotonic()
+    back = tmp_path / "back"
+    restored, restore_memory = run_and_weigh(
+        ctl, tmp_path / "log", "restore", f"s3://{bucket}/p", back
+    )
+    record_property("seconds of the restore", time.monotonic() - started)
+    record_property("memory of the restore", restore_memory)
+    assert restored.startswith("Done: 100101 restored"), restored[-2000:]
+    assert rsync_changes(folder, back, "-ainc") == []
     assert "Done: 0 sent (0 B), 0 copied by the server, 0 deleted, 100101 unchanged" in second
     requests = re.search(r"^(\d+) requests \(list \1\), 0 of them repeated", second, re.MULTILINE)
     assert requests and 101 <= int(requests[1]) <= 110, second
@@ -71,6 +80,7 @@ def test_100000_files(
         return  # a sanitizer needs memory of its own
     assert 10**6 < first_memory < 60 * 10**6
     assert 10**6 < second_memory < 60 * 10**6
+    assert 10**6 < restore_memory < 60 * 10**6
 
 
 def test_many_small_files_over_a_long_line(
