@@ -610,11 +610,12 @@ def test_damaged_catalogue(
     assert "set aside" not in mirror(check=0).stderr
 
 
-def test_catalogue_of_another_version(mirror: Run, state_dir: Path) -> None:
+@pytest.mark.parametrize("version", [1, 99], ids=["older", "newer"])
+def test_catalogue_of_another_version(mirror: Run, state_dir: Path, version: int) -> None:
     mirror(check=0)
     (catalogue,) = state_dir.rglob("*.db")
     with contextlib.closing(sqlite3.connect(catalogue)) as database:
-        database.execute("PRAGMA user_version = 99")
+        database.execute(f"PRAGMA user_version = {version}")
         database.commit()
     assert f"is set aside as “{catalogue}.set-aside-" in mirror(check=0).stderr
     assert "set aside" not in mirror(check=0).stderr

@@ -10,6 +10,7 @@ of one connection (the Secret Service's "dh-ietf1024-…"), so that its messages
 from __future__ import annotations
 
 import os
+import resource
 import subprocess
 import urllib.parse
 from collections.abc import Callable, Iterator
@@ -178,12 +179,14 @@ def test_all_commands_are_tried() -> None:
         assert f'traced("{name}"' in here_used, f"{name} is not tried"
 
 
-def test_memory(
-    ctl: Any, tmp_path: Path, bucket: str, proxy: FaultProxy
-) -> None:
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can allow cores where they are not")
+def test_memory(ctl: Any, tmp_path: Path, bucket: str, proxy: FaultProxy) -> None:
     """No core is written, and some memory is locked: the keys are in it."""
     source = write_files(tmp_path / "folder", {"large": os.urandom(300_000)})
-    process = ctl.popen("mirror", "--upload-limit=64K", source, f"s3://{bucket}", endpoint=proxy)
+    process = ctl.popen(
+        "mirror", "--upload-limit=64K", source, f"s3://{bucket}", endpoint=proxy,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CORE, (1 << 30, 1 << 30)),
+    )  # fmt: skip
     wait_until(lambda: proxy.bytes_up > 10_000, 20, "the job to send")
     limits = Path(f"/proc/{process.pid}/limits").read_text()
     status = Path(f"/proc/{process.pid}/status").read_text()
