@@ -131,14 +131,14 @@ class Mirror(Work):
         super().prepare()
         same = {f"same/with a name to fill pages {i:02}": str(i) for i in range(30)}
         write_files(self.folder, {
-            "gone": "1", "go\tne": "1", "touched": "2", "looked at": "3", "folder/": "", **same,
+            "gone": "1", "go\taway": "1", "touched": "2", "looked at": "3", "folder/": "", **same,
         })  # fmt: skip
         write_random(self.folder / "changed", 12 * MIB)
         self.ctl(*self.arguments(), check=0, endpoint=self.proxy)
         for name in ("half", "stale", "begun"):
             write_random(self.folder / name, TWO_PARTS)
         self.kill_on_the_way()
-        for name in ("gone", "go\tne", "stale"):
+        for name in ("gone", "go\taway", "stale"):
             (self.folder / name).unlink()
         os.utime(self.folder / "touched", (1, 1))
         self.s3.put_object(Bucket=self.bucket, Key="p/looked at", Body=b"?")
