@@ -12,12 +12,13 @@
 #define SCAN_COLUMNS                                                                               \
   "s.key, s.source, s.path, s.size, s.mode, s.uid, s.gid, s.mtime, s.ctime, s.atime, s.dev, "      \
   "s.ino, "                                                                                        \
-  "s.rdev, s.nlink"
+  "s.rdev, s.nlink, s.nlink > 1 AND EXISTS (SELECT 1 FROM link k WHERE k.dev = s.dev"              \
+  " AND k.ino = s.ino AND k.names > 1)"
 #define KNOWN_COLUMNS                                                                              \
   "o.etag, o.size, o.mode, o.uid, o.gid, o.mtime, o.ctime, o.ino, o.rdev, o.sha256, o.xattrs, "    \
-  "o.xattrs_left_out"
-#define N_SCAN_COLUMNS 14
-#define N_KNOWN_COLUMNS 12
+  "o.xattrs_left_out, o.hard_link"
+#define N_SCAN_COLUMNS 15
+#define N_KNOWN_COLUMNS 13
 
 struct _KpCursor
 {
@@ -101,6 +102,7 @@ read_scanned (sqlite3_stmt *statement, int column, KpScanned *scanned)
     .rdev = kp_sql_column_number (statement, column + 12),
     .nlink = kp_sql_column_number (statement, column + 13),
   };
+  scanned->is_linked = sqlite3_column_int (statement, column + 14) != 0;
 }
 
 static gboolean
@@ -125,6 +127,7 @@ read_known (sqlite3_stmt *statement, int column, KpKnown *known)
   known->sha256 = kp_sql_column_gbytes (statement, column + 9);
   known->xattrs = kp_sql_column_gbytes (statement, column + 10);
   known->xattrs_left_out = sqlite3_column_int (statement, column + 11) != 0;
+  known->hard_link = g_strdup ((const char *) sqlite3_column_text (statement, column + 12));
   return TRUE;
 }
 
@@ -275,6 +278,36 @@ kp_cursor_next_key (KpCursor *cursor, char **key, GError **error)
   int result = step (cursor, error);
   if (result == 1)
     *key = kp_sql_column_bytes (cursor->statement, 0);
+  g_rec_mutex_unlock (&cursor->catalogue->lock);
+  return result;
+}
+
+/**
+ * kp_catalogue_list_linked:
+ *
+ * Returns: (transfer full): all of kp_catalogue_add_linked(), those of one file together, or %NULL
+ */
+KpCursor *
+kp_catalogue_list_linked (KpCatalogue *catalogue, GError **error)
+{
+  return open_cursor (catalogue, "SELECT name, path FROM linked ORDER BY name, path", error);
+}
+
+/**
+ * kp_cursor_next_linked:
+ *
+ * Returns: 1 with the next one, 0 at the end, -1 with an error
+ */
+int
+kp_cursor_next_linked (KpCursor *cursor, char **name, char **path, GError **error)
+{
+  g_rec_mutex_lock (&cursor->catalogue->lock);
+  int result = step (cursor, error);
+  if (result == 1)
+    {
+      *name = g_strdup ((const char *) sqlite3_column_text (cursor->statement, 0));
+      *path = kp_sql_column_bytes (cursor->statement, 1);
+    }
   g_rec_mutex_unlock (&cursor->catalogue->lock);
   return result;
 }

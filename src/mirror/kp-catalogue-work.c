@@ -39,7 +39,8 @@ check_same_file (KpCatalogue *catalogue, const KpScanned *scanned, GError **erro
 /**
  * kp_catalogue_add_scanned:
  *
- * Adds a row to the scan. Of a file with several names, the first key in order is remembered too.
+ * Adds a row to the scan. Of a file with several names, the first key in order is remembered too,
+ * and how many there are.
  */
 gboolean
 kp_catalogue_add_scanned (KpCatalogue *catalogue, const KpScanned *scanned, GError **error)
@@ -64,9 +65,10 @@ kp_catalogue_add_scanned (KpCatalogue *catalogue, const KpScanned *scanned, GErr
   kp_sql_bind_number (statement, 13, info->rdev);
   kp_sql_bind_number (statement, 14, info->nlink);
   ok = kp_catalogue_run (catalogue, statement, error);
-  if (ok && sqlite3_changes (catalogue->db) == 0)
+  gboolean is_new = ok && sqlite3_changes (catalogue->db) > 0;
+  if (ok && !is_new)
     ok = check_same_file (catalogue, scanned, error);
-  if (ok && S_ISREG (info->mode) && info->nlink > 1)
+  if (ok && is_new && S_ISREG (info->mode) && info->nlink > 1)
     {
       statement = catalogue->statements[STATEMENT_ADD_LINK];
       kp_sql_bind_number (statement, 1, info->dev);
@@ -74,6 +76,24 @@ kp_catalogue_add_scanned (KpCatalogue *catalogue, const KpScanned *scanned, GErr
       kp_sql_bind_bytes (statement, 3, scanned->key);
       ok = kp_catalogue_run (catalogue, statement, error);
     }
+  g_rec_mutex_unlock (&catalogue->lock);
+  return ok;
+}
+
+/**
+ * kp_catalogue_add_linked:
+ * @name: who the file is
+ * @path: where one of its names was restored
+ */
+gboolean
+kp_catalogue_add_linked (KpCatalogue *catalogue, const char *name, const char *path, GError **error)
+{
+  sqlite3_stmt *statement = catalogue->statements[STATEMENT_ADD_LINKED];
+
+  g_rec_mutex_lock (&catalogue->lock);
+  kp_sql_bind_text (statement, 1, name);
+  kp_sql_bind_bytes (statement, 2, path);
+  gboolean ok = kp_catalogue_run (catalogue, statement, error);
   g_rec_mutex_unlock (&catalogue->lock);
   return ok;
 }

@@ -17,9 +17,9 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-#define SCHEMA_VERSION 3
+#define SCHEMA_VERSION 4
 
-/* An older file that lacks only tables: it gets them, and keeps what it knows. */
+/* An older file that lacks only tables, or columns: it gets them, and keeps what it knows. */
 #define OLDEST_VERSION 2
 
 /* The parts of docs/formats.md, "The catalogue". Keys and paths are BLOBs: they compare byte by
@@ -39,7 +39,8 @@ static const char schema[]
       "  key BLOB PRIMARY KEY, etag TEXT NOT NULL, size INTEGER NOT NULL, mode INTEGER NOT NULL,"
       "  uid INTEGER NOT NULL, gid INTEGER NOT NULL, mtime INTEGER NOT NULL,"
       "  ctime INTEGER NOT NULL, ino INTEGER NOT NULL, rdev INTEGER NOT NULL,"
-      "  sha256 BLOB, xattrs BLOB, xattrs_left_out INTEGER NOT NULL) WITHOUT ROWID;"
+      "  sha256 BLOB, xattrs BLOB, xattrs_left_out INTEGER NOT NULL, hard_link TEXT)"
+      "  WITHOUT ROWID;"
       "CREATE INDEX IF NOT EXISTS object_by_content ON object (size, sha256)"
       "  WHERE sha256 IS NOT NULL;"
       "CREATE TABLE IF NOT EXISTS chunked ("
@@ -83,16 +84,27 @@ static const char schema[]
       "  done INTEGER NOT NULL DEFAULT 0);"
       "CREATE INDEX temp.change_by_source ON change (from_key) WHERE from_key IS NOT NULL;"
       /* Keys are unique in the scan, so the first one stands for all names of a file. */
-      "CREATE TEMP TABLE link (dev INTEGER, ino INTEGER, key BLOB, PRIMARY KEY (dev, ino))"
-      "  WITHOUT ROWID;";
+      "CREATE TEMP TABLE link ("
+      "  dev INTEGER, ino INTEGER, key BLOB, names INTEGER, PRIMARY KEY (dev, ino)) WITHOUT ROWID;"
+      /* What a restore has put in place of the files that had several names. */
+      "CREATE TEMP TABLE linked (name TEXT, path BLOB, PRIMARY KEY (name, path)) WITHOUT ROWID;";
+
+/* What a file of version 3 or less lacks besides tables. */
+static const char upgrade[] = "BEGIN;"
+                              "ALTER TABLE object ADD COLUMN hard_link TEXT;"
+                              "PRAGMA user_version = 4;"
+                              "COMMIT;";
+
+#define LAST_WITHOUT_HARD_LINKS 3
 
 static const char *const statement_texts[N_STATEMENTS] = {
   [STATEMENT_BEGIN] = "BEGIN",
   [STATEMENT_COMMIT] = "COMMIT",
   [STATEMENT_ADD_SCANNED]
   = "INSERT OR IGNORE INTO scan VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-  [STATEMENT_ADD_LINK] = ("INSERT INTO link VALUES (?, ?, ?) ON CONFLICT DO UPDATE"
-                          " SET key = excluded.key WHERE excluded.key < key"),
+  [STATEMENT_ADD_LINK] = ("INSERT INTO link VALUES (?, ?, ?, 1) ON CONFLICT DO UPDATE"
+                          " SET key = min(key, excluded.key), names = names + 1"),
+  [STATEMENT_ADD_LINKED] = "INSERT OR IGNORE INTO linked VALUES (?, ?)",
   [STATEMENT_ADD_LISTED] = "INSERT OR REPLACE INTO listing VALUES (?, ?, ?, ?)",
   [STATEMENT_ADD_VERSION]
   = ("INSERT INTO past VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"
@@ -112,7 +124,7 @@ static const char *const statement_texts[N_STATEMENTS] = {
   [STATEMENT_REMOVE_LISTED] = "DELETE FROM listing WHERE key = ?",
   [STATEMENT_ADD_CHANGE] = "INSERT INTO change (action, key, bytes, from_key) VALUES (?, ?, ?, ?)",
   [STATEMENT_PUT_KNOWN]
-  = "INSERT OR REPLACE INTO object VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+  = "INSERT OR REPLACE INTO object VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
   [STATEMENT_REMOVE_KNOWN] = "DELETE FROM object WHERE key = ?",
   [STATEMENT_FIND_LINK] = "SELECT key FROM link WHERE dev = ? AND ino = ?",
   [STATEMENT_COUNT] = "SELECT (SELECT count(*) FROM scan), (SELECT count(*) FROM listing)",
@@ -362,7 +374,7 @@ set_version (KpCatalogue *catalogue, GError **error)
          || kp_catalogue_set_error (catalogue, error);
 }
 
-/* Whether the file is one that we can go on with. */
+/* Whether the file is one that we can go on with. An older one is made to be. */
 static gboolean
 check_soundness (KpCatalogue *catalogue, gboolean *unusable, GError **error)
 {
@@ -392,7 +404,9 @@ check_soundness (KpCatalogue *catalogue, gboolean *unusable, GError **error)
       g_set_error (error, KP_ERROR, KP_ERROR_LOCAL_STORAGE, "The catalogue is damaged");
       return FALSE;
     }
-  return TRUE;
+  return number > LAST_WITHOUT_HARD_LINKS
+         || sqlite3_exec (catalogue->db, upgrade, NULL, NULL, NULL) == SQLITE_OK
+         || kp_catalogue_set_error (catalogue, error);
 }
 
 static gboolean
@@ -627,6 +641,7 @@ kp_catalogue_put_known (KpCatalogue *catalogue,
   kp_sql_bind_gbytes (statement, 11, known->sha256);
   kp_sql_bind_gbytes (statement, 12, known->xattrs);
   kp_sql_bind_number (statement, 13, known->xattrs_left_out);
+  kp_sql_bind_text (statement, 14, known->hard_link);
   gboolean ok = kp_catalogue_run (catalogue, statement, error);
   g_rec_mutex_unlock (&catalogue->lock);
   return ok;
@@ -651,6 +666,7 @@ kp_known_clear (KpKnown *known)
   g_clear_pointer (&known->etag, g_free);
   g_clear_pointer (&known->sha256, g_bytes_unref);
   g_clear_pointer (&known->xattrs, g_bytes_unref);
+  g_clear_pointer (&known->hard_link, g_free);
 }
 
 void
@@ -661,6 +677,7 @@ kp_known_copy (KpKnown *to, const KpKnown *from)
   to->sha256 = from->sha256 != NULL ? g_bytes_ref (from->sha256) : NULL;
   to->xattrs_left_out = from->xattrs_left_out;
   to->xattrs = from->xattrs != NULL ? g_bytes_ref (from->xattrs) : NULL;
+  to->hard_link = g_strdup (from->hard_link);
 }
 
 void

@@ -28,6 +28,7 @@ typedef struct
   guint source;
   char *path; /* below the source's root; "" for the root itself */
   KpFileInfo info;
+  gboolean is_linked; /* a regular file of which the scan has other names, too */
 } KpScanned;
 
 /* What an object holds, as we wrote it or made sure of it. */
@@ -38,6 +39,7 @@ typedef struct
   GBytes *sha256;  /* 32 bytes; NULL for what is not a regular file, or was never hashed */
   GBytes *xattrs;  /* digest; NULL for none */
   gboolean xattrs_left_out; /* they did not fit: each job has to say so again */
+  char *hard_link;          /* as the object says it; NULL for none */
 } KpKnown;
 
 /* Scan, listing and catalogue side by side for one key of the scan. */
@@ -139,6 +141,10 @@ gboolean kp_catalogue_commit (KpCatalogue *catalogue, GError **error) G_GNUC_WAR
 
 gboolean kp_catalogue_add_scanned (KpCatalogue *catalogue, const KpScanned *scanned, GError **error)
     G_GNUC_WARN_UNUSED_RESULT;
+gboolean kp_catalogue_add_linked (KpCatalogue *catalogue,
+                                  const char *name,
+                                  const char *path,
+                                  GError **error) G_GNUC_WARN_UNUSED_RESULT;
 gboolean kp_catalogue_add_listed (KpCatalogue *catalogue, GPtrArray *entries, GError **error)
     G_GNUC_WARN_UNUSED_RESULT;
 gboolean kp_catalogue_add_change (KpCatalogue *catalogue,
@@ -170,6 +176,10 @@ int kp_cursor_next_change (KpCursor *cursor, KpChange *row, GError **error)
 KpCursor *kp_catalogue_list_vanished (KpCatalogue *catalogue, GError **error)
     G_GNUC_WARN_UNUSED_RESULT;
 int kp_cursor_next_key (KpCursor *cursor, char **key, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+KpCursor *kp_catalogue_list_linked (KpCatalogue *catalogue, GError **error)
+    G_GNUC_WARN_UNUSED_RESULT;
+int kp_cursor_next_linked (KpCursor *cursor, char **name, char **path, GError **error)
+    G_GNUC_WARN_UNUSED_RESULT;
 KpCursor *kp_catalogue_list_listed (KpCatalogue *catalogue, GError **error)
     G_GNUC_WARN_UNUSED_RESULT;
 int kp_cursor_next_listed (KpCursor *cursor, KpListed *row, GError **error)

@@ -89,6 +89,13 @@ same_xattrs (GBytes *a, GBytes *b)
   return (a == NULL && b == NULL) || same_bytes (a, b);
 }
 
+/* What the object has to say of the other names of the file. */
+static char *
+read_hard_link (const Look *look, int fd)
+{
+  return look->row.local.is_linked && fd >= 0 ? kp_metadata_read_hard_link (fd) : NULL;
+}
+
 /* Hashes the file; the answer only counts when it is still the one of the scan. */
 static gboolean
 hash_file (Look *look, int fd, gboolean with_etag, KpContentHashes *hashes, GError **error)
@@ -160,9 +167,11 @@ look_at_file (Look *look, int fd)
                            .info = *info,
                            .sha256 = hashes.sha256 != NULL ? g_bytes_ref (hashes.sha256) : NULL,
                            .xattrs = kp_xattrs_digest (xattrs),
-                           .xattrs_left_out = known->xattrs_left_out };
+                           .xattrs_left_out = known->xattrs_left_out,
+                           .hard_link = read_hard_link (look, fd) };
   look->same_metadata = look->same_content && kp_compare_same_metadata (info, &known->info)
-                        && same_xattrs (look->known.xattrs, known->xattrs);
+                        && same_xattrs (look->known.xattrs, known->xattrs)
+                        && g_strcmp0 (look->known.hard_link, known->hard_link) == 0;
 }
 
 /* Whether the object holds the link's target, going by its MD5. */
@@ -228,6 +237,7 @@ look_at_object (Look *look, int fd, const KpS3Object *object)
   KpFileInfo stored;
   gboolean has_metadata = kp_metadata_from_object (&stored, object, look->row.local.key);
   const char *stored_xattrs = kp_s3_object_get_metadata (object, "xattr");
+  const char *stored_link = kp_s3_object_get_metadata (object, "hardlink");
   g_autoptr (GPtrArray) xattrs = NULL;
   g_autofree char *xattr_text = NULL;
 
@@ -240,11 +250,13 @@ look_at_object (Look *look, int fd, const KpS3Object *object)
     }
   look->known = (KpKnown){ .etag = g_strdup (object->etag),
                            .info = *info,
-                           .xattrs = xattrs != NULL ? kp_xattrs_digest (xattrs) : NULL };
+                           .xattrs = xattrs != NULL ? kp_xattrs_digest (xattrs) : NULL,
+                           .hard_link = read_hard_link (look, fd) };
   g_autoptr (GPtrArray) parsed_xattrs = kp_xattrs_parse (stored_xattrs);
   look->as_stored = (KpKnown){ .etag = g_strdup (object->etag),
                                .info = stored,
-                               .xattrs = kp_xattrs_digest (parsed_xattrs) };
+                               .xattrs = kp_xattrs_digest (parsed_xattrs),
+                               .hard_link = g_strdup (stored_link) };
   look->as_stored.info.ctime = 0;
   look->same_metadata = has_metadata && kp_compare_same_metadata (info, &stored)
                         && g_strcmp0 (xattr_text, stored_xattrs) == 0;
@@ -257,6 +269,8 @@ look_at_object (Look *look, int fd, const KpS3Object *object)
     look->same_content = TRUE;
   else if (fd >= 0 && object->size == info->size)
     look->same_content = has_bytes_of (look, fd, object, &stored);
+  /* Says nothing of the bytes: other names come and go. */
+  look->same_metadata = look->same_metadata && g_strcmp0 (look->known.hard_link, stored_link) == 0;
 }
 
 /* Runs in a worker. */

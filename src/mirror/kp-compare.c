@@ -54,5 +54,7 @@ kp_compare_decide (const KpComparison *row, gboolean checksum)
   if (!S_ISREG (local->mode))
     /* These cost one small request: nothing is gained by looking closer. */
     return same ? KP_DECISION_UNCHANGED : KP_DECISION_PUT;
+  /* A new name of a file changes its ctime; that it is one of several may not have been said. */
+  same = same && row->local.is_linked == (row->known.hard_link != NULL);
   return same && !checksum ? KP_DECISION_UNCHANGED : KP_DECISION_LOOK_AT_FILE;
 }

@@ -6,6 +6,7 @@
 #include "kp-error.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <gio/gio.h>
 #include <string.h>
 #include <sys/sysmacros.h>
@@ -413,6 +414,30 @@ kp_xattrs_digest (GPtrArray *xattrs)
   return g_bytes_new (hex, 32);
 }
 
+/**
+ * kp_metadata_read_hard_link:
+ * @fd: an open file
+ *
+ * The number of its inode, and when that was made, where the file system keeps it: numbers are used
+ * again, and the device's may be another after each start of the computer.
+ *
+ * Returns: (transfer full) (nullable): the value of x-amz-meta-hardlink, the same for all names of
+ *   the file for as long as it lives; %NULL where it cannot be told
+ */
+char *
+kp_metadata_read_hard_link (int fd)
+{
+  struct statx stx;
+
+  if (statx (fd, "", AT_EMPTY_PATH, STATX_INO | STATX_BTIME, &stx) < 0)
+    return NULL;
+  if ((stx.stx_mask & STATX_BTIME) == 0)
+    return g_strdup_printf ("%" G_GUINT64_FORMAT, (guint64) stx.stx_ino);
+  g_autofree char *birth = kp_metadata_format_time (
+      kp_metadata_make_time (stx.stx_btime.tv_sec, stx.stx_btime.tv_nsec));
+  return g_strdup_printf ("%" G_GUINT64_FORMAT "-%s", (guint64) stx.stx_ino, birth);
+}
+
 /* By the name alone, as s3fs does: content is not looked at, so that the same file always gets the
  * same type. */
 static char *
@@ -464,6 +489,7 @@ metadata_size (KpS3HeaderList *headers)
 /**
  * kp_metadata_to_headers:
  * @xattrs: (nullable) (element-type KpXattr): attributes
+ * @hard_link: (nullable): of a file with several names, see kp_metadata_read_hard_link()
  * @path: for the content type
  * @storage_class: (nullable): %NULL for the bucket's default
  * @xattrs_left_out: (out): whether @xattrs did not fit and are not among the headers
@@ -473,6 +499,7 @@ metadata_size (KpS3HeaderList *headers)
 KpS3HeaderList *
 kp_metadata_to_headers (const KpFileInfo *info,
                         GPtrArray *xattrs,
+                        const char *hard_link,
                         const char *path,
                         const char *storage_class,
                         gboolean *xattrs_left_out)
@@ -494,6 +521,7 @@ kp_metadata_to_headers (const KpFileInfo *info,
       g_autofree char *rdev = g_strdup_printf ("%u:%u", major (info->rdev), minor (info->rdev));
       kp_s3_header_list_add (headers, "x-amz-meta-rdev", rdev);
     }
+  kp_s3_header_list_add (headers, "x-amz-meta-hardlink", hard_link);
 
   *xattrs_left_out = xattr_text != NULL
                      && metadata_size (headers) + strlen ("x-amz-meta-xattr") + strlen (xattr_text)

@@ -53,8 +53,11 @@ char *kp_xattrs_format (GPtrArray *xattrs);
 GPtrArray *kp_xattrs_parse (const char *text);
 GBytes *kp_xattrs_digest (GPtrArray *xattrs);
 
+char *kp_metadata_read_hard_link (int fd);
+
 KpS3HeaderList *kp_metadata_to_headers (const KpFileInfo *info,
                                         GPtrArray *xattrs,
+                                        const char *hard_link,
                                         const char *path,
                                         const char *storage_class,
                                         gboolean *xattrs_left_out);

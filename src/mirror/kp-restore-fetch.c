@@ -42,6 +42,7 @@ kp_restore_task_free (void *data)
   g_clear_pointer (&task->chunks, g_array_unref);
   g_free (task->path);
   g_free (task->xattrs);
+  g_free (task->hard_link);
   g_clear_error (&task->error);
   g_free (task);
 }
@@ -219,6 +220,8 @@ take_object (RestoreTask *task, const KpS3Object *object)
   kp_metadata_from_object (&task->info, object, task->key);
   g_free (task->xattrs);
   task->xattrs = g_strdup (kp_s3_object_get_metadata (object, "xattr"));
+  g_free (task->hard_link);
+  task->hard_link = g_strdup (kp_s3_object_get_metadata (object, "hardlink"));
 }
 
 /* A folder stands in the file's place. It is no file of the user's that could be kept instead, and

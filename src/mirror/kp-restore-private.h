@@ -95,7 +95,8 @@ typedef struct
   /* The outcome. */
   RestoreOutcome outcome;
   KpFileInfo info;
-  char *xattrs; /* as the object has them */
+  char *xattrs;    /* as the object has them */
+  char *hard_link; /* the same: who the file is, of which it was one name; or NULL */
   gboolean is_ours;
   gboolean is_requested; /* from the archive */
   guint64 bytes;

@@ -5,7 +5,7 @@
 
 /* What the files of the target share: kp-target.c writes one file, kp-target-directory.c enters and
  * leaves folders, kp-target-metadata.c gives both what belongs to them, kp-target-partial.c
- * remembers how far a large file has come. */
+ * remembers how far a large file has come, kp-target-link.c makes two equal files one. */
 
 #include "kp-target.h"
 

@@ -59,6 +59,11 @@ gboolean kp_target_file_correct (KpTargetFile *file,
                                  gboolean *is_ours,
                                  GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+gboolean kp_target_join (int root_fd,
+                         const char *first,
+                         const char *other,
+                         GCancellable *cancellable);
+
 gint64 kp_target_get_time (int root_fd);
 gboolean kp_target_enter_directory (int root_fd, const char *path, gboolean *made, guint32 *mode)
     G_GNUC_WARN_UNUSED_RESULT;

@@ -187,7 +187,7 @@ close_file (int *fd)
   *fd = -1;
 }
 
-/* All the headers of the object, and the digest of its attributes for the catalogue. */
+/* All the headers of the object, and for the catalogue what they are made of. */
 KpS3HeaderList *
 kp_task_make_headers (KpTask *task, int fd, const KpFileInfo *info, GError **error)
 {
@@ -203,13 +203,17 @@ kp_task_make_headers (KpTask *task, int fd, const KpFileInfo *info, GError **err
   g_clear_pointer (&task->known.xattrs, g_bytes_unref);
   if (xattrs != NULL)
     task->known.xattrs = kp_xattrs_digest (xattrs);
+  g_clear_pointer (&task->known.hard_link, g_free);
+  if (local->is_linked && S_ISREG (info->mode) && info->nlink > 1)
+    task->known.hard_link = kp_metadata_read_hard_link (fd);
   /* The next job may have nothing but the headers to go by. The ctime of a file that was still
    * changing must not be taken for the proof that it did not change since. */
   KpFileInfo written = *info;
   if (S_ISREG (info->mode) && !kp_content_is_settled (info, task->opened_at))
     written.ctime--;
-  return kp_metadata_to_headers (&written, xattrs, *local->path != '\0' ? local->path : local->key,
-                                 storage_class, &task->xattrs_left_out);
+  return kp_metadata_to_headers (&written, xattrs, task->known.hard_link,
+                                 *local->path != '\0' ? local->path : local->key, storage_class,
+                                 &task->xattrs_left_out);
 }
 
 /* Fills in what the catalogue will know. The times are those before the bytes were read. A change

@@ -287,13 +287,14 @@ def test_catalogue_of_the_version_before_keeps_what_it_knows(
     path = catalogue_of(state_dir)
     query(path, "DROP TABLE proof")
     query(path, "DROP TABLE damaged")
+    query(path, "ALTER TABLE object DROP COLUMN hard_link")
     query(path, "PRAGMA user_version = 2")
     known = query(path, "SELECT count(*) FROM object"), query(path, "SELECT count(*) FROM chunk")
     assert "set aside" not in run().stdout
     assert known == (
         query(path, "SELECT count(*) FROM object"), query(path, "SELECT count(*) FROM chunk"),
     )  # fmt: skip
-    assert query(path, "PRAGMA user_version") == [(3,)]
+    assert query(path, "PRAGMA user_version") == [(4,)]
     assert coverage(rehearse(run)) == (9, 9)
 
 

@@ -60,6 +60,29 @@ test_unchanged (void)
     }
 }
 
+/* What an object says of the other names of its file has to be so; of what is no regular file, none
+ * says anything. */
+static void
+test_hard_links (void)
+{
+  for (gsize i = 0; i < G_N_ELEMENTS (types); i++)
+    {
+      KpComparison unsaid = row_of (types[i]);
+      KpComparison outdated = row_of (types[i]);
+      KpComparison right = row_of (types[i]);
+      gboolean is_file = types[i] == S_IFREG;
+
+      unsaid.local.is_linked = is_file;
+      outdated.known.hard_link = is_file ? (char *) "1-2" : NULL;
+      right.local.is_linked = is_file;
+      right.known.hard_link = outdated.known.hard_link;
+      KpDecision decision = is_file ? KP_DECISION_LOOK_AT_FILE : KP_DECISION_UNCHANGED;
+      assert_decision (&unsaid, decision, decision);
+      assert_decision (&outdated, decision, decision);
+      assert_decision (&right, KP_DECISION_UNCHANGED, decision);
+    }
+}
+
 /* Not in the bucket: sent, whatever the catalogue believes. */
 static void
 test_not_listed (void)
@@ -205,6 +228,7 @@ main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/mirror/compare/unchanged", test_unchanged);
+  g_test_add_func ("/mirror/compare/hard-links", test_hard_links);
   g_test_add_func ("/mirror/compare/not-listed", test_not_listed);
   g_test_add_func ("/mirror/compare/other-size", test_other_size);
   g_test_add_func ("/mirror/compare/unknown-object", test_unknown_object);

@@ -552,7 +552,7 @@ test_headers (void)
   g_autoptr (GPtrArray) xattrs = kp_xattrs_parse ("{\"user.a\":\"YQ==\"}");
   gboolean left_out = TRUE;
   g_autoptr (KpS3HeaderList) headers
-      = kp_metadata_to_headers (&photo, xattrs, "a/b.txt", "STANDARD_IA", &left_out);
+      = kp_metadata_to_headers (&photo, xattrs, NULL, "a/b.txt", "STANDARD_IA", &left_out);
 
   g_assert_false (left_out);
   g_assert_cmpuint (kp_s3_header_list_get_length (headers), ==, 9);
@@ -566,7 +566,13 @@ test_headers (void)
   g_assert_cmpstr (header (headers, "x-amz-meta-atime"), ==, "-0.500000000");
   g_assert_cmpstr (header (headers, "x-amz-meta-xattr"), ==, "%7B%22user.a%22%3A%22YQ%3D%3D%22%7D");
 
-  g_autoptr (KpS3HeaderList) fewest = kp_metadata_to_headers (&photo, NULL, "x", NULL, &left_out);
+  g_assert_null (header (headers, "x-amz-meta-hardlink"));
+  g_autoptr (KpS3HeaderList) linked
+      = kp_metadata_to_headers (&photo, NULL, "12-3.000000000", "x", NULL, &left_out);
+  g_assert_cmpstr (header (linked, "x-amz-meta-hardlink"), ==, "12-3.000000000");
+
+  g_autoptr (KpS3HeaderList) fewest
+      = kp_metadata_to_headers (&photo, NULL, NULL, "x", NULL, &left_out);
   g_assert_false (left_out);
   g_assert_cmpuint (kp_s3_header_list_get_length (fewest), ==, 7);
 }
@@ -602,7 +608,7 @@ test_content_type (void)
 
       info.mode = cases[i].type | 0644;
       g_autoptr (KpS3HeaderList) headers
-          = kp_metadata_to_headers (&info, NULL, cases[i].path, NULL, &left_out);
+          = kp_metadata_to_headers (&info, NULL, NULL, cases[i].path, NULL, &left_out);
       g_test_message ("%s", cases[i].path);
       g_assert_cmpstr (header (headers, "content-type"), ==, cases[i].content_type);
     }
@@ -624,7 +630,7 @@ test_size_limit (void)
       g_autoptr (GPtrArray) xattrs = kp_xattrs_parse (text);
       gboolean left_out;
       g_autoptr (KpS3HeaderList) headers
-          = kp_metadata_to_headers (&photo, xattrs, "a", "STANDARD", &left_out);
+          = kp_metadata_to_headers (&photo, xattrs, NULL, "a", "STANDARD", &left_out);
       guint64 size = 0;
 
       for (guint i = 0; i < kp_s3_header_list_get_length (headers); i++)
@@ -721,7 +727,7 @@ test_round_trip (void)
         g_autofree char *key = kp_metadata_key ("p/a", info.mode);
         gboolean left_out;
         g_autoptr (KpS3HeaderList) headers
-            = kp_metadata_to_headers (&info, NULL, "a", NULL, &left_out);
+            = kp_metadata_to_headers (&info, NULL, NULL, "a", NULL, &left_out);
         g_autoptr (KpS3Object) object = object_from_list (headers, info.size);
         KpFileInfo back;
 
