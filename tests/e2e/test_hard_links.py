@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from fixtures.checks import rsync_changes, write_files
+from fixtures.checks import open_catalogue, rsync_changes, write_files
 from fixtures.clocks import next_second
 from fixtures.fault_proxy import FaultProxy
 from fixtures.trees import MIB
@@ -84,6 +84,9 @@ def test_names_come_and_go(
     proxy.reset()
     ctl("mirror", "--delete", f"{folder}/", where, endpoint=proxy, check=0)
     assert [r.path for r in proxy.requests if r.method != "GET"] == []
+    with open_catalogue(ctl.state_dir) as catalogue:  # what it did not know it would look at each time
+        (known,) = catalogue.execute("SELECT count(hard_link) FROM object").fetchone()
+    assert known == 5
 
     os.link(folder / "plain", folder / "plain too")
     (folder / "twin").unlink()
