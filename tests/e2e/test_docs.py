@@ -50,7 +50,18 @@ def test_commands() -> None:
         offered = options_of(*words[:length])
         for word in words:
             if re.fullmatch(r"--?[a-z][a-z-]*", word):
-                assert re.search(rf"(^|[\s,]){word}\b", offered), f"{word} of {command}"
+                assert re.search(rf"(^|[\s,]){word}(?![\w-])", offered), f"{word} of {command}"
+
+
+def test_commands_of_dev() -> None:
+    """Those that its list and the documents name are there."""
+    text = (TOP / "dev").read_text()
+    there = set(re.search(r"^  ([a-z|]+)\) \"cmd_", text, re.MULTILINE)[1].split("|"))
+    listed = text.partition("cmd_help () {")[2]
+    named = set(re.findall(r"^  ([a-z]+) +[\[a-z(A-Z]", listed.partition("\nEND")[0], re.MULTILINE))
+    for document in DOCUMENTS:
+        named |= set(re.findall(r"\./dev ([a-z]+)", document.read_text()))
+    assert {"demo", "matrix", "test"} <= named and named - there == set()
 
 
 def test_screenshots_are_described_as_they_are() -> None:

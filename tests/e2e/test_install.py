@@ -262,6 +262,7 @@ def test_autostart(app: Application, agent: Agent, installed: Installed) -> None
 
     app.press("Start at login", role="switch")
     wait_until(lambda: not agent.get("Autostart"), 10, "the switch")
+    assert not entry.exists()
     assert begin_session(10).returncode == 3
     app.quit()
 

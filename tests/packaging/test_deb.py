@@ -56,6 +56,8 @@ def test_command_line(debian: DebianRoot, rgw: CephRgw, s3: object, bucket: str)
 def test_desktop(debian: DebianRoot, tmp_path: Path) -> None:
     """The bus of a session finds the agent, and the window opens on a screen."""
     install(debian, "keepsake")
+    # What starts the agent.
+    debian.run("dbus-run-session", "--", "sh", "-c", "keepsakectl pause && keepsakectl resume")
     status = debian.run("dbus-run-session", "--", "keepsakectl", "status")
     assert "keepsakectl plan add" in status
     version = debian.run("/usr/libexec/keepsake-agent", "--version").strip()

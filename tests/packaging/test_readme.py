@@ -53,6 +53,7 @@ def test_commands(debian: DebianRoot, user: str) -> None:
         env=clean_environment(), check=True,
     )  # fmt: skip
     debian.run("chown", "-R", f"{user}:{user}", f"{home}/keepsake")
+    assert set(WANTED) <= set(commands)
     says = {"demo": "Nothing differs", "test": ", 0 failed, "}
     for command in commands:
         if command in WANTED:
