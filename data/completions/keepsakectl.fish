@@ -15,7 +15,12 @@ function __keepsakectl_complete
     set -l help ($program $command --help-all 2>/dev/null; or $program $command --help 2>/dev/null)
     set -l before (string escape --style=regex -- $words[-1])
 
-    if string match -q -- '-*' $words[-1]; and string match -qr -- "$before(, --[a-z-]+)?=" $help
+    if string match -qr -- '^--[a-z-]+=' $current
+        set -l option (string replace -r '=.*' '=' -- $current)
+        if string match -qr -- (string escape --style=regex -- $option)'(FILE|SOURCE)' $help
+            string replace -r '^' -- $option (__fish_complete_path (string replace -r '^[^=]*=' '' -- $current))
+        end
+    else if string match -q -- '-*' $words[-1]; and string match -qr -- "$before(, --[a-z-]+)?=" $help
         string match -qr -- "$before(, --[a-z-]+)?=(FILE|SOURCE)" $help
         and __fish_complete_path $current
     else if string match -q -- '-*' $current

@@ -167,12 +167,16 @@ def decoded_xattr(value: str | None) -> dict[str, bytes]:
 
 def test_every_file_has_its_headers(mirrored: Path, s3: Any, bucket: str) -> None:
     entries = read_tree(mirrored)
+    names: dict[int, list[str | None]] = {}
     for path, entry in entries.items():
         key = "p/" + key_of(path) + ("/" if entry.kind == "directory" else "")
         found = s3.head_object(Bucket=bucket, Key=key)
         headers = found["Metadata"]
         assert re.fullmatch(r"-?\d+\.\d{9}", headers.pop("atime")), key
         assert decoded_xattr(headers.pop("xattr", None)) == dict(entry.xattrs), key
+        if entry.kind == "file":
+            inode = os.lstat(os.fsencode(mirrored) + b"/" + path).st_ino
+            names.setdefault(inode, []).append(headers.pop("hardlink", None))
         assert headers == expected_metadata(os.fsencode(mirrored) + b"/" + path), key
         length = len(os.fsencode(entry.content)) if entry.kind == "symlink" else entry.size
         assert found["ContentLength"] == length, key
@@ -181,6 +185,11 @@ def test_every_file_has_its_headers(mirrored: Path, s3: Any, bucket: str) -> Non
         elif entry.kind != "file":
             assert found["ContentType"] == "application/octet-stream", key
     assert len(entries) == len(keys(s3, bucket)) - 1
+    # Each file that has several names is one of its own.
+    assert all(said == [None] for said in names.values() if len(said) == 1)
+    linked = [set(said) for said in names.values() if len(said) > 1]
+    assert linked and all(len(said) == 1 for said in linked)
+    assert None not in set.union(*linked) and len(set.union(*linked)) == len(linked)
 
 
 def test_headers_to_the_letter(mirrored: Path, s3: Any, bucket: str) -> None:

@@ -87,6 +87,15 @@ def test_icons() -> None:
     assert len(named) > 10 and named - there == set()
 
 
+def test_languages() -> None:
+    """They come with the bundle."""
+    (files,) = Path(USER_DIR, f"app/{ID}").glob("*/*/active/files")
+    there = {path.parts[-3] for path in files.glob("share/locale/*/LC_MESSAGES/keepsake.mo")
+             if path.exists()}  # fmt: skip
+    languages = (TOP / "po/LINGUAS").read_text().split("\n")
+    assert there == {line for line in languages if line and not line.startswith("#")}
+
+
 # -- a session ----------------------------------------------------------------------------------
 
 
