@@ -464,13 +464,13 @@ def test_pictures(tmp_path: Path) -> None:
 def test_s3fs_shows_an_object(s3: Any, bucket: str, s3fs_mount: Any) -> None:
     s3.put_object(
         Bucket=bucket, Key="p/file \ue0e9", Body=b"content",
-        Metadata={"mode": "33200", "uid": "1", "gid": "2", "mtime": "1234567890.123456789"},
+        Metadata={"mode": "33206", "uid": "1", "gid": "2", "mtime": "1234567890.123456789"},
     )  # fmt: skip
     with s3fs_mount(bucket) as folder:
         assert os.listdir(os.fsencode(folder / "p")) == [b"file \xe9"]
         file = os.fsencode(folder) + b"/p/file \xe9"
         status = os.stat(file)
-        assert (status.st_mode, status.st_uid, status.st_gid) == (33200, 1, 2)
+        assert (status.st_mode, status.st_uid, status.st_gid) == (33206, 1, 2)
         assert status.st_mtime_ns == 1234567890123456789
         with open(file, "rb") as content:
             assert content.read() == b"content"
