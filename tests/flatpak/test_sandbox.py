@@ -87,6 +87,19 @@ def test_icons() -> None:
     assert len(named) > 10 and named - there == set()
 
 
+def test_metainfo() -> None:
+    """As AppStream 1.x judges it, which knows more than that of Debian 12."""
+    (files,) = Path(USER_DIR, f"app/{ID}").glob("*/*/active/files")
+    # Older builders rename it to "appdata".
+    (path,) = [*files.glob("share/metainfo/*.xml"), *files.glob("share/appdata/*.xml")]
+    assert "<developer id=" in path.read_text()
+    done = subprocess.run(
+        ["flatpak", "--user", "run", "--command=appstreamcli", ID, "validate", "--strict", "--no-net",
+         f"/app/{path.relative_to(files)}"], capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_languages() -> None:
     """They come with the bundle."""
     (files,) = Path(USER_DIR, f"app/{ID}").glob("*/*/active/files")
