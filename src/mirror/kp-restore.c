@@ -843,9 +843,10 @@ run_phases (KpRestore *self, GError **error)
     g_cancellable_cancel (self->cancellable);
   g_clear_pointer (&self->pool, kp_pool_free);
   g_clear_pointer (&self->budget, kp_budget_free);
+  ok = ok && join_links (self, error);
   if (ok)
-    ok = join_links (self, error) && finish_directories (self, 0, error)
-         && report_missing (self, error) && kp_catalogue_commit (self->catalogue, error);
+    ok = finish_directories (self, 0, error) && report_missing (self, error)
+         && kp_catalogue_commit (self->catalogue, error);
   else
     finish_early (self);
   if (ok)
