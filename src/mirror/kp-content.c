@@ -58,15 +58,24 @@ kp_content_stat (int fd, KpFileInfo *info, GError **error)
   return TRUE;
 }
 
-/* Reads until @length bytes are there or the file ends. Returns -1 with errno set. */
-static gssize
-read_fully (int fd, char *buffer, gsize length, guint64 offset)
+/**
+ * kp_content_read_up_to:
+ * @offset: first byte
+ * @length: bytes that @buffer has room for
+ *
+ * Reads until @length bytes are there or the file ends.
+ *
+ * Returns: how many bytes it got, or -1 with errno set
+ */
+gssize
+kp_content_read_up_to (int fd, guint64 offset, void *buffer, gsize length)
 {
+  guint8 *bytes = buffer;
   gsize done = 0;
 
   while (done < length)
     {
-      ssize_t n = pread (fd, buffer + done, length - done, (off_t) (offset + done));
+      ssize_t n = pread (fd, bytes + done, length - done, (off_t) (offset + done));
       if (n < 0 && errno == EINTR)
         continue;
       if (n < 0)
@@ -88,7 +97,7 @@ GBytes *
 kp_content_read (int fd, guint64 offset, guint64 length, GError **error)
 {
   g_autofree char *buffer = g_malloc (MAX (length, 1));
-  gssize n = read_fully (fd, buffer, length, offset);
+  gssize n = kp_content_read_up_to (fd, offset, buffer, length);
 
   if (n < 0)
     {
@@ -197,7 +206,7 @@ kp_content_chunks (int fd,
           filled -= start;
           start = 0;
           gsize wanted = (gsize) MIN (capacity - filled, size - read_to);
-          gssize n = read_fully (fd, (char *) buffer + filled, wanted, read_to);
+          gssize n = kp_content_read_up_to (fd, read_to, buffer + filled, wanted);
           if (n < 0)
             {
               set_read_error (error);
@@ -290,7 +299,7 @@ kp_content_hash (int fd,
   while (offset < size)
     {
       gsize wanted = (gsize) MIN (MIN (READ_SIZE, part_end - offset), size - offset);
-      gssize n = read_fully (fd, buffer, wanted, offset);
+      gssize n = kp_content_read_up_to (fd, offset, buffer, wanted);
 
       if (n < 0)
         return set_read_error (error);

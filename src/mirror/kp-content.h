@@ -22,6 +22,7 @@ G_BEGIN_DECLS
 guint64 kp_content_part_size (guint64 size, unsigned max_parts);
 
 gboolean kp_content_stat (int fd, KpFileInfo *info, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+gssize kp_content_read_up_to (int fd, guint64 offset, void *buffer, gsize length);
 GBytes *kp_content_read (int fd, guint64 offset, guint64 length, GError **error)
     G_GNUC_WARN_UNUSED_RESULT;
 gboolean kp_content_is_settled (const KpFileInfo *info, gint64 now);

@@ -6,6 +6,7 @@
 #include "kp-target-private.h"
 
 #include "kp-beneath.h"
+#include "kp-content.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,26 +17,6 @@
 
 #define READ_SIZE (256 * 1024)
 
-/* Fills @buffer as far as the file goes. Returns how far, or -1. */
-static gssize
-read_fully (int fd, guint8 *buffer, guint64 offset)
-{
-  gsize done = 0;
-
-  while (done < READ_SIZE)
-    {
-      gssize n = pread (fd, buffer + done, READ_SIZE - done, (off_t) (offset + done));
-      if (n < 0 && errno == EINTR)
-        continue;
-      if (n < 0)
-        return -1;
-      if (n == 0)
-        break;
-      done += (gsize) n;
-    }
-  return (gssize) done;
-}
-
 static gboolean
 have_same_bytes (int a, int b, GCancellable *cancellable)
 {
@@ -44,8 +25,9 @@ have_same_bytes (int a, int b, GCancellable *cancellable)
 
   for (guint64 offset = 0; !g_cancellable_is_cancelled (cancellable); offset += READ_SIZE)
     {
-      gssize n = read_fully (a, of_a, offset);
-      if (n < 0 || read_fully (b, of_b, offset) != n || memcmp (of_a, of_b, (gsize) n) != 0)
+      gssize n = kp_content_read_up_to (a, offset, of_a, READ_SIZE);
+      if (n < 0 || kp_content_read_up_to (b, offset, of_b, READ_SIZE) != n
+          || memcmp (of_a, of_b, (gsize) n) != 0)
         return FALSE;
       if (n < READ_SIZE)
         return TRUE;
