@@ -8,8 +8,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <gio/gio.h>
+#include <linux/magic.h>
 #include <string.h>
 #include <sys/sysmacros.h>
+#include <sys/vfs.h>
 #include <sys/xattr.h>
 
 #define NANOSECONDS 1000000000
@@ -419,7 +421,8 @@ kp_xattrs_digest (GPtrArray *xattrs)
  * @fd: an open file
  *
  * The number of its inode, and when that was made, where the file system keeps it: numbers are used
- * again, and the device's may be another after each start of the computer.
+ * again, and the device's may be another after each start of the computer. A subvolume of btrfs and
+ * a snapshot of it have both in common, and the number that tells them apart stays the same.
  *
  * Returns: (transfer full) (nullable): the value of x-amz-meta-hardlink, the same for all names of
  *   the file for as long as it lives; %NULL where it cannot be told
@@ -435,7 +438,11 @@ kp_metadata_read_hard_link (int fd)
     return g_strdup_printf ("%" G_GUINT64_FORMAT, (guint64) stx.stx_ino);
   g_autofree char *birth = kp_metadata_format_time (
       kp_metadata_make_time (stx.stx_btime.tv_sec, stx.stx_btime.tv_nsec));
-  return g_strdup_printf ("%" G_GUINT64_FORMAT "-%s", (guint64) stx.stx_ino, birth);
+  struct statfs fs;
+  if (fstatfs (fd, &fs) < 0 || fs.f_type != BTRFS_SUPER_MAGIC)
+    return g_strdup_printf ("%" G_GUINT64_FORMAT "-%s", (guint64) stx.stx_ino, birth);
+  return g_strdup_printf ("%" G_GUINT64_FORMAT "-%s-%08x%08x", (guint64) stx.stx_ino, birth,
+                          (guint32) fs.f_fsid.__val[0], (guint32) fs.f_fsid.__val[1]);
 }
 
 /* By the name alone, as s3fs does: content is not looked at, so that the same file always gets the
@@ -489,7 +496,8 @@ metadata_size (KpS3HeaderList *headers)
 /**
  * kp_metadata_to_headers:
  * @xattrs: (nullable) (element-type KpXattr): attributes
- * @hard_link: (nullable): of a file with several names, see kp_metadata_read_hard_link()
+ * @hard_link: (nullable): of a file with several names, see kp_metadata_read_hard_link(); left out
+ *   where it does not fit
  * @path: for the content type
  * @storage_class: (nullable): %NULL for the bucket's default
  * @xattrs_left_out: (out): whether @xattrs did not fit and are not among the headers
@@ -521,13 +529,17 @@ kp_metadata_to_headers (const KpFileInfo *info,
       g_autofree char *rdev = g_strdup_printf ("%u:%u", major (info->rdev), minor (info->rdev));
       kp_s3_header_list_add (headers, "x-amz-meta-rdev", rdev);
     }
-  kp_s3_header_list_add (headers, "x-amz-meta-hardlink", hard_link);
 
   *xattrs_left_out = xattr_text != NULL
                      && metadata_size (headers) + strlen ("x-amz-meta-xattr") + strlen (xattr_text)
                             > KP_METADATA_MAX;
   if (!*xattrs_left_out)
     kp_s3_header_list_add (headers, "x-amz-meta-xattr", xattr_text);
+  /* Attributes are data; which names were one file can be found again. */
+  if (hard_link != NULL
+      && metadata_size (headers) + strlen ("x-amz-meta-hardlink") + strlen (hard_link)
+             <= KP_METADATA_MAX)
+    kp_s3_header_list_add (headers, "x-amz-meta-hardlink", hard_link);
   return headers;
 }
 

@@ -571,6 +571,23 @@ test_headers (void)
       = kp_metadata_to_headers (&photo, NULL, "12-3.000000000", "x", NULL, &left_out);
   g_assert_cmpstr (header (linked, "x-amz-meta-hardlink"), ==, "12-3.000000000");
 
+  /* Where only one of them fits, it is the attributes. */
+  g_autofree char *long_text = g_strnfill (1200, 'x');
+  KpXattr *large = g_ptr_array_index (xattrs, 0);
+  for (gsize length = 1200; length > 0; length--)
+    {
+      g_bytes_unref (large->value);
+      large->value = g_bytes_new (long_text, length);
+      g_autoptr (KpS3HeaderList) full
+          = kp_metadata_to_headers (&photo, xattrs, "12-3.000000000", "x", NULL, &left_out);
+      if (left_out)
+        continue;
+      g_assert_nonnull (header (full, "x-amz-meta-xattr"));
+      g_assert_null (header (full, "x-amz-meta-hardlink"));
+      break;
+    }
+  g_assert_false (left_out);
+
   g_autoptr (KpS3HeaderList) fewest
       = kp_metadata_to_headers (&photo, NULL, NULL, "x", NULL, &left_out);
   g_assert_false (left_out);
