@@ -37,6 +37,7 @@ typedef struct
   const KpS3Provider *provider;
   const char *storage_class; /* asked for, or NULL */
   gint no_part_copy;         /* atomic: the server turned out not to copy parts */
+  gint names_unsaid;         /* atomic: objects that do not say that their file has other names */
 
   KpBudget *budget;
 } KpTransfer;
@@ -68,6 +69,7 @@ typedef struct
   KpKnown known;             /* the outcome, to be recorded */
   gboolean has_no_xattrs;    /* of what is open: nothing that could have any, or not to be read */
   gboolean xattrs_left_out;
+  gboolean only_names;    /* it is written again for what it says of the file's other names */
   gboolean class_refused; /* the object's storage class cannot be written */
   gboolean is_kept;       /* what its object replaces was looked after */
   gboolean keep_failed;   /* …or could not be: the error is of that */
@@ -95,6 +97,7 @@ KpS3HeaderList *kp_task_make_headers (KpTask *task, int fd, const KpFileInfo *in
     G_GNUC_WARN_UNUSED_RESULT;
 void kp_task_set_known (KpTask *task, const KpFileInfo *info, char *etag, GBytes *sha256);
 void kp_task_set_changed_error (GError **error);
+gboolean kp_task_leave_names (KpTask *task, const GError *error);
 gboolean kp_task_check_object (KpTask *task,
                                KpS3Client *client,
                                const char *key,

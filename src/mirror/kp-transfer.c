@@ -451,8 +451,53 @@ can_watch_copy (KpTask *task, const char *from_key)
 static void
 put_instead (KpTask *task, KpS3Client *client)
 {
+  task->only_names = FALSE;
   kp_report_add_total (task->transfer->mirror->report, 0, (gint64) task->change.local.info.size);
   put (task, client);
+}
+
+/* Whether the object would say all there is to say of the file, but for its other names: by
+ * kp_task_make_headers() it is known what that is. */
+static gboolean
+lacks_only_names (const KpTask *task, const KpFileInfo *info)
+{
+  const KpChange *change = &task->change;
+  const KpKnown *known = &change->known;
+  gboolean same_xattrs = task->known.xattrs == NULL || known->xattrs == NULL
+                             ? task->known.xattrs == known->xattrs
+                             : g_bytes_equal (task->known.xattrs, known->xattrs);
+
+  return change->action == KP_ACTION_METADATA && S_ISREG (info->mode)
+         && kp_compare_same_metadata (info, &known->info) && same_xattrs
+         && g_strcmp0 (task->known.hard_link, known->hard_link) != 0;
+}
+
+/**
+ * kp_task_leave_names:
+ * @error: (nullable): why the object cannot be copied onto itself
+ *
+ * Leaves an object as it is that was to be written again for the names of its file alone: to send
+ * all its bytes would be too much for that. It counts as said, so that the next job does not try it
+ * again. To be called when nothing was written.
+ *
+ * Returns: whether it is left, and the task handed back; %FALSE where there is more to write, or
+ *   the object is not the one any more
+ */
+gboolean
+kp_task_leave_names (KpTask *task, const GError *error)
+{
+  const KpKnown *known = &task->change.known;
+  gboolean is_other
+      = kp_error_is (error, KP_ERROR_CONFLICT) || kp_error_is (error, KP_ERROR_NOT_FOUND);
+
+  task->only_names = task->only_names && !is_other;
+  if (!task->only_names)
+    return FALSE;
+  g_atomic_int_inc (&task->transfer->names_unsaid);
+  kp_task_set_known (task, &task->change.local.info, g_strdup (known->etag),
+                     known->sha256 != NULL ? g_bytes_ref (known->sha256) : NULL);
+  kp_task_finish (task);
+  return TRUE;
 }
 
 /* Copies an object that is too large for one request, or of which nothing but another look would
@@ -466,7 +511,8 @@ copy_in_parts (KpTask *task, KpS3Client *client, const char *from_key)
       || !kp_layout_can_copy_from (transfer->provider, from_key)
       || g_atomic_int_get (&transfer->no_part_copy))
     {
-      put_instead (task, client);
+      if (!kp_task_leave_names (task, NULL))
+        put_instead (task, client);
       return;
     }
   task->layout = kp_layout_new_copy (from_key, task->change.known.etag,
@@ -495,19 +541,19 @@ copy (KpTask *task, KpS3Client *client)
       put_instead (task, client);
       return;
     }
-  gboolean needs_parts
-      = kp_layout_needs_parts (transfer->provider, known->etag, change->local.info.size);
-  gboolean is_watched = needs_parts && can_watch_copy (task, from_key);
-  if (needs_parts && !is_watched)
-    {
-      copy_in_parts (task, client, from_key);
-      return;
-    }
-
   if (kp_task_open_file (task, &fd, &info, &error)
       && kp_file_info_same_content (&info, &change->local.info))
     headers = kp_task_make_headers (task, fd, &info, &error);
   close_file (&fd);
+  task->only_names = headers != NULL && lacks_only_names (task, &info);
+  gboolean needs_parts
+      = kp_layout_needs_parts (transfer->provider, known->etag, change->local.info.size);
+  gboolean is_watched = needs_parts && can_watch_copy (task, from_key);
+  if (headers != NULL && needs_parts && !is_watched)
+    {
+      copy_in_parts (task, client, from_key);
+      return;
+    }
   if (headers != NULL
       && (!is_watched || kp_task_check_object (task, client, from_key, known->etag, &error))
       && kp_task_keep (task, client, &error))
@@ -526,7 +572,7 @@ copy (KpTask *task, KpS3Client *client)
       task->error = g_steal_pointer (&error);
       kp_task_finish (task);
     }
-  else
+  else if (etag != NULL || !kp_task_leave_names (task, error))
     put_instead (task, client);
 }
 
@@ -952,6 +998,12 @@ kp_transfer_run (KpMirror *mirror, GError **error)
   kp_budget_free (transfer.budget);
   g_mutex_clear (&transfer.lock);
   g_cond_clear (&transfer.recorded_more);
+  if (transfer.names_unsaid > 0)
+    kp_report_notice (mirror->report,
+                      "Of %d files the bucket could not be told that they are names of one file "
+                      "(hard links) without sending them again: a restore makes them files of "
+                      "their own",
+                      transfer.names_unsaid);
   if (!kp_stale_remember (mirror, ok ? error : NULL))
     return FALSE;
   return ok && kp_catalogue_sweep_chunks (mirror->catalogue, error);

@@ -100,6 +100,17 @@ kp_upload_drop_task (KpTask *task)
     }
 }
 
+/* What an upload is told by: the parts, and what its object will say of the file's other names,
+ * which may be others now though nothing of the file has changed. */
+static char *
+fingerprint (const KpTask *task, const KpLayout *layout)
+{
+  g_autofree char *parts = kp_layout_fingerprint (layout);
+
+  return g_strconcat (parts, task->known.hard_link != NULL ? " " : NULL, task->known.hard_link,
+                      NULL);
+}
+
 static KpTask *
 new_record (KpUpload *upload, KpTaskKind kind, unsigned part, const char *etag)
 {
@@ -113,7 +124,7 @@ new_record (KpUpload *upload, KpTaskKind kind, unsigned part, const char *etag)
   /* A change in the same tick would not show: then it must not be gone on with. */
   if (!kp_content_is_settled (&upload->info, upload->task->opened_at))
     task->row->info.ctime = 0;
-  task->row->layout = kp_layout_fingerprint (upload->layout);
+  task->row->layout = fingerprint (upload->task, upload->layout);
   task->part = part;
   task->etag = g_strdup (etag);
   return task;
@@ -253,6 +264,11 @@ fail (KpUpload *upload, KpS3Client *client)
         record (upload, KP_TASK_UPLOAD_GONE, 0, NULL);
     }
 
+  if (as_a_whole && kp_task_leave_names (task, upload->error))
+    {
+      upload_free (upload);
+      return;
+    }
   if (as_a_whole)
     give_up_copying (upload);
   if (again && (as_a_whole || upload->attempt < KP_TRANSFER_MAX_READS))
@@ -597,10 +613,10 @@ choose_layout (KpUpload *upload)
       || !is_same_file (&task->earlier->info, &upload->info))
     return;
   g_autoptr (KpLayout) whole = kp_layout_new_whole (upload->info.size, transfer->provider);
-  g_autofree char *fingerprint = kp_layout_fingerprint (whole);
+  g_autofree char *of_whole = fingerprint (task, whole);
   guint64 left = 0;
 
-  if (!g_str_equal (task->earlier->layout, fingerprint) || !kp_layout_has_copies (upload->layout))
+  if (!g_str_equal (task->earlier->layout, of_whole) || !kp_layout_has_copies (upload->layout))
     return;
   for (unsigned i = 0; i < whole->parts->len; i++)
     if (!g_hash_table_contains (task->earlier_parts, GUINT_TO_POINTER (i)))
@@ -622,10 +638,10 @@ continue_earlier (KpUpload *upload, KpS3Client *client, GError **error)
   KpTask *task = upload->task;
   KpTransfer *transfer = task->transfer;
   const KpUploadRow *earlier = task->earlier;
-  g_autofree char *fingerprint = kp_layout_fingerprint (upload->layout);
+  g_autofree char *present = fingerprint (task, upload->layout);
   g_autoptr (GError) local_error = NULL;
 
-  if (!is_same_file (&earlier->info, &upload->info) || !g_str_equal (earlier->layout, fingerprint))
+  if (!is_same_file (&earlier->info, &upload->info) || !g_str_equal (earlier->layout, present))
     {
       /* Ours, and of no use any more. Where it cannot be ended, the file is more important. */
       if (!kp_s3_client_abort_upload (client, task->change.local.key, earlier->upload_id,
@@ -682,6 +698,7 @@ take_plan (KpUpload *upload)
     {
       upload->layout = kp_layout_new_whole (upload->info.size, transfer->provider);
       task->carried_out = KP_ACTION_PUT;
+      task->only_names = FALSE;
     }
   choose_layout (upload);
   upload->chunks = g_steal_pointer (&task->chunks);
