@@ -290,7 +290,8 @@ kp_cursor_next_key (KpCursor *cursor, char **key, GError **error)
 KpCursor *
 kp_catalogue_list_linked (KpCatalogue *catalogue, GError **error)
 {
-  return open_cursor (catalogue, "SELECT name, path FROM linked ORDER BY name, path", error);
+  return open_cursor (catalogue, "SELECT name, path, is_new FROM linked ORDER BY name, path",
+                      error);
 }
 
 /**
@@ -299,7 +300,7 @@ kp_catalogue_list_linked (KpCatalogue *catalogue, GError **error)
  * Returns: 1 with the next one, 0 at the end, -1 with an error
  */
 int
-kp_cursor_next_linked (KpCursor *cursor, char **name, char **path, GError **error)
+kp_cursor_next_linked (KpCursor *cursor, char **name, char **path, gboolean *is_new, GError **error)
 {
   g_rec_mutex_lock (&cursor->catalogue->lock);
   int result = step (cursor, error);
@@ -307,6 +308,7 @@ kp_cursor_next_linked (KpCursor *cursor, char **name, char **path, GError **erro
     {
       *name = g_strdup ((const char *) sqlite3_column_text (cursor->statement, 0));
       *path = kp_sql_column_bytes (cursor->statement, 1);
+      *is_new = sqlite3_column_int (cursor->statement, 2) != 0;
     }
   g_rec_mutex_unlock (&cursor->catalogue->lock);
   return result;

@@ -81,18 +81,39 @@ kp_catalogue_add_scanned (KpCatalogue *catalogue, const KpScanned *scanned, GErr
 }
 
 /**
+ * kp_catalogue_trust_links:
+ *
+ * For a scan that has not seen all there is: a file of which it has one name is still taken for one
+ * of several, where the object says so.
+ */
+gboolean
+kp_catalogue_trust_links (KpCatalogue *catalogue, GError **error)
+{
+  g_rec_mutex_lock (&catalogue->lock);
+  gboolean ok = kp_catalogue_run (catalogue, catalogue->statements[STATEMENT_TRUST_LINKS], error);
+  g_rec_mutex_unlock (&catalogue->lock);
+  return ok;
+}
+
+/**
  * kp_catalogue_add_linked:
  * @name: who the file is
  * @path: where one of its names was restored
+ * @is_new: whether the restore wrote it, and did not find it there
  */
 gboolean
-kp_catalogue_add_linked (KpCatalogue *catalogue, const char *name, const char *path, GError **error)
+kp_catalogue_add_linked (KpCatalogue *catalogue,
+                         const char *name,
+                         const char *path,
+                         gboolean is_new,
+                         GError **error)
 {
   sqlite3_stmt *statement = catalogue->statements[STATEMENT_ADD_LINKED];
 
   g_rec_mutex_lock (&catalogue->lock);
   kp_sql_bind_text (statement, 1, name);
   kp_sql_bind_bytes (statement, 2, path);
+  kp_sql_bind_number (statement, 3, is_new ? 1 : 0);
   gboolean ok = kp_catalogue_run (catalogue, statement, error);
   g_rec_mutex_unlock (&catalogue->lock);
   return ok;

@@ -87,7 +87,8 @@ static const char schema[]
       "CREATE TEMP TABLE link ("
       "  dev INTEGER, ino INTEGER, key BLOB, names INTEGER, PRIMARY KEY (dev, ino)) WITHOUT ROWID;"
       /* What a restore has put in place of the files that had several names. */
-      "CREATE TEMP TABLE linked (name TEXT, path BLOB, PRIMARY KEY (name, path)) WITHOUT ROWID;";
+      "CREATE TEMP TABLE linked ("
+      "  name TEXT, path BLOB, is_new INTEGER, PRIMARY KEY (name, path)) WITHOUT ROWID;";
 
 /* What a file of version 3 or less lacks besides tables. */
 static const char upgrade[] = "BEGIN;"
@@ -104,7 +105,11 @@ static const char *const statement_texts[N_STATEMENTS] = {
   = "INSERT OR IGNORE INTO scan VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
   [STATEMENT_ADD_LINK] = ("INSERT INTO link VALUES (?, ?, ?, 1) ON CONFLICT DO UPDATE"
                           " SET key = min(key, excluded.key), names = names + 1"),
-  [STATEMENT_ADD_LINKED] = "INSERT OR IGNORE INTO linked VALUES (?, ?)",
+  /* What stands alone in the table, and is known to be one of several. */
+  [STATEMENT_TRUST_LINKS] = ("UPDATE link SET names = 2 WHERE names = 1 AND EXISTS"
+                             " (SELECT 1 FROM object o WHERE o.key = link.key"
+                             " AND o.hard_link IS NOT NULL)"),
+  [STATEMENT_ADD_LINKED] = "INSERT OR IGNORE INTO linked VALUES (?, ?, ?)",
   [STATEMENT_ADD_LISTED] = "INSERT OR REPLACE INTO listing VALUES (?, ?, ?, ?)",
   [STATEMENT_ADD_VERSION]
   = ("INSERT INTO past VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"
@@ -404,9 +409,12 @@ check_soundness (KpCatalogue *catalogue, gboolean *unusable, GError **error)
       g_set_error (error, KP_ERROR, KP_ERROR_LOCAL_STORAGE, "The catalogue is damaged");
       return FALSE;
     }
-  return number > LAST_WITHOUT_HARD_LINKS
-         || sqlite3_exec (catalogue->db, upgrade, NULL, NULL, NULL) == SQLITE_OK
-         || kp_catalogue_set_error (catalogue, error);
+  if (number > LAST_WITHOUT_HARD_LINKS
+      || sqlite3_exec (catalogue->db, upgrade, NULL, NULL, NULL) == SQLITE_OK)
+    return TRUE;
+  /* It has not the tables that its version has: sound or not, nothing can be made of it. */
+  *unusable = (sqlite3_errcode (catalogue->db) & 0xFF) == SQLITE_ERROR;
+  return kp_catalogue_set_error (catalogue, error);
 }
 
 static gboolean

@@ -141,9 +141,12 @@ gboolean kp_catalogue_commit (KpCatalogue *catalogue, GError **error) G_GNUC_WAR
 
 gboolean kp_catalogue_add_scanned (KpCatalogue *catalogue, const KpScanned *scanned, GError **error)
     G_GNUC_WARN_UNUSED_RESULT;
+gboolean kp_catalogue_trust_links (KpCatalogue *catalogue, GError **error)
+    G_GNUC_WARN_UNUSED_RESULT;
 gboolean kp_catalogue_add_linked (KpCatalogue *catalogue,
                                   const char *name,
                                   const char *path,
+                                  gboolean is_new,
                                   GError **error) G_GNUC_WARN_UNUSED_RESULT;
 gboolean kp_catalogue_add_listed (KpCatalogue *catalogue, GPtrArray *entries, GError **error)
     G_GNUC_WARN_UNUSED_RESULT;
@@ -178,8 +181,11 @@ KpCursor *kp_catalogue_list_vanished (KpCatalogue *catalogue, GError **error)
 int kp_cursor_next_key (KpCursor *cursor, char **key, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 KpCursor *kp_catalogue_list_linked (KpCatalogue *catalogue, GError **error)
     G_GNUC_WARN_UNUSED_RESULT;
-int kp_cursor_next_linked (KpCursor *cursor, char **name, char **path, GError **error)
-    G_GNUC_WARN_UNUSED_RESULT;
+int kp_cursor_next_linked (KpCursor *cursor,
+                           char **name,
+                           char **path,
+                           gboolean *is_new,
+                           GError **error) G_GNUC_WARN_UNUSED_RESULT;
 KpCursor *kp_catalogue_list_listed (KpCatalogue *catalogue, GError **error)
     G_GNUC_WARN_UNUSED_RESULT;
 int kp_cursor_next_listed (KpCursor *cursor, KpListed *row, GError **error)

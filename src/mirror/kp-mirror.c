@@ -348,7 +348,8 @@ scan_sources (KpMirror *self, GError **error)
   self->unreadable += self->scan.unreadable;
   self->unsaved += self->scan.too_long;
   self->result.failed += self->scan.unreadable + self->scan.too_long;
-  return TRUE;
+  /* Names that could not be seen are not gone. */
+  return self->unreadable == 0 || kp_catalogue_trust_links (self->catalogue, error);
 }
 
 /* Walks the sources here while other threads list the bucket. */

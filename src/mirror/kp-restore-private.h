@@ -4,7 +4,7 @@
 #pragma once
 
 /* What the files of a restore share: kp-restore.c lists, hands out and sums up, kp-restore-fetch.c
- * fetches in the workers. */
+ * fetches in the workers, kp-restore-links.c makes files one again in the end. */
 
 #include "kp-budget.h"
 #include "kp-catalogue.h"
@@ -131,6 +131,9 @@ guint64 kp_restore_get_fetched (KpRestore *restore,
 RestoreTask *kp_restore_task_again (const RestoreTask *task);
 void kp_restore_task_free (void *data);
 void kp_restore_task_drop (void *data);
+gboolean kp_restore_remember_link (KpRestore *restore, const RestoreTask *task, GError **error)
+    G_GNUC_WARN_UNUSED_RESULT;
+gboolean kp_restore_join_links (KpRestore *restore, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 void kp_restore_task_cb (KpS3Client *client, void *item, void *user_data);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (RestoreTask, kp_restore_task_free)

@@ -135,50 +135,6 @@ remember_directory (KpRestore *self, RestoreTask *task, GError **error)
   return kp_catalogue_put_known (self->catalogue, task->path, &known, error);
 }
 
-/* Files are made one again when all of them are there. */
-static gboolean
-remember_link (KpRestore *self, RestoreTask *task, GError **error)
-{
-  gboolean is_there = task->outcome == OUTCOME_RESTORED || task->outcome == OUTCOME_UNCHANGED
-                      || task->outcome == OUTCOME_CORRECTED;
-
-  return self->options.dry_run || !is_there || task->hard_link == NULL || !S_ISREG (task->info.mode)
-         || kp_catalogue_add_linked (self->catalogue, task->hard_link, task->path, error);
-}
-
-/* Makes hard links of the names that were hard links of one file. What is not equal any more, or
- * lies on a disk that has none, stays as it was restored. */
-static gboolean
-join_links (KpRestore *self, GError **error)
-{
-  g_autoptr (KpCursor) cursor = kp_catalogue_list_linked (self->catalogue, error);
-  g_autofree char *identity = NULL;
-  g_autofree char *first = NULL;
-  int result = cursor != NULL ? 1 : -1;
-
-  while (result == 1)
-    {
-      g_autofree char *name = NULL;
-      g_autofree char *path = NULL;
-
-      if (g_cancellable_set_error_if_cancelled (self->cancellable, error))
-        return FALSE;
-      result = kp_cursor_next_linked (cursor, &name, &path, error);
-      if (result != 1)
-        break;
-      if (g_strcmp0 (name, identity) == 0)
-        {
-          kp_target_join (self->target_fd, first, path, self->cancellable);
-          continue;
-        }
-      g_free (identity);
-      g_free (first);
-      identity = g_steal_pointer (&name);
-      first = g_steal_pointer (&path);
-    }
-  return result == 0;
-}
-
 /* Makes a folder that is about to be filled, and notes down the mode that it has to have in the
  * end, unless its own object says more: where that cannot be fetched, a new one stays private. */
 static gboolean
@@ -256,7 +212,7 @@ take_result (KpRestore *self, RestoreTask *task, GError **error)
     }
 
   self->server_failures = 0;
-  if (!remember_link (self, task, error))
+  if (!kp_restore_remember_link (self, task, error))
     return FALSE;
   self->is_ours |= task->is_ours;
   self->result.bytes += task->bytes;
@@ -843,7 +799,7 @@ run_phases (KpRestore *self, GError **error)
     g_cancellable_cancel (self->cancellable);
   g_clear_pointer (&self->pool, kp_pool_free);
   g_clear_pointer (&self->budget, kp_budget_free);
-  ok = ok && join_links (self, error);
+  ok = ok && kp_restore_join_links (self, error);
   if (ok)
     ok = finish_directories (self, 0, error) && report_missing (self, error)
          && kp_catalogue_commit (self->catalogue, error);

@@ -59,10 +59,19 @@ gboolean kp_target_file_correct (KpTargetFile *file,
                                  gboolean *is_ours,
                                  GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
-gboolean kp_target_join (int root_fd,
-                         const char *first,
-                         const char *other,
-                         GCancellable *cancellable);
+/* What becomes of two files that were names of one. */
+typedef enum
+{
+  KP_JOIN_DONE,       /* they are names of one */
+  KP_JOIN_DIFFERENT,  /* they are not equal */
+  KP_JOIN_IMPOSSIBLE, /* they may be, and stay apart all the same */
+} KpJoin;
+
+KpJoin kp_target_join (int root_fd,
+                       const char *first,
+                       const char *other,
+                       gboolean is_new,
+                       GCancellable *cancellable);
 
 gint64 kp_target_get_time (int root_fd);
 gboolean kp_target_enter_directory (int root_fd, const char *path, gboolean *made, guint32 *mode)

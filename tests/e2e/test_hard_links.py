@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
+import struct
 import time
 from contextlib import closing
 from pathlib import Path
@@ -16,7 +17,8 @@ import pytest
 
 from fixtures.checks import open_catalogue, rsync_changes, write_files
 from fixtures.clocks import next_second
-from fixtures.fault_proxy import FaultProxy
+from fixtures.fault_proxy import FaultProxy, Request, Rule
+from fixtures.large_files import WhenDone, is_copy, is_sent_part, refusal
 from fixtures.trees import MIB
 
 NAME = "hardlink"  # behind x-amz-meta-
@@ -183,3 +185,206 @@ def test_catalogue_of_before(
     proxy.reset()
     ctl("mirror", f"{folder}/", where, endpoint=proxy, check=0)
     assert {request.method for request in proxy.requests} == {"GET"}
+
+
+def test_catalogue_that_is_half_of_one_version(
+    ctl: Any, folder: Path, s3: Any, bucket: str, where: str
+) -> None:
+    """It says that it is of a version, and has not the tables of it: it is made anew."""
+    ctl("mirror", f"{folder}/", where, check=0)
+    (path,) = ctl.state_dir.rglob("catalogue/*.db")
+    with closing(sqlite3.connect(path)) as catalogue, catalogue:
+        catalogue.execute("PRAGMA user_version = 3")
+    assert "set aside" in ctl("mirror", f"{folder}/", where, check=0).stderr
+    assert stored(s3, bucket, "a") == stored(s3, bucket, "c") != None  # noqa: E711
+    assert "set aside" not in ctl("mirror", f"{folder}/", where, check=0).stderr
+
+
+def is_sent(request: Request) -> bool:
+    return request.method == "PUT" and "x-amz-copy-source" not in request.headers
+
+
+@pytest.mark.parametrize("code", [(403, "InvalidObjectState"), (501, "NotImplemented")])
+def test_names_are_not_worth_the_bytes(
+    ctl: Any, folder: Path, s3: Any, bucket: str, where: str, proxy: FaultProxy, code: Any
+) -> None:
+    """Where an object cannot be copied onto itself it stays as it is, that is said, and not tried
+    again."""
+    command = ("mirror", f"{folder}/", where)
+    ctl(*command, check=0)
+    os.link(folder / "plain", folder / "plain too")
+    proxy.rules.append(Rule(is_copy, refusal(*code), times=None))
+    result = ctl(*command, endpoint=proxy, check=0)
+    assert [r.key for r in proxy.requests if is_sent(r)] == ["p/", "p/plain too"]
+    assert "Of 1 files the bucket could not be told that they are names of one file" in result.stderr
+    assert stored(s3, bucket, "plain") is None
+    proxy.reset()
+    assert ctl(*command, endpoint=proxy, check=0).stderr == ""
+    assert {request.method for request in proxy.requests} == {"GET"}
+
+
+def test_object_that_is_another_by_then(
+    ctl: Any, folder: Path, s3: Any, bucket: str, where: str, proxy: FaultProxy
+) -> None:
+    """What was replaced in the bucket meanwhile is sent, whatever it was written for."""
+    command = ("mirror", f"{folder}/", where)
+    ctl(*command, check=0)
+    os.link(folder / "plain", folder / "plain too")
+    proxy.rules.append(Rule(lambda r: is_copy(r) and r.key == "p/plain",
+                            refusal(412, "PreconditionFailed"), times=None))  # fmt: skip
+    result = ctl(*command, endpoint=proxy, check=0)
+    assert "p/plain" in [r.key for r in proxy.requests if is_sent(r)]
+    assert "could not be told" not in result.stderr
+    assert stored(s3, bucket, "plain") != None  # noqa: E711
+
+
+def test_names_need_no_old_version(
+    ctl: Any, folder: Path, s3: Any, bucket: str, where: str
+) -> None:
+    command = ("mirror", "--delete", "--keep-deleted", "30d", f"{folder}/", where)
+    ctl(*command, check=0)
+    os.link(folder / "plain", folder / "plain too")
+    (folder / "c").unlink()
+    ctl(*command, check=0)
+    assert stored(s3, bucket, "plain") != None  # noqa: E711
+    kept = [row["Key"] for row in s3.list_objects_v2(Bucket=bucket, Prefix="p.keepsake-kept/")["Contents"]]
+    assert [key.partition("Z/")[2] for key in kept] == ["deleted/c", "replaced/"]
+
+
+def test_what_could_not_be_seen_is_not_gone(
+    nobody: Any, s3: Any, bucket: str, where: str
+) -> None:
+    folder = write_files(nobody.home / "private", {"a": "1", "folder/": ""})
+    os.link(folder / "a", folder / "folder/b")
+    if nobody.user is not None:
+        for path in (folder, folder / "folder", folder / "a"):
+            os.chown(path, nobody.user, nobody.user)
+    nobody("mirror", f"{folder}/", where, check=0)
+    said = stored(s3, bucket, "a")
+    assert said is not None
+    (folder / "folder").chmod(0)
+    nobody("mirror", f"{folder}/", where, check=2)
+    assert stored(s3, bucket, "a") == said
+
+
+def test_upload_of_before_the_other_name(
+    ctl: Any, folder: Path, s3: Any, bucket: str, where: str, proxy: FaultProxy
+) -> None:
+    """An upload that began when nothing was to be said of other names is not gone on with."""
+    job = ctl.popen("mirror", "--exclude", "/twin", f"{folder}/", where, endpoint=proxy)
+    proxy.rules.append(
+        Rule(lambda r: is_sent_part(r) and r.params["partNumber"] == "3", WhenDone(lambda _: job.kill()), times=None)
+    )
+    job.wait()
+    os.utime(folder / "plain")
+    ctl("mirror", f"{folder}/", where, check=0)
+    assert stored(s3, bucket, "large") == stored(s3, bucket, "twin") != None  # noqa: E711
+
+
+# -- files that were there before ---------------------------------------------------------------
+
+
+@pytest.fixture
+def back(ctl: Any, folder: Path, tmp_path: Path, where: str) -> Path:
+    """The same files, each of its own."""
+    ctl("mirror", f"{folder}/", where, check=0)
+    shutil.copytree(folder, tmp_path / "back")
+    assert groups(tmp_path / "back") == set()
+    return tmp_path / "back"
+
+
+def test_files_of_before_are_joined(ctl: Any, back: Path, where: str) -> None:
+    result = ctl("restore", where, back, check=0)
+    assert groups(back) == ALL
+    assert "hard links" not in result.stderr
+
+
+def test_file_that_somebody_writes_to(ctl: Any, folder: Path, back: Path, where: str) -> None:
+    with (back / "c").open("r+b") as file:
+        result = ctl("restore", where, back, check=0)
+        assert groups(back) == {frozenset({"a", "folder/b"}), frozenset({"large", "twin"})}
+        assert "1 names of files that had several (hard links) are files of their own now" in result.stderr
+        file.write(b"more")
+    assert (back / "c").read_bytes()[:4] == b"more"
+    assert (back / "a").read_bytes() == (folder / "a").read_bytes()
+
+
+def test_file_that_others_may_read(ctl: Any, back: Path, where: str) -> None:
+    """No backup has an access list, so that the file with one stays as it is."""
+    # linux/posix_acl_xattr.h: version 2; user::rw-, user:1:r--, group::r--, mask::r--, other::r--
+    entries = ((1, 6, -1), (2, 4, 1), (4, 4, -1), (16, 4, -1), (32, 4, -1))
+    access = struct.pack("<I", 2) + b"".join(struct.pack("<HHi", *entry) for entry in entries)
+    os.setxattr(back / "c", "system.posix_acl_access", access)
+    assert (back / "c").stat().st_mode == (back / "a").stat().st_mode, "else that alone parts them"
+    ctl("restore", where, back, check=0)
+    assert os.getxattr(back / "c", "system.posix_acl_access") == access
+    assert groups(back) == {frozenset({"a", "folder/b"}), frozenset({"large", "twin"})}
+
+
+def test_first_name_has_another_elsewhere(ctl: Any, back: Path, tmp_path: Path, where: str) -> None:
+    os.link(back / "a", tmp_path / "mine")
+    result = ctl("restore", where, back, check=0)
+    assert groups(back) == {frozenset({"c", "folder/b"}), frozenset({"large", "twin"})}
+    assert (back / "a").stat().st_ino == (tmp_path / "mine").stat().st_ino
+    assert (back / "a").stat().st_nlink == 2
+    assert "1 names of files" in result.stderr
+
+
+@pytest.fixture
+def injected(ctl: Any, tmp_path: Path) -> Any:
+    """injected("renameat2:error=EINVAL"): from now on it runs with this done to its system calls."""
+
+    def inject(what: str) -> None:
+        script = tmp_path / "injected"
+        script.write_text(f'#!/bin/sh\nexec strace -f -qq -o {tmp_path}/calls -e inject={what} '
+                          f'{ctl.binary} "$@"\n')  # fmt: skip
+        script.chmod(0o755)
+        ctl.binary = script
+
+    return inject
+
+
+@pytest.mark.parametrize("exists", [False, True])
+def test_disk_that_cannot_exchange(
+    ctl: Any, folder: Path, back: Path, tmp_path: Path, where: str, injected: Any, exists: bool
+) -> None:
+    """As NFS: what the restore has written is replaced, what was there before is left alone."""
+    injected("renameat2:error=EINVAL")
+    target = back if exists else tmp_path / "new"
+    result = ctl("restore", where, target, check=0)
+    assert "EINVAL" in (tmp_path / "calls").read_text()
+    assert groups(target) == (set() if exists else ALL)
+    assert ("3 names of files" in result.stderr) == exists
+    assert rsync_changes(folder, target, "-ainc") == []
+    assert not list(target.rglob(".keepsake-*"))
+
+
+def test_stopped_while_links_are_made(
+    ctl: Any, folder: Path, tmp_path: Path, where: str, injected: Any
+) -> None:
+    """The folders are finished all the same, and the next restore goes on."""
+    os.utime(folder / "folder", ns=(10**18, 10**18))
+    (folder / "folder").chmod(0o750)
+    ctl("mirror", f"{folder}/", where, check=0)
+    plain = ctl.binary
+    injected("renameat2:signal=SIGINT:when=1")
+    ctl("restore", where, tmp_path / "back", check=6)
+    state = (tmp_path / "back/folder").stat()
+    assert (state.st_mode & 0o7777, state.st_mtime_ns) == (0o750, 10**18)
+    assert not list((tmp_path / "back").rglob(".keepsake-*"))
+    ctl.binary = plain
+    ctl("restore", where, tmp_path / "back", check=0)
+    assert groups(tmp_path / "back") == ALL
+    assert rsync_changes(folder, tmp_path / "back", "-aincH") == []
+
+
+def test_times_of_access_stay(ctl: Any, folder: Path, tmp_path: Path, s3: Any, bucket: str, where: str) -> None:
+    """To look whether files are equal is not to use them."""
+    for name in ("a", "large"):
+        os.utime(folder / name, ns=(10**18, 2 * 10**18))
+    ctl("mirror", f"{folder}/", where, check=0)
+    said = s3.head_object(Bucket=bucket, Key="p/a")["Metadata"]["atime"]
+    ctl("restore", where, tmp_path / "back", check=0)
+    assert groups(tmp_path / "back") == ALL
+    seconds, _, fraction = said.partition(".")
+    assert (tmp_path / "back/a").stat().st_atime_ns == int(seconds) * 10**9 + int(fraction)
