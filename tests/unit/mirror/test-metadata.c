@@ -572,9 +572,9 @@ test_headers (void)
   g_assert_cmpstr (header (linked, "x-amz-meta-hardlink"), ==, "12-3.000000000");
 
   /* Where only one of them fits, it is the attributes. */
-  g_autofree char *long_text = g_strnfill (1200, 'x');
+  g_autofree char *long_text = g_strnfill (2000, 'x');
   KpXattr *large = g_ptr_array_index (xattrs, 0);
-  for (gsize length = 1200; length > 0; length--)
+  for (gsize length = 2000; length > 0; length--)
     {
       g_bytes_unref (large->value);
       large->value = g_bytes_new (long_text, length);
