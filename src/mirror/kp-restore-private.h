@@ -58,6 +58,7 @@ struct _KpRestore
   GQueue archived;      /* of RestoreTask: asked for, and waited for */
   unsigned outstanding;
   unsigned server_failures; /* in a row */
+  unsigned replaced;        /* restored, and not what was stored from here */
   KpRestoreResult result;
 };
 

@@ -24,6 +24,9 @@
 #define FIRST_ATTEMPTS 4
 #define MAX_SERVER_FAILURES 10
 
+/* So many replaced objects are named: whoever has replaced more knows it. */
+#define MAX_REPLACED_NAMES 10
+
 /* How long an archive gets, in microseconds: half as long again as the slowest that there is. */
 #define LONGEST_RETRIEVAL (3 * G_TIME_SPAN_DAY)
 
@@ -187,6 +190,23 @@ enter_folders (KpRestore *self, const char *path, GError **error)
   return TRUE;
 }
 
+/* Says by name what was restored and is not what was stored from here: what is there is all that
+ * there is, but whoever restores may expect another. */
+static void
+report_replaced (KpRestore *self, const RestoreTask *task)
+{
+  g_autofree char *name = kp_name_display (task->key);
+
+  if (!task->has_record || task->is_as_recorded || !S_ISREG (task->info.mode)
+      || task->outcome != OUTCOME_RESTORED)
+    return;
+  if (++self->replaced <= MAX_REPLACED_NAMES)
+    kp_report_notice (self->report,
+                      "“%s” was replaced in the bucket by something else than a backup from this "
+                      "computer, and was restored as it is now",
+                      name);
+}
+
 static gboolean
 take_result (KpRestore *self, RestoreTask *task, GError **error)
 {
@@ -236,6 +256,7 @@ take_result (KpRestore *self, RestoreTask *task, GError **error)
       break;
     case OUTCOME_RESTORED:
     default:
+      report_replaced (self, task);
       break;
     }
   self->result.restored++;
@@ -301,12 +322,14 @@ take_record (KpRestore *self, RestoreTask *task, const char *etag)
 {
   g_auto (KpKnown) known = { 0 };
 
-  if (self->record == NULL || self->options.at > 0
-      || !kp_record_find (self->record, task->key, &known))
+  if (self->record == NULL || !kp_record_find (self->record, task->key, &known))
     return;
-  task->has_record = TRUE;
-  task->recorded = known.info;
   task->is_as_recorded = g_strcmp0 (known.etag, etag) == 0 && known.info.size == task->size;
+  /* In the past there were others, of which nothing is recorded any more. */
+  task->has_record = task->is_as_recorded || self->options.at == 0;
+  if (!task->has_record)
+    return;
+  task->recorded = known.info;
   task->sha256 = g_steal_pointer (&known.sha256);
   if (task->sha256 == NULL)
     task->chunks = kp_record_find_chunks (self->record, task->key, known.etag);
@@ -807,6 +830,11 @@ run_phases (KpRestore *self, GError **error)
     finish_early (self);
   if (ok)
     report_doubtful (self);
+  if (ok && self->replaced > MAX_REPLACED_NAMES)
+    kp_report_notice (self->report,
+                      "All in all, %u files were replaced in the bucket by something else than a "
+                      "backup from this computer",
+                      self->replaced);
   if (ok && self->unproved > 0)
     kp_report_notice (
         self->report,

@@ -276,7 +276,6 @@ def test_upload_of_before_the_other_name(
         Rule(lambda r: is_sent_part(r) and r.params["partNumber"] == "3", WhenDone(lambda _: job.kill()), times=None)
     )
     job.wait()
-    os.utime(folder / "plain")
     ctl("mirror", f"{folder}/", where, check=0)
     assert stored(s3, bucket, "large") == stored(s3, bucket, "twin") != None  # noqa: E711
 

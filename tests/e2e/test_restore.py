@@ -37,7 +37,7 @@ def tree(tmp_path: Path) -> Path:
 def test_whole_tree_comes_back(ctl: Any, tree: Path, tmp_path: Path, bucket: str) -> None:
     ctl("mirror", "--delete", f"{tree}/", f"s3://{bucket}/p", check=0)
     result = ctl("restore", f"s3://{bucket}/p", tmp_path / "back", check=0)
-    assert rsync_changes(tree, tmp_path / "back", "-aXin") == []
+    assert rsync_changes(tree, tmp_path / "back", "-aHXin") == []
     assert differences(read_tree(tree), read_tree(tmp_path / "back")) == []
     assert result.stderr == ""
     assert f"Done: {len(read_tree(tree)) + 1} restored" in result.stdout
@@ -639,6 +639,11 @@ def test_restore_finds_what_is_not_what_was_stored(
     }  # fmt: skip
     # Another object is nobody's fault: where there is no file, it is restored.
     assert sorted(os.listdir(back)) == ["good", "other", "sub"]
+    notices = [row["message"] for row in result.json if row["type"] == "notice"]
+    assert [text for text in notices if "replaced" in text] == [
+        "“p/other” was replaced in the bucket by something else than a backup from this computer, and "
+        "was restored as it is now"
+    ]
 
     # Nothing bad takes the place of a good file, and of a folder only its own is missed.
     result = ctl("restore", "--json", f"s3://{bucket}/p/sub", tmp_path / "sub", check=2)
