@@ -276,7 +276,8 @@ def test_upload_of_before_the_other_name(
         Rule(lambda r: is_sent_part(r) and r.params["partNumber"] == "3", WhenDone(lambda _: job.kill()), times=None)
     )
     job.wait()
-    ctl("mirror", f"{folder}/", where, check=0)
+    proxy.reset()
+    ctl("mirror", f"{folder}/", where, endpoint=proxy, check=0)
     assert stored(s3, bucket, "large") == stored(s3, bucket, "twin") != None  # noqa: E711
 
 

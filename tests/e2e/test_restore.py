@@ -20,6 +20,7 @@ from boto3.s3.transfer import TransferConfig
 from fixtures import wait_until
 from fixtures.archive import Archive
 from fixtures.checks import body, metadata, operations, rsync_changes, sent_keys, the_sentence, write_files
+from fixtures.clocks import next_second
 from fixtures.fault_proxy import FaultProxy, Hang, ReplaceReply, Rule
 from fixtures.large_files import After, refusal
 from fixtures.trees import MIB, differences, make_tree, read_tree
@@ -700,6 +701,25 @@ def test_unproved_bytes_take_no_files_place(
     # "always" takes what comes; that it is wrong shows when another object has its MD5.
     assert text == (b"older bytes" if overwrite == "older" else b"good byter")
     assert (back / "b").read_text() == "other bytes"
+
+
+def test_record_holds_for_the_past(
+    ctl: Any, tmp_path: Path, s3: Any, bucket: str, proxy: FaultProxy
+) -> None:
+    """The version of that moment is the one that is recorded: then it has to have those bytes."""
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    folder = write_files(tmp_path / "folder", {"large": os.urandom(20 * MIB)})
+    ctl("mirror", f"{folder}/", f"s3://{bucket}/p", endpoint=proxy, check=0)
+    moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(next_second()))
+    s3.put_object(Bucket=bucket, Key="p/large", Body=b"of somebody else")
+    command = ("restore", "--json", f"s3://{bucket}/p", tmp_path / "back", "--at", moment)
+    rule = Rule(lambda r: r.method == "GET" and r.key == "p/large", ReplaceReply(flipped), times=None)
+    proxy.rules.append(rule)
+    assert failures(ctl(*command, endpoint=proxy, check=2)) == {"p/large": "corrupt"}
+    assert rule.hits > 0 and not (tmp_path / "back/large").exists()
+    proxy.rules.clear()
+    ctl(*command, endpoint=proxy, check=0)
+    assert (tmp_path / "back/large").read_bytes() == (folder / "large").read_bytes()
 
 
 def test_record_that_is_out_of_date(
