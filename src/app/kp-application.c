@@ -306,6 +306,16 @@ kp_application_dispose (GObject *object)
   G_OBJECT_CLASS (kp_application_parent_class)->dispose (object);
 }
 
+/* Needs neither a display nor a bus. */
+static int
+kp_application_handle_local_options (GApplication *application, GVariantDict *options)
+{
+  if (!g_variant_dict_contains (options, "version"))
+    return -1;
+  g_print ("keepsake %s\n", KP_VERSION);
+  return 0;
+}
+
 static void
 kp_application_class_init (KpApplicationClass *klass)
 {
@@ -313,11 +323,14 @@ kp_application_class_init (KpApplicationClass *klass)
   G_APPLICATION_CLASS (klass)->startup = kp_application_startup;
   G_APPLICATION_CLASS (klass)->activate = kp_application_activate;
   G_APPLICATION_CLASS (klass)->shutdown = kp_application_shutdown;
+  G_APPLICATION_CLASS (klass)->handle_local_options = kp_application_handle_local_options;
 }
 
 static void
 kp_application_init (KpApplication *self)
 {
+  g_application_add_main_option (G_APPLICATION (self), "version", 0, G_OPTION_FLAG_NONE,
+                                 G_OPTION_ARG_NONE, _ ("Print the version"), NULL);
 }
 
 KpApplication *

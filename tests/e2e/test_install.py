@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -177,6 +178,26 @@ def windows(app: Application) -> list[str]:
     return [name for name in names if "keepsake" in name.lower()]
 
 
+@contextlib.contextmanager
+def no_new_window(app: Application) -> Iterator[None]:
+    """However short it is there: the list of windows is written down each time that it changes."""
+    before = windows_there(app)
+    log = app.bus.folder / "windows"
+    with log.open("w") as file:
+        watch = subprocess.Popen(["xprop", "-root", "-spy", "_NET_CLIENT_LIST"], env=app.bus.env, stdout=file)
+    try:
+        wait_until(lambda: "_NET_CLIENT_LIST" in log.read_text(), 20, "xprop")
+        yield
+    finally:
+        watch.kill()
+        watch.wait()
+    assert set(re.findall("0x[0-9a-f]+", log.read_text())) <= before
+
+
+def windows_there(app: Application) -> set[str]:
+    return set(re.findall("0x[0-9a-f]+", app.bus.run("xprop", "-root", "_NET_CLIENT_LIST")))
+
+
 def test_launcher(app: Application, agent: Agent, installed: Installed) -> None:
     """It opens the window by activation, this starts the agent in the same way, and the window
     speaks the user's language."""
@@ -194,6 +215,15 @@ def test_launcher(app: Application, agent: Agent, installed: Installed) -> None:
     launch(app)  # shows the one that is there
     assert (len(windows(app)), agent.bus.pid_of(NAME)) == (1, program)
     app.quit()
+
+
+@pytest.mark.parametrize("program", sorted(PROGRAMS))
+def test_version(installed: Installed, program: str) -> None:
+    """Without a display and without a bus."""
+    version = re.search(r"^project\([^)]*version: '([^']+)'", (TOP / "meson.build").read_text(), re.DOTALL)
+    assert version is not None
+    said = run(installed / program, "--version", env={"PATH": os.environ["PATH"], **SANITIZER})
+    assert said == f"{Path(program).name} {version[1]}\n"
 
 
 def test_caches(installed: Installed) -> None:
@@ -218,17 +248,16 @@ def test_action_without_window(
 ) -> None:
     folder = write_files(tmp_path / "Pictures", {"one": "1", "two": "2"})
     plan = agent.add_plan("Photos", folder, bucket)
-    launch(app, "back-up-now")
-    wait_until(lambda: len(keys(s3, bucket)) == 3, 30, "the objects")
-    wait_until(lambda: plan.get("LastResult") == "finished", 20, "the end of the backup")
-    assert plan.jobs()[0]["trigger"] == "manual"
-    app.bus.wait_for_no_owner(NAME)  # nothing is left for it to do
-    assert windows(app) == []
+    with no_new_window(app):
+        launch(app, "back-up-now")
+        wait_until(lambda: len(keys(s3, bucket)) == 3, 30, "the objects")
+        wait_until(lambda: plan.get("LastResult") == "finished", 20, "the end of the backup")
+        assert plan.jobs()[0]["trigger"] == "manual"
+        app.bus.wait_for_no_owner(NAME)  # nothing is left for it to do
 
-    launch(app, "pause")
-    wait_until(lambda: agent.get("PausedUntil") == -1, 20, "the pause")
-    app.bus.wait_for_no_owner(NAME)
-    assert windows(app) == []
+        launch(app, "pause")
+        wait_until(lambda: agent.get("PausedUntil") == -1, 20, "the pause")
+        app.bus.wait_for_no_owner(NAME)
 
 
 def test_autostart(app: Application, agent: Agent, installed: Installed) -> None:
@@ -271,6 +300,9 @@ def test_uninstall(installed: Installed, agent: Agent, tmp_path: Path) -> None:
     """The last test here: what is left belongs to the user."""
     assert files_below(installed.prefix) == FILES, "nothing came in addition"
     plan = agent.add_plan("Photos", write_files(tmp_path / "Pictures", {"one": "1"}), "a-bucket")
+    homes = [agent.bus.home, agent.bus.config_home]
+    before = [files_below(home) for home in homes]
+    assert str(plan.file.relative_to(agent.bus.config_home)) in before[1]
     run("ninja", "-C", installed.build, "uninstall")
     assert files_below(installed.prefix) == set()
-    assert plan.file.exists()
+    assert [files_below(home) for home in homes] == before

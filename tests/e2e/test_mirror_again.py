@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from fixtures.checks import (
     metadata,
     operations,
     rows,
+    rsync_changes,
     sent_keys,
     write_files,
 )
@@ -394,6 +396,32 @@ def test_changes_are_found_without_a_catalogue(
     assert body(s3, bucket, "a") == b"grape"
     assert metadata(s3, bucket, "b")["mode"] == "33152"
     assert operations(proxy) == {"list": 1, "head": 5, "put": 1, "copy": 1}
+
+
+def test_what_the_recipe_has_stored_is_adopted(
+    ctl: Any, tmp_path: Path, s3: Any, bucket: str, proxy: FaultProxy, s3fs_mount: Any
+) -> None:
+    """README.md says so: by s3fs and rsync, in one piece; in parts it is sent again."""
+    folder = write_files(tmp_path / "Pictures", {"one": "1", "sub/two": os.urandom(100_000), "sub/empty": "",
+                                                 "parts": os.urandom(30 * MIB)})  # fmt: skip
+    (folder / "link").symlink_to("one")
+    (folder / "one").chmod(0o640)
+    with s3fs_mount(bucket, options="multipart_size=10") as mount:
+        subprocess.run(["rsync", "-a", "--delete", folder, f"{mount}/"], check=True)
+    assert "-" in s3.head_object(Bucket=bucket, Key="Pictures/parts")["ETag"]
+    ctl("restore", f"s3://{bucket}/Pictures", tmp_path / "back", check=0)
+    assert rsync_changes(folder, tmp_path / "back", "-ainc") == []
+    before = etags(s3, bucket)
+    ctl("mirror", "--delete", folder, f"s3://{bucket}", check=0, endpoint=proxy)
+    sent = {request.key for request in proxy.requests if request.method == "PUT" and request.body_length}
+    assert sent - {"Pictures/link"} == {"Pictures/parts"}
+    after = etags(s3, bucket)
+    assert [key for key in before if after[key] != before[key] and key != "Pictures/link"] == ["Pictures/parts"]
+    with s3fs_mount(bucket) as mount:
+        assert rsync_changes(folder, mount / "Pictures") == []
+    proxy.reset()
+    ctl("mirror", "--delete", folder, f"s3://{bucket}", check=0, endpoint=proxy)
+    assert {request.method for request in proxy.requests} == {"GET"}
 
 
 def test_mirror_of_another_machine_is_adopted(
