@@ -101,6 +101,20 @@ kp_beneath_open (int root_fd, const char *path, int flags)
 }
 
 /**
+ * kp_beneath_open_quietly:
+ *
+ * The same for reading. To back up or to compare a file is not to use it: its time of access stays
+ * as it is, where it is ours to say so.
+ */
+int
+kp_beneath_open_quietly (int root_fd, const char *path, int flags)
+{
+  int fd = kp_beneath_open (root_fd, path, flags | O_NOATIME);
+
+  return fd >= 0 || errno != EPERM ? fd : kp_beneath_open (root_fd, path, flags);
+}
+
+/**
  * kp_beneath_make_directories:
  * @path: a path below @root_fd; "" for the directory itself
  *

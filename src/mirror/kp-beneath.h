@@ -13,6 +13,7 @@
 G_BEGIN_DECLS
 
 int kp_beneath_open (int root_fd, const char *path, int flags);
+int kp_beneath_open_quietly (int root_fd, const char *path, int flags);
 int kp_beneath_make_directories (int root_fd, const char *path);
 gboolean kp_beneath_is_safe (const char *path);
 

@@ -469,8 +469,7 @@ record_task_cb (KpKeepStep step,
  * @error: the old object could not be kept: nothing may replace it
  *
  * To be called just before the task's object is written: keeps the one that it replaces, if there
- * is one and the plan says so, and it is not only for the file's other names that it is written
- * again. What can never be kept is replaced all the same, and that is said.
+ * is one and the plan says so. What can never be kept is replaced all the same, and that is said.
  * For workers.
  */
 gboolean
@@ -480,7 +479,7 @@ kp_task_keep (KpTask *task, KpS3Client *client, GError **error)
   const char *key = task->change.local.key;
   g_autoptr (GError) local_error = NULL;
 
-  if (mirror->keep == NULL || task->is_kept || task->change.old.etag == NULL || task->only_names)
+  if (mirror->keep == NULL || task->is_kept || task->change.old.etag == NULL)
     return TRUE;
   KpKeepOutcome outcome = kp_keep_object (mirror->keep, client, KP_KEPT_REPLACED, key,
                                           &task->change.old, record_task_cb, task, &local_error);

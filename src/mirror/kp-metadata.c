@@ -537,9 +537,9 @@ kp_metadata_to_headers (const KpFileInfo *info,
     kp_s3_header_list_add (headers, "x-amz-meta-xattr", xattr_text);
   /* Attributes are data; which names were one file can be found again. */
   if (hard_link != NULL
-      && metadata_size (headers) + strlen ("x-amz-meta-hardlink") + strlen (hard_link)
+      && metadata_size (headers) + strlen (KP_METADATA_HARD_LINK) + strlen (hard_link)
              <= KP_METADATA_MAX)
-    kp_s3_header_list_add (headers, "x-amz-meta-hardlink", hard_link);
+    kp_s3_header_list_add (headers, KP_METADATA_HARD_LINK, hard_link);
   return headers;
 }
 

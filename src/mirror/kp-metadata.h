@@ -53,6 +53,9 @@ char *kp_xattrs_format (GPtrArray *xattrs);
 GPtrArray *kp_xattrs_parse (const char *text);
 GBytes *kp_xattrs_digest (GPtrArray *xattrs);
 
+/* Says which names were one file: see kp_metadata_read_hard_link(). */
+#define KP_METADATA_HARD_LINK "x-amz-meta-hardlink"
+
 char *kp_metadata_read_hard_link (int fd);
 
 KpS3HeaderList *kp_metadata_to_headers (const KpFileInfo *info,

@@ -9,6 +9,7 @@
 #include "kp-restore-private.h"
 
 #include "kp-beneath.h"
+#include "kp-name.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -17,6 +18,9 @@
 /* So many different files are made of the names of one at most, by the backups of as many moments.
  */
 #define MAX_FIRSTS 8
+
+/* So many names are told that stay files of their own: on a disk without hard links it is all. */
+#define MAX_APART_NAMES 20
 
 /* A name that was one of several. */
 typedef struct
@@ -73,11 +77,28 @@ compare_files (const void *a, const void *b)
   return of_a->st_ino == of_b->st_ino ? 0 : of_a->st_ino < of_b->st_ino ? -1 : 1;
 }
 
+/* Those that are most names already come first, and the rest is joined to them; those of one file
+ * are together. */
+static int
+compare_names (const void *a, const void *b)
+{
+  const Name *name_a = a;
+  const Name *name_b = b;
+
+  if (name_a->n_ours != name_b->n_ours)
+    return name_a->n_ours > name_b->n_ours ? -1 : 1;
+  int order = compare_files (a, b);
+  return order != 0 ? order : g_strcmp0 (name_a->path, name_b->path);
+}
+
+/* Looks at what stands under the names, and puts those first that are most names of one file. */
 static void
-count_ours (GArray *names)
+count_ours (KpRestore *restore, GArray *names)
 {
   guint end;
 
+  for (guint i = 0; i < names->len; i++)
+    stat_name (restore, &g_array_index (names, Name, i));
   g_array_sort (names, compare_files);
   for (guint start = 0; start < names->len; start = end)
     {
@@ -88,18 +109,7 @@ count_ours (GArray *names)
       for (guint i = start; i < end; i++)
         g_array_index (names, Name, i).n_ours = end - start;
     }
-}
-
-/* Those that are most names already come first, and the rest is joined to them. */
-static int
-compare_names (const void *a, const void *b)
-{
-  const Name *name_a = a;
-  const Name *name_b = b;
-
-  if (name_a->n_ours != name_b->n_ours)
-    return name_a->n_ours > name_b->n_ours ? -1 : 1;
-  return g_strcmp0 (name_a->path, name_b->path);
+  g_array_sort (names, compare_names);
 }
 
 /* A file that has further names, somewhere else, gets no more of them: whoever writes to those does
@@ -110,39 +120,58 @@ is_ours_alone (const Name *name)
   return name->st.st_ino != 0 && name->st.st_nlink == name->n_ours;
 }
 
-/* Joins @name to the first of @firsts that it is equal to, or makes it one of them. Returns whether
- * it is joined. */
-static gboolean
+/* Joins @name to the first of @firsts that it is equal to, or makes it one of them. */
+static void
 join_name (KpRestore *restore, GPtrArray *firsts, Name *name)
 {
+  KpJoinFile other = { name->path, name->is_new, is_ours_alone (name) };
   KpJoin result = KP_JOIN_DIFFERENT;
 
   for (guint i = 0; i < firsts->len && result == KP_JOIN_DIFFERENT; i++)
     {
       const Name *first = g_ptr_array_index (firsts, i);
-      result = kp_target_join (restore->target_fd, first->path, name->path, name->is_new,
-                               restore->cancellable);
+      KpJoinFile file = { first->path, first->is_new, TRUE };
+      result = kp_target_join (restore->target_fd, &file, &other, restore->cancellable);
     }
-  if (result == KP_JOIN_DIFFERENT && firsts->len < MAX_FIRSTS && is_ours_alone (name))
+  if (result == KP_JOIN_DIFFERENT && firsts->len < MAX_FIRSTS && other.is_ours_alone)
     g_ptr_array_add (firsts, name);
-  return result == KP_JOIN_DONE;
+}
+
+/* Says which of the names are files of their own, beside the one that has most of the names. */
+static void
+report_apart (KpRestore *restore, GArray *names, guint *n_apart)
+{
+  const Name *last = NULL;
+
+  count_ours (restore, names);
+  for (guint i = 0; i < names->len; i++)
+    {
+      const Name *name = &g_array_index (names, Name, i);
+      gboolean is_another = name->st.st_ino != 0 && last != NULL && compare_files (last, name) != 0;
+      if (name->st.st_ino != 0)
+        last = name;
+      if (!is_another || ++*n_apart > MAX_APART_NAMES)
+        continue;
+      g_autofree char *shown = kp_name_display (name->path);
+      kp_report_notice (restore->report,
+                        "“%s” was another name of a file (a hard link), and is a file of its own "
+                        "now",
+                        shown);
+    }
 }
 
 /* Makes the names of one file one again. Those that are not equal any more, or lie on a disk that
- * cannot do it, stay as they were restored. Returns how many files there are too many then. */
-static guint
-join_names (KpRestore *restore, GArray *names)
+ * cannot do it, stay as they were restored. */
+static void
+join_names (KpRestore *restore, GArray *names, guint *n_apart)
 {
   g_autoptr (GPtrArray) firsts = g_ptr_array_new ();
-  guint n_files = 0;
 
-  for (guint i = 0; i < names->len; i++)
-    stat_name (restore, &g_array_index (names, Name, i));
-  count_ours (names);
-  g_array_sort (names, compare_names);
+  count_ours (restore, names);
   for (guint i = 0; i < names->len && !g_cancellable_is_cancelled (restore->cancellable); i++)
-    n_files += join_name (restore, firsts, &g_array_index (names, Name, i)) ? 0 : 1;
-  return n_files > 1 ? n_files - 1 : 0;
+    join_name (restore, firsts, &g_array_index (names, Name, i));
+  if (!g_cancellable_is_cancelled (restore->cancellable))
+    report_apart (restore, names, n_apart);
 }
 
 /**
@@ -172,7 +201,7 @@ kp_restore_join_links (KpRestore *restore, GError **error)
         return FALSE;
       if (result == 0 || g_strcmp0 (next, identity) != 0)
         {
-          n_apart += join_names (restore, names);
+          join_names (restore, names, &n_apart);
           g_array_set_size (names, 0);
           g_free (identity);
           identity = g_steal_pointer (&next);
@@ -183,10 +212,10 @@ kp_restore_join_links (KpRestore *restore, GError **error)
         return FALSE;
     }
   if (n_apart > 0)
-    kp_report_notice (restore->report,
-                      "%u names of files that had several (hard links) are files of their own now: "
-                      "they are not equal any more, are in use, have names elsewhere, or the disk "
-                      "cannot do it",
-                      n_apart);
+    kp_report_notice (
+        restore->report,
+        "%u files were names of others (hard links), and could not be made that again: "
+        "they differ, are in use, have names elsewhere, or the disk cannot do it",
+        n_apart);
   return result == 0;
 }

@@ -24,8 +24,8 @@
 #define FIRST_ATTEMPTS 4
 #define MAX_SERVER_FAILURES 10
 
-/* So many replaced objects are named: whoever has replaced more knows it. */
-#define MAX_REPLACED_NAMES 10
+/* So many replaced objects are named: more than that is no longer read. */
+#define MAX_REPLACED_NAMES 1000
 
 /* How long an archive gets, in microseconds: half as long again as the slowest that there is. */
 #define LONGEST_RETRIEVAL (3 * G_TIME_SPAN_DAY)
@@ -190,20 +190,20 @@ enter_folders (KpRestore *self, const char *path, GError **error)
   return TRUE;
 }
 
-/* Says by name what was restored and is not what was stored from here: what is there is all that
- * there is, but whoever restores may expect another. */
+/* Says by name what was restored and is not what this computer has stored, as far as it has a
+ * record of that: what is there is all that there is, but whoever restores may expect another. An
+ * object that has the recorded time was compared with the record. */
 static void
 report_replaced (KpRestore *self, const RestoreTask *task)
 {
-  g_autofree char *name = kp_name_display (task->key);
-
-  if (!task->has_record || task->is_as_recorded || !S_ISREG (task->info.mode)
-      || task->outcome != OUTCOME_RESTORED)
+  if (!task->has_record || task->is_as_recorded || task->info.mtime == task->recorded.mtime
+      || S_ISDIR (task->info.mode) || task->outcome != OUTCOME_RESTORED || self->options.dry_run)
     return;
+  g_autofree char *name = kp_name_display (task->key);
   if (++self->replaced <= MAX_REPLACED_NAMES)
     kp_report_notice (self->report,
-                      "“%s” was replaced in the bucket by something else than a backup from this "
-                      "computer, and was restored as it is now",
+                      "“%s” is another file in the bucket than this computer has a record of; it "
+                      "was restored as it is there",
                       name);
 }
 
@@ -832,8 +832,8 @@ run_phases (KpRestore *self, GError **error)
     report_doubtful (self);
   if (ok && self->replaced > MAX_REPLACED_NAMES)
     kp_report_notice (self->report,
-                      "All in all, %u files were replaced in the bucket by something else than a "
-                      "backup from this computer",
+                      "All in all, %u files are others in the bucket than this computer has a "
+                      "record of",
                       self->replaced);
   if (ok && self->unproved > 0)
     kp_report_notice (

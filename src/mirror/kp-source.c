@@ -179,10 +179,12 @@ kp_source_has_key (KpSource *source, const char *key)
 int
 kp_source_open_file (KpSource *source, const char *path, int flags)
 {
+  const char *name = source->is_file ? source->file_name : path;
+
   /* A fifo must not make us wait; openat2() refuses these flags where they mean nothing. */
-  if ((flags & O_PATH) == 0)
-    flags |= O_NONBLOCK | O_NOCTTY;
-  return kp_beneath_open (source->fd, source->is_file ? source->file_name : path, flags);
+  return (flags & O_PATH) == 0
+             ? kp_beneath_open_quietly (source->fd, name, flags | O_NONBLOCK | O_NOCTTY)
+             : kp_beneath_open (source->fd, name, flags);
 }
 
 /**

@@ -10,10 +10,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -22,16 +24,57 @@
 /* Bytes of an attribute that is compared; of a longer one it is not known whether it is equal. */
 #define ATTRIBUTE_MAX 4096
 
+/* One of the two files. */
+typedef struct
+{
+  int fd;
+  gboolean is_new;
+  gboolean is_held; /* whoever opens it for writing has to wait */
+  struct stat st;   /* as it was before it was compared */
+} File;
+
+/* Makes the kernel hold back whoever opens the file for writing, until it is closed here. FALSE
+ * when somebody has it open for writing; where the disk cannot tell, that is believed of a file
+ * that was there before. Those of other computers say the same for both. */
 static gboolean
-have_same_bytes (int a, int b, GCancellable *cancellable)
+hold_back_writers (File *file)
+{
+  struct statfs fs;
+
+  /* The signal that says that somebody waits would end us, but for one that is ignored unless
+   * somebody asks for it. */
+  file->is_held
+      = fcntl (file->fd, F_SETSIG, SIGURG) == 0 && fcntl (file->fd, F_SETLEASE, F_RDLCK) == 0;
+  if (file->is_held)
+    return TRUE;
+  gboolean cannot_tell
+      = errno != EAGAIN
+        || (fstatfs (file->fd, &fs) == 0
+            && (fs.f_type == NFS_SUPER_MAGIC || (guint32) fs.f_type == CIFS_SUPER_MAGIC
+                || (guint32) fs.f_type == SMB2_SUPER_MAGIC));
+  return cannot_tell && file->is_new;
+}
+
+/* Nobody has asked to write meanwhile. */
+static gboolean
+is_quiet (const File *file)
+{
+  return !file->is_held || fcntl (file->fd, F_GETLEASE) == F_RDLCK;
+}
+
+/* Gives up when somebody waits to write to one of them. */
+static gboolean
+have_same_bytes (const File *a, const File *b, GCancellable *cancellable)
 {
   g_autofree guint8 *of_a = g_malloc (READ_SIZE);
   g_autofree guint8 *of_b = g_malloc (READ_SIZE);
 
-  for (guint64 offset = 0; !g_cancellable_is_cancelled (cancellable); offset += READ_SIZE)
+  for (guint64 offset = 0;
+       !g_cancellable_is_cancelled (cancellable) && is_quiet (a) && is_quiet (b);
+       offset += READ_SIZE)
     {
-      gssize n = kp_content_read_up_to (a, offset, of_a, READ_SIZE);
-      if (n < 0 || kp_content_read_up_to (b, offset, of_b, READ_SIZE) != n
+      gssize n = kp_content_read_up_to (a->fd, offset, of_a, READ_SIZE);
+      if (n < 0 || kp_content_read_up_to (b->fd, offset, of_b, READ_SIZE) != n
           || memcmp (of_a, of_b, (gsize) n) != 0)
         return FALSE;
       if (n < READ_SIZE)
@@ -88,62 +131,42 @@ have_same_metadata (const struct stat *a, const struct stat *b)
 /* Whether nobody has written to the file since. Its ctime is another when it got a name, or lost
  * one. */
 static gboolean
-is_unchanged (int fd, const struct stat *before, gboolean with_ctime)
+is_unchanged (const File *file, gboolean with_ctime)
 {
   struct stat now;
 
-  return fstat (fd, &now) == 0 && have_same_metadata (&now, before)
-         && (!with_ctime || is_same_time (&now.st_ctim, &before->st_ctim));
+  return fstat (file->fd, &now) == 0 && have_same_metadata (&now, &file->st)
+         && (!with_ctime || is_same_time (&now.st_ctim, &file->st.st_ctim));
 }
 
-/* Makes the kernel hold back whoever opens the file for writing, until it is closed here. FALSE
- * when somebody has it open for writing; where the disk cannot tell, that is believed of a file
- * that was there before. */
+/* Whether what stands under @name is still the file that was compared, and so is the other. */
 static gboolean
-hold_back_writers (int fd, gboolean is_new, gboolean *held)
-{
-  /* The signal that says that somebody waits would end us, but for one that is ignored unless
-   * somebody asks for it. */
-  *held = fcntl (fd, F_SETSIG, SIGURG) == 0 && fcntl (fd, F_SETLEASE, F_RDLCK) == 0;
-  return *held || (errno != EAGAIN && is_new);
-}
-
-/* Nobody has asked to write meanwhile. */
-static gboolean
-are_held_back (int fd)
-{
-  return fcntl (fd, F_GETLEASE) == F_RDLCK;
-}
-
-/* Whether what stands under @name is the file behind @fd, and still what was compared. */
-static gboolean
-is_still (int parent_fd, const char *name, int fd, const struct stat *before)
+are_still (int parent_fd, const char *name, const File *old, const File *first)
 {
   struct stat there;
 
   return fstatat (parent_fd, name, &there, AT_SYMLINK_NOFOLLOW) == 0
-         && there.st_ino == before->st_ino && there.st_dev == before->st_dev
-         && is_unchanged (fd, before, FALSE);
+         && there.st_ino == old->st.st_ino && there.st_dev == old->st.st_dev
+         && is_unchanged (old, FALSE) && is_quiet (old) && is_unchanged (first, FALSE)
+         && is_quiet (first);
 }
 
-/* Gives the file behind @temporary the name of the one behind @old_fd, which loses it, or leaves
- * all as it is. The two change their names in one step, and back when the old one turns out to be
+/* Gives the file behind @temporary, which is @first, the name of @old, which loses it, or leaves
+ * all as it is. The two change their names in one step, and back when one of them turns out to be
  * no longer what was compared. */
 static gboolean
 exchange (int parent_fd,
           const char *temporary,
           const char *name,
-          int old_fd,
-          const struct stat *old,
-          gboolean is_new,
-          gboolean held)
+          const File *first,
+          const File *old)
 {
   if (renameat2 (parent_fd, temporary, parent_fd, name, RENAME_EXCHANGE) < 0)
     /* Some disks, as those of other computers, cannot do this. Of a file that was written here a
      * moment ago nobody knows yet. */
-    return errno == EINVAL && is_new && is_still (parent_fd, name, old_fd, old)
+    return errno == EINVAL && old->is_new && are_still (parent_fd, name, old, first)
            && renameat (parent_fd, temporary, parent_fd, name) == 0;
-  if (is_still (parent_fd, temporary, old_fd, old) && (!held || are_held_back (old_fd)))
+  if (are_still (parent_fd, temporary, old, first))
     return TRUE;
   if (renameat2 (parent_fd, temporary, parent_fd, name, RENAME_EXCHANGE) < 0)
     g_warning ("Cannot put “%s” back under its name, it is “%s” now: %s", name, temporary,
@@ -151,69 +174,48 @@ exchange (int parent_fd,
   return FALSE;
 }
 
-/* Puts the file behind @fd under @name in the place of the one behind @old_fd. */
+/* Puts @first under @name in the place of @old. */
 static gboolean
-replace (int fd,
-         int parent_fd,
-         const char *name,
-         int old_fd,
-         const struct stat *old,
-         gboolean is_new,
-         gboolean held)
+replace (int parent_fd, const char *name, const File *first, const File *old)
 {
-  g_autofree char *path = kp_target_magic_link (fd);
+  g_autofree char *path = kp_target_magic_link (first->fd);
   g_autofree char *temporary = g_strdup_printf (TEMPORARY_PREFIX "%08x", g_random_int ());
-  struct stat first;
   struct stat left;
 
   if (linkat (AT_FDCWD, path, parent_fd, temporary, AT_SYMLINK_FOLLOW) < 0)
     return FALSE;
-  gboolean ok = exchange (parent_fd, temporary, name, old_fd, old, is_new, held);
+  gboolean ok = exchange (parent_fd, temporary, name, first, old);
   /* What has the temporary name and is neither of the two is not ours to remove. */
-  if (fstatat (parent_fd, temporary, &left, AT_SYMLINK_NOFOLLOW) == 0 && fstat (fd, &first) == 0
-      && left.st_dev == first.st_dev
-      && (left.st_ino == first.st_ino || (ok && left.st_ino == old->st_ino))
+  if (fstatat (parent_fd, temporary, &left, AT_SYMLINK_NOFOLLOW) == 0
+      && left.st_dev == first->st.st_dev
+      && (left.st_ino == first->st.st_ino || (ok && left.st_ino == old->st.st_ino))
       && unlinkat (parent_fd, temporary, 0) < 0)
     g_debug ("Cannot remove %s: %s", temporary, g_strerror (errno));
   return ok;
 }
 
-/* To look at a file is not to use it: its atime is the backup's, where it is ours to say so. */
-static int
-open_quietly (int root_fd, const char *path)
-{
-  int fd = kp_beneath_open (root_fd, path, O_RDONLY | O_NONBLOCK | O_NOATIME);
-
-  return fd >= 0 || errno != EPERM ? fd : kp_beneath_open (root_fd, path, O_RDONLY | O_NONBLOCK);
-}
-
 static KpJoin
-join (int fd,
-      int other_fd,
-      const char *other,
-      int parent_fd,
-      gboolean is_new,
-      GCancellable *cancellable)
+join (File *first, File *old, int parent_fd, const KpJoinFile *other, GCancellable *cancellable)
 {
-  const char *slash = strrchr (other, '/');
-  const char *name = slash != NULL ? slash + 1 : other;
-  struct stat first;
-  struct stat old;
-  gboolean held;
+  const char *slash = strrchr (other->path, '/');
+  const char *name = slash != NULL ? slash + 1 : other->path;
 
-  if (fstat (fd, &first) < 0 || fstat (other_fd, &old) < 0 || !S_ISREG (first.st_mode)
-      || !S_ISREG (old.st_mode) || first.st_dev != old.st_dev)
+  if (fstat (first->fd, &first->st) < 0 || fstat (old->fd, &old->st) < 0
+      || !S_ISREG (first->st.st_mode) || !S_ISREG (old->st.st_mode)
+      || first->st.st_dev != old->st.st_dev)
     return KP_JOIN_IMPOSSIBLE;
-  if (first.st_ino == old.st_ino)
+  if (first->st.st_ino == old->st.st_ino)
     return KP_JOIN_DONE;
-  /* One with further names is left alone: they are somebody else's. */
-  if (old.st_nlink > 1 || !hold_back_writers (other_fd, is_new, &held))
+  /* Further names that are not ours are somebody else's. */
+  if ((old->st.st_nlink > 1 && !other->is_ours_alone) || !hold_back_writers (old))
     return KP_JOIN_IMPOSSIBLE;
-  if (!have_same_metadata (&first, &old) || !have_same_xattrs (fd, other_fd)
-      || !have_same_bytes (fd, other_fd, cancellable))
+  if (!hold_back_writers (first))
     return KP_JOIN_DIFFERENT;
-  return is_unchanged (fd, &first, TRUE) && is_unchanged (other_fd, &old, TRUE)
-                 && replace (fd, parent_fd, name, other_fd, &old, is_new, held)
+  if (!have_same_metadata (&first->st, &old->st) || !have_same_xattrs (first->fd, old->fd)
+      || !have_same_bytes (first, old, cancellable))
+    return is_quiet (first) && is_quiet (old) ? KP_JOIN_DIFFERENT : KP_JOIN_IMPOSSIBLE;
+  return is_unchanged (first, TRUE) && is_unchanged (old, TRUE)
+                 && replace (parent_fd, name, first, old)
              ? KP_JOIN_DONE
              : KP_JOIN_IMPOSSIBLE;
 }
@@ -221,39 +223,39 @@ join (int fd,
 /**
  * kp_target_join:
  * @root_fd: the target folder
- * @first: the path of a file below it
- * @other: that of another
- * @is_new: whether this restore has written @other
+ * @first: a file below it
+ * @other: another
  *
  * Makes two files one that has two names, if they are equal in bytes, metadata and extended
- * attributes, @other has no further name, and nobody is writing to it. Nothing is lost when it
- * cannot be done, and nothing is changed then.
+ * attributes, @other has no names that are not ours, and nobody is writing to either. Nothing is
+ * lost when it cannot be done, and nothing is changed then.
  *
  * Returns: what became of it; %KP_JOIN_DONE also when they were one
  */
 KpJoin
 kp_target_join (int root_fd,
-                const char *first,
-                const char *other,
-                gboolean is_new,
+                const KpJoinFile *first,
+                const KpJoinFile *other,
                 GCancellable *cancellable)
 {
-  const char *slash = strrchr (other, '/');
+  const char *slash = strrchr (other->path, '/');
   g_autofree char *parent
-      = slash != NULL ? g_strndup (other, (gsize) (slash - other)) : g_strdup ("");
-  int fd = open_quietly (root_fd, first);
-  int other_fd = open_quietly (root_fd, other);
+      = slash != NULL ? g_strndup (other->path, (gsize) (slash - other->path)) : g_strdup ("");
   int parent_fd = kp_beneath_open (root_fd, parent, O_PATH | O_DIRECTORY);
+  File file
+      = { kp_beneath_open_quietly (root_fd, first->path, O_RDONLY | O_NONBLOCK), first->is_new };
+  File old
+      = { kp_beneath_open_quietly (root_fd, other->path, O_RDONLY | O_NONBLOCK), other->is_new };
   KpJoin result = KP_JOIN_IMPOSSIBLE;
 
-  if (fd >= 0 && other_fd >= 0 && parent_fd >= 0)
-    result = join (fd, other_fd, other, parent_fd, is_new, cancellable);
+  if (file.fd >= 0 && old.fd >= 0 && parent_fd >= 0)
+    result = join (&file, &old, parent_fd, other, cancellable);
   if (result != KP_JOIN_DONE)
-    g_debug ("“%s” stays a file of its own beside “%s”", other, first);
-  if (fd >= 0)
-    close (fd);
-  if (other_fd >= 0)
-    close (other_fd);
+    g_debug ("“%s” stays a file of its own beside “%s”", other->path, first->path);
+  if (file.fd >= 0)
+    close (file.fd);
+  if (old.fd >= 0)
+    close (old.fd);
   if (parent_fd >= 0)
     close (parent_fd);
   return result;

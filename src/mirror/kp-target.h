@@ -63,14 +63,21 @@ gboolean kp_target_file_correct (KpTargetFile *file,
 typedef enum
 {
   KP_JOIN_DONE,       /* they are names of one */
-  KP_JOIN_DIFFERENT,  /* they are not equal */
+  KP_JOIN_DIFFERENT,  /* they are not equal, or the first is going to be another */
   KP_JOIN_IMPOSSIBLE, /* they may be, and stay apart all the same */
 } KpJoin;
 
+/* A file that was restored, or found as it has to be. */
+typedef struct
+{
+  const char *path;       /* below the target */
+  gboolean is_new;        /* this restore has written it */
+  gboolean is_ours_alone; /* it has no further names than those that are being restored */
+} KpJoinFile;
+
 KpJoin kp_target_join (int root_fd,
-                       const char *first,
-                       const char *other,
-                       gboolean is_new,
+                       const KpJoinFile *first,
+                       const KpJoinFile *other,
                        GCancellable *cancellable);
 
 gint64 kp_target_get_time (int root_fd);

@@ -37,7 +37,8 @@ typedef struct
   const KpS3Provider *provider;
   const char *storage_class; /* asked for, or NULL */
   gint no_part_copy;         /* atomic: the server turned out not to copy parts */
-  gint names_unsaid;         /* atomic: objects that do not say that their file has other names */
+  unsigned names_unsaid; /* objects left as they are, which do not say what other names there are */
+  unsigned names_left_out; /* the same of objects that have no room for it */
 
   KpBudget *budget;
 } KpTransfer;
@@ -69,11 +70,13 @@ typedef struct
   KpKnown known;             /* the outcome, to be recorded */
   gboolean has_no_xattrs;    /* of what is open: nothing that could have any, or not to be read */
   gboolean xattrs_left_out;
-  gboolean only_names;    /* it is written again for what it says of the file's other names */
-  gboolean class_refused; /* the object's storage class cannot be written */
-  gboolean is_kept;       /* what its object replaces was looked after */
-  gboolean keep_failed;   /* …or could not be: the error is of that */
-  gboolean vanished;      /* the file was deleted since the scan */
+  gboolean only_names;     /* it is written again for what it says of the file's other names… */
+  gboolean is_left;        /* …and was not, in the end */
+  gboolean names_left_out; /* there was no room for what it would say of them */
+  gboolean class_refused;  /* the object's storage class cannot be written */
+  gboolean is_kept;        /* what its object replaces was looked after */
+  gboolean keep_failed;    /* …or could not be: the error is of that */
+  gboolean vanished;       /* the file was deleted since the scan */
   gint64 opened_at; /* wall clock in microseconds: when its times were looked at, before a byte was
                        read */
   guint64 bytes;    /* of bodies that the server confirmed */

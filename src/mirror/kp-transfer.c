@@ -211,9 +211,12 @@ kp_task_make_headers (KpTask *task, int fd, const KpFileInfo *info, GError **err
   KpFileInfo written = *info;
   if (S_ISREG (info->mode) && !kp_content_is_settled (info, task->opened_at))
     written.ctime--;
-  return kp_metadata_to_headers (&written, xattrs, task->known.hard_link,
-                                 *local->path != '\0' ? local->path : local->key, storage_class,
-                                 &task->xattrs_left_out);
+  KpS3HeaderList *headers = kp_metadata_to_headers (&written, xattrs, task->known.hard_link,
+                                                    *local->path != '\0' ? local->path : local->key,
+                                                    storage_class, &task->xattrs_left_out);
+  task->names_left_out
+      = task->known.hard_link != NULL && !kp_s3_header_list_has (headers, KP_METADATA_HARD_LINK);
+  return headers;
 }
 
 /* Fills in what the catalogue will know. The times are those before the bytes were read. A change
@@ -468,32 +471,32 @@ lacks_only_names (const KpTask *task, const KpFileInfo *info)
                              : g_bytes_equal (task->known.xattrs, known->xattrs);
 
   return change->action == KP_ACTION_METADATA && S_ISREG (info->mode)
-         && kp_compare_same_metadata (info, &known->info) && same_xattrs
-         && g_strcmp0 (task->known.hard_link, known->hard_link) != 0;
+         && kp_compare_same_metadata (info, &known->info) && same_xattrs && !task->xattrs_left_out
+         && !known->xattrs_left_out && g_strcmp0 (task->known.hard_link, known->hard_link) != 0;
 }
 
 /**
  * kp_task_leave_names:
  * @error: (nullable): why the object cannot be copied onto itself
  *
- * Leaves an object as it is that was to be written again for the names of its file alone: to send
- * all its bytes would be too much for that. It counts as said, so that the next job does not try it
- * again. To be called when nothing was written.
+ * Leaves an object as it is that was to be written again for the names of its file alone, where the
+ * reason will be the same tomorrow: to send all its bytes would be too much for that. It counts as
+ * said, so that the next job does not try it again. To be called when nothing was written.
  *
- * Returns: whether it is left, and the task handed back; %FALSE where there is more to write, or
- *   the object is not the one any more
+ * Returns: whether it is left, and the task handed back; %FALSE where there is more to write, the
+ *   object is not the one any more, or another job may fare better
  */
 gboolean
 kp_task_leave_names (KpTask *task, const GError *error)
 {
   const KpKnown *known = &task->change.known;
-  gboolean is_other
-      = kp_error_is (error, KP_ERROR_CONFLICT) || kp_error_is (error, KP_ERROR_NOT_FOUND);
+  gboolean is_lasting = error == NULL || kp_error_is (error, KP_ERROR_ARCHIVED)
+                        || kp_error_is (error, KP_ERROR_UNSUPPORTED_BY_PROVIDER)
+                        || kp_error_is (error, KP_ERROR_REFUSED);
 
-  task->only_names = task->only_names && !is_other;
-  if (!task->only_names)
+  task->is_left = task->only_names && is_lasting;
+  if (!task->is_left)
     return FALSE;
-  g_atomic_int_inc (&task->transfer->names_unsaid);
   kp_task_set_known (task, &task->change.local.info, g_strdup (known->etag),
                      known->sha256 != NULL ? g_bytes_ref (known->sha256) : NULL);
   kp_task_finish (task);
@@ -703,6 +706,26 @@ fail_denied (KpTransfer *transfer)
     }
 }
 
+/* Records what a task has come to that ended without an error. */
+static gboolean
+record_success (KpMirror *mirror, KpTask *task, GError **error)
+{
+  return task->is_left ? kp_catalogue_put_known (mirror->catalogue, task->change.local.key,
+                                                 &task->known, error)
+                       : record_object (mirror, task, error);
+}
+
+static gboolean
+take_left (KpTransfer *transfer, KpTask *task, GError **error)
+{
+  KpMirror *mirror = transfer->mirror;
+
+  transfer->names_unsaid++;
+  mirror->result.unchanged++;
+  kp_report_add_total (mirror->report, -1, 0);
+  return record_success (mirror, task, error);
+}
+
 static gboolean
 take_success (KpTransfer *transfer, KpTask *task, GError **error)
 {
@@ -713,7 +736,8 @@ take_success (KpTransfer *transfer, KpTask *task, GError **error)
   transfer->server_failures = 0;
   transfer->denials = 0;
   fail_denied (transfer);
-  if (!record_object (mirror, task, error)
+  transfer->names_left_out += task->names_left_out ? 1 : 0;
+  if (!record_success (mirror, task, error)
       || (task->change.action == KP_ACTION_RENAME
           && !kp_catalogue_set_rename_done (mirror->catalogue, task->change.from_key, local->key,
                                             error)))
@@ -758,7 +782,7 @@ take_action (KpTransfer *transfer, KpTask **owned, GError **error)
 
   transfer->outstanding--;
   if (task->error == NULL)
-    return take_success (transfer, task, error);
+    return task->is_left ? take_left (transfer, task, error) : take_success (transfer, task, error);
   if (task->vanished)
     {
       g_autofree char *name = kp_name_display (task->change.local.key);
@@ -939,7 +963,7 @@ drain (KpTransfer *transfer)
       g_autoptr (KpTask) task = next;
       g_autoptr (GError) error = NULL;
       gboolean ok = task->kind != KP_TASK_ACTION ? take_result (transfer, &task, &error)
-                    : task->error == NULL        ? record_object (transfer->mirror, task, &error)
+                    : task->error == NULL        ? record_success (transfer->mirror, task, &error)
                                                  : TRUE;
       if (!ok)
         g_debug ("Cannot record what was finished: %s", error->message);
@@ -1000,10 +1024,15 @@ kp_transfer_run (KpMirror *mirror, GError **error)
   g_cond_clear (&transfer.recorded_more);
   if (transfer.names_unsaid > 0)
     kp_report_notice (mirror->report,
-                      "Of %d files the bucket could not be told that they are names of one file "
-                      "(hard links) without sending them again: a restore makes them files of "
-                      "their own",
+                      "The bucket could not be told of which other names (hard links) a file has, "
+                      "without sending it again: %u files may become files of their own by a "
+                      "restore",
                       transfer.names_unsaid);
+  if (transfer.names_left_out > 0)
+    kp_report_notice (mirror->report,
+                      "Beside their extended attributes there is no room to say which other names "
+                      "(hard links) a file has: %u files become files of their own by a restore",
+                      transfer.names_left_out);
   if (!kp_stale_remember (mirror, ok ? error : NULL))
     return FALSE;
   return ok && kp_catalogue_sweep_chunks (mirror->catalogue, error);

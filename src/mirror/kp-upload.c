@@ -264,12 +264,15 @@ fail (KpUpload *upload, KpS3Client *client)
         record (upload, KP_TASK_UPLOAD_GONE, 0, NULL);
     }
 
+  /* That the server does not copy parts is worth knowing in any case. */
+  if (as_a_whole && upload->copy_refused)
+    give_up_copying (upload);
   if (as_a_whole && kp_task_leave_names (task, upload->error))
     {
       upload_free (upload);
       return;
     }
-  if (as_a_whole)
+  if (as_a_whole && !upload->copy_refused)
     give_up_copying (upload);
   if (again && (as_a_whole || upload->attempt < KP_TRANSFER_MAX_READS))
     {

@@ -64,6 +64,15 @@ kp_s3_header_list_get (KpS3HeaderList *list, guint index)
   return &g_array_index (list->headers, KpS3Header, index);
 }
 
+gboolean
+kp_s3_header_list_has (KpS3HeaderList *list, const char *name)
+{
+  for (guint i = 0; i < kp_s3_header_list_get_length (list); i++)
+    if (g_str_equal (kp_s3_header_list_get (list, i)->name, name))
+      return TRUE;
+  return FALSE;
+}
+
 /**
  * kp_s3_etag_normalise:
  * @etag: (nullable): an ETag as a header or a document has it

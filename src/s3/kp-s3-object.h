@@ -20,6 +20,7 @@ void kp_s3_header_list_free (KpS3HeaderList *list);
 void kp_s3_header_list_add (KpS3HeaderList *list, const char *name, const char *value);
 guint kp_s3_header_list_get_length (KpS3HeaderList *list);
 const KpS3Header *kp_s3_header_list_get (KpS3HeaderList *list, guint index);
+gboolean kp_s3_header_list_has (KpS3HeaderList *list, const char *name);
 
 /* The largest object of any store: Amazon's 50 TB. */
 #define KP_S3_MAX_OBJECT_SIZE (G_GUINT64_CONSTANT (50) << 40)

@@ -15,10 +15,11 @@ from typing import Any
 
 import pytest
 
+from fixtures import wait_until
 from fixtures.checks import open_catalogue, rsync_changes, write_files
 from fixtures.clocks import next_second
 from fixtures.fault_proxy import FaultProxy, Request, Rule
-from fixtures.large_files import WhenDone, is_copy, is_sent_part, refusal
+from fixtures.large_files import WhenDone, is_copy, is_part_copy, is_sent_part, refusal
 from fixtures.trees import MIB
 
 NAME = "hardlink"  # behind x-amz-meta-
@@ -214,41 +215,78 @@ def test_names_are_not_worth_the_bytes(
     ctl(*command, check=0)
     os.link(folder / "plain", folder / "plain too")
     proxy.rules.append(Rule(is_copy, refusal(*code), times=None))
-    result = ctl(*command, endpoint=proxy, check=0)
+    result = ctl(*command, "--verbose", endpoint=proxy, check=0)
     assert [r.key for r in proxy.requests if is_sent(r)] == ["p/", "p/plain too"]
-    assert "Of 1 files the bucket could not be told that they are names of one file" in result.stderr
+    assert "\nmetadata" not in result.stdout and ", 0 copied by the server" in result.stdout
+    assert "The bucket could not be told of which other names" in result.stderr
     assert stored(s3, bucket, "plain") is None
     proxy.reset()
     assert ctl(*command, endpoint=proxy, check=0).stderr == ""
     assert {request.method for request in proxy.requests} == {"GET"}
 
 
-def test_object_that_is_another_by_then(
-    ctl: Any, folder: Path, s3: Any, bucket: str, where: str, proxy: FaultProxy
+@pytest.mark.parametrize("code", [(412, "PreconditionFailed"), (403, "AccessDenied")])
+def test_what_may_be_otherwise_tomorrow(
+    ctl: Any, folder: Path, s3: Any, bucket: str, where: str, proxy: FaultProxy, code: Any
 ) -> None:
-    """What was replaced in the bucket meanwhile is sent, whatever it was written for."""
+    """An object that was replaced in the bucket meanwhile, or a key that may not read, is no reason to
+    leave it as it is."""
     command = ("mirror", f"{folder}/", where)
     ctl(*command, check=0)
     os.link(folder / "plain", folder / "plain too")
-    proxy.rules.append(Rule(lambda r: is_copy(r) and r.key == "p/plain",
-                            refusal(412, "PreconditionFailed"), times=None))  # fmt: skip
+    proxy.rules.append(Rule(lambda r: is_copy(r) and r.key == "p/plain", refusal(*code), times=None))
     result = ctl(*command, endpoint=proxy, check=0)
     assert "p/plain" in [r.key for r in proxy.requests if is_sent(r)]
     assert "could not be told" not in result.stderr
     assert stored(s3, bucket, "plain") != None  # noqa: E711
 
 
-def test_names_need_no_old_version(
-    ctl: Any, folder: Path, s3: Any, bucket: str, where: str
+def test_large_file_whose_names_cannot_be_told(
+    ctl: Any, folder: Path, s3: Any, bucket: str, where: str, proxy: FaultProxy
 ) -> None:
+    """One that is copied in parts: the upload is ended, and nothing is sent."""
+    command = ("mirror", "--exclude", "/twin", f"{folder}/", where)
+    ctl(*command, check=0)
+    proxy.rules.append(
+        Rule(lambda r: r.key == "p/large" and is_copy(r), refusal(501, "NotImplemented"), times=None))
+    proxy.rules.append(Rule(is_part_copy, refusal(501, "NotImplemented"), times=None))
+    ctl("mirror", f"{folder}/", where, endpoint=proxy, check=0)
+    sent = {r.key for r in proxy.requests if is_sent_part(r)}
+    assert sent <= {"p/twin"}
+    assert s3.list_multipart_uploads(Bucket=bucket).get("Uploads") is None
+    assert stored(s3, bucket, "large") is None
+
+
+def test_names_beside_many_attributes(
+    ctl: Any, folder: Path, tmp_path: Path, s3: Any, bucket: str, where: str
+) -> None:
+    """Where both do not fit, the attributes are stored, and what is not is said."""
+    for length in range(1450, 1300, -24):  # the note takes more than what one step leaves free
+        os.setxattr(folder / "a", "user.comment", b"x" * length)
+        result = ctl("mirror", f"{folder}/", where)
+        if result.returncode == 0:
+            break
+    assert "xattr" in s3.head_object(Bucket=bucket, Key="p/a")["Metadata"]
+    assert stored(s3, bucket, "a") is None
+    assert "there is no room to say which other names (hard links) a file has: 3 files" in result.stderr
+
+
+def test_names_of_a_moment_without_versions(
+    ctl: Any, folder: Path, tmp_path: Path, s3: Any, bucket: str, where: str
+) -> None:
+    """What is written again for its names alone was there before, too."""
     command = ("mirror", "--delete", "--keep-deleted", "30d", f"{folder}/", where)
     ctl(*command, check=0)
+    shutil.copytree(folder, tmp_path / "then")
+    moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(next_second()))
     os.link(folder / "plain", folder / "plain too")
     (folder / "c").unlink()
+    (folder / "folder/b").unlink()
     ctl(*command, check=0)
     assert stored(s3, bucket, "plain") != None  # noqa: E711
-    kept = [row["Key"] for row in s3.list_objects_v2(Bucket=bucket, Prefix="p.keepsake-kept/")["Contents"]]
-    assert [key.partition("Z/")[2] for key in kept] == ["deleted/c", "replaced/"]
+    ctl("restore", where, tmp_path / "back", "--at", moment, check=0)
+    assert rsync_changes(tmp_path / "then", tmp_path / "back", "-rlptgoinc") == []
+    assert groups(tmp_path / "back") == ALL
 
 
 def test_what_could_not_be_seen_is_not_gone(
@@ -299,14 +337,19 @@ def test_files_of_before_are_joined(ctl: Any, back: Path, where: str) -> None:
     assert "hard links" not in result.stderr
 
 
-def test_file_that_somebody_writes_to(ctl: Any, folder: Path, back: Path, where: str) -> None:
-    with (back / "c").open("r+b") as file:
+@pytest.mark.parametrize("name", ["a", "c", "folder/b"])
+def test_file_that_somebody_writes_to(
+    ctl: Any, folder: Path, back: Path, where: str, name: str
+) -> None:
+    others = {"a", "c", "folder/b"} - {name}
+    with (back / name).open("r+b") as file:
         result = ctl("restore", where, back, check=0)
-        assert groups(back) == {frozenset({"a", "folder/b"}), frozenset({"large", "twin"})}
-        assert "1 names of files that had several (hard links) are files of their own now" in result.stderr
         file.write(b"more")
-    assert (back / "c").read_bytes()[:4] == b"more"
-    assert (back / "a").read_bytes() == (folder / "a").read_bytes()
+    assert (back / name).read_bytes()[:4] == b"more"
+    for other in others:
+        assert (back / other).read_bytes() == (folder / "a").read_bytes()
+    assert (back / name).stat().st_nlink == 1
+    assert f"“{name}” was another name of a file" in result.stderr
 
 
 def test_file_that_others_may_read(ctl: Any, back: Path, where: str) -> None:
@@ -327,7 +370,30 @@ def test_first_name_has_another_elsewhere(ctl: Any, back: Path, tmp_path: Path, 
     assert groups(back) == {frozenset({"c", "folder/b"}), frozenset({"large", "twin"})}
     assert (back / "a").stat().st_ino == (tmp_path / "mine").stat().st_ino
     assert (back / "a").stat().st_nlink == 2
-    assert "1 names of files" in result.stderr
+    assert "“a” was another name of a file (a hard link), and is a file of its own now" in result.stderr
+    assert "1 files were names of others" in result.stderr
+
+
+def test_all_are_one_and_have_another_elsewhere(
+    ctl: Any, folder: Path, tmp_path: Path, where: str
+) -> None:
+    """Then there is nothing to do, and nothing to say."""
+    ctl("mirror", f"{folder}/", where, check=0)
+    os.link(folder / "a", tmp_path / "mine")
+    assert ctl("restore", where, folder, check=0).stderr == ""
+    assert groups(folder) == ALL
+
+
+def test_two_pairs_become_one(ctl: Any, folder: Path, tmp_path: Path, where: str) -> None:
+    os.link(folder / "a", folder / "d")
+    ctl("mirror", f"{folder}/", where, check=0)
+    for name in ("c", "d"):
+        (folder / name).unlink()
+    shutil.copy2(folder / "a", folder / "c")
+    os.link(folder / "c", folder / "d")
+    result = ctl("restore", where, folder, check=0)
+    assert groups(folder) == {frozenset({"a", "folder/b", "c", "d"}), frozenset({"large", "twin"})}
+    assert "hard link" not in result.stderr
 
 
 @pytest.fixture
@@ -354,9 +420,30 @@ def test_disk_that_cannot_exchange(
     result = ctl("restore", where, target, check=0)
     assert "EINVAL" in (tmp_path / "calls").read_text()
     assert groups(target) == (set() if exists else ALL)
-    assert ("3 names of files" in result.stderr) == exists
+    assert ("3 files were names of others" in result.stderr) == exists
     assert rsync_changes(folder, target, "-ainc") == []
     assert not list(target.rglob(".keepsake-*"))
+
+
+def test_somebody_begins_to_write(
+    ctl: Any, folder: Path, back: Path, tmp_path: Path, where: str, injected: Any
+) -> None:
+    """When the files were compared already: they change their names back."""
+    injected("renameat2:delay_enter=5000000:when=1")
+    restore = ctl.popen("restore", where, back)
+    there: list[Path] = []
+    wait_until(lambda: there.extend(back.rglob(".keepsake-*")) or there, 60, "the first link")
+    inode = there[0].stat().st_ino
+    names = {"a", "c", "folder/b"}
+    first = [name for name in sorted(names) if (back / name).stat().st_ino == inode]
+    names = names - set(first) if first else {"large", "twin"}
+    for name in sorted(names):
+        with (back / name).open("r+b") as file:  # waits until it may
+            file.write(b"more")
+    assert restore.wait(60) == 0
+    for name in names:
+        assert (back / name).read_bytes()[:4] == b"more"
+    assert not list(back.rglob(".keepsake-*"))
 
 
 def test_stopped_while_links_are_made(
@@ -383,8 +470,9 @@ def test_times_of_access_stay(ctl: Any, folder: Path, tmp_path: Path, s3: Any, b
     for name in ("a", "large"):
         os.utime(folder / name, ns=(10**18, 2 * 10**18))
     ctl("mirror", f"{folder}/", where, check=0)
-    said = s3.head_object(Bucket=bucket, Key="p/a")["Metadata"]["atime"]
     ctl("restore", where, tmp_path / "back", check=0)
     assert groups(tmp_path / "back") == ALL
-    seconds, _, fraction = said.partition(".")
-    assert (tmp_path / "back/a").stat().st_atime_ns == int(seconds) * 10**9 + int(fraction)
+    for name in ("a", "folder/b", "large", "twin"):
+        said = s3.head_object(Bucket=bucket, Key=f"p/{name}")["Metadata"]["atime"]
+        assert said == "1000000000.000000000"
+        assert (tmp_path / "back" / name).stat().st_atime_ns == (folder / name).stat().st_atime_ns == 10**18

@@ -641,9 +641,9 @@ def test_restore_finds_what_is_not_what_was_stored(
     # Another object is nobody's fault: where there is no file, it is restored.
     assert sorted(os.listdir(back)) == ["good", "other", "sub"]
     notices = [row["message"] for row in result.json if row["type"] == "notice"]
-    assert [text for text in notices if "replaced" in text] == [
-        "“p/other” was replaced in the bucket by something else than a backup from this computer, and "
-        "was restored as it is now"
+    assert [text for text in notices if "record" in text] == [
+        "“p/other” is another file in the bucket than this computer has a record of; it was restored "
+        "as it is there"
     ]
 
     # Nothing bad takes the place of a good file, and of a folder only its own is missed.
