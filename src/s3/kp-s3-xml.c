@@ -10,6 +10,11 @@
 
 #define MAX_DEPTH 16
 
+/* A page has 1,000 records by Amazon's reference, and twenty times as many where somebody thinks
+ * otherwise; each has about ten elements. Eight MiB of empty elements would become 200 MiB here,
+ * and several pages come at once. */
+#define MAX_ELEMENTS 200000
+
 /* Characters of what a server said that are worth reading. */
 #define DISPLAY_MAX 300
 
@@ -34,6 +39,7 @@ struct _KpS3Xml
 
   /* While parsing. */
   guint depth;
+  guint n_elements;
   const char *name; /* of the innermost open element, when it may hold text */
   KpS3Record *record;
   GString *text;
@@ -73,6 +79,12 @@ start_element (GMarkupParseContext *context,
   if (++xml->depth > MAX_DEPTH)
     {
       g_set_error_literal (error, KP_ERROR, KP_ERROR_SERVER, "The document is nested too deeply");
+      return;
+    }
+  if (++xml->n_elements > MAX_ELEMENTS)
+    {
+      g_set_error (error, KP_ERROR, KP_ERROR_SERVER, "The document has more than %d elements",
+                   MAX_ELEMENTS);
       return;
     }
   if (xml->depth == 1 && xml->root != NULL)

@@ -6,8 +6,8 @@
 /* S3's XML replies, read with GMarkup.
  *
  * All of them have one shape: a root, fields directly below it, and records (Contents, Part, Error
- * …) that hold fields of their own. Anything deeper is passed over; what is nested too deeply, cut
- * off or not XML is an error. */
+ * …) that hold fields of their own. Anything deeper is passed over; what is nested too deeply, has
+ * too many elements, is cut off or not XML is an error. */
 
 #include <glib.h>
 

@@ -379,6 +379,47 @@ test_many_records (void)
   g_assert_cmpstr (kp_s3_record_get (kp_s3_xml_get_record (xml, 49999), "Key"), ==, "k49999");
 }
 
+static char *
+repeated (const char *what, guint times)
+{
+  GString *text = g_string_new ("<R>");
+
+  for (guint i = 0; i < times; i++)
+    g_string_append (text, what);
+  g_string_append (text, "</R>");
+  return g_string_free (text, FALSE);
+}
+
+/* Each costs many times the memory that it takes in the document. */
+static void
+test_too_many_elements (void)
+{
+  static const char *const elements[] = { "<a/>", "<a><b/></a>", "<a><b><c/></b></a>" };
+
+  for (guint i = 0; i < G_N_ELEMENTS (elements); i++)
+    {
+      guint most = (200000 - 1) / (i + 1);
+      g_autofree char *text = repeated (elements[i], most);
+      g_autofree char *longer = repeated (elements[i], most + 1);
+      g_autoptr (KpS3Xml) xml = parse (text);
+
+      assert_refused (longer, strlen (longer));
+    }
+}
+
+/* "Billion laughs": entities of entities. GMarkup knows none but XML's own five. */
+static void
+test_entities (void)
+{
+  static const char text[] = "<!DOCTYPE R [<!ENTITY a \"xxxxxxxxxx\"><!ENTITY b \"&a;&a;&a;&a;\">"
+                             "<!ENTITY c \"&b;&b;&b;&b;\">]><R><A>&c;</A></R>";
+  static const char file[] = "<!DOCTYPE R [<!ENTITY a SYSTEM \"file:///etc/passwd\">]>"
+                             "<R><A>&a;</A></R>";
+
+  assert_refused (text, strlen (text));
+  assert_refused (file, strlen (file));
+}
+
 /* XML has no NUL, and what stands behind one must not get lost: it would leave another key. */
 static void
 test_nul (void)
@@ -417,6 +458,8 @@ main (int argc, char **argv)
   g_test_add_func ("/s3/xml/unknown-elements", test_unknown_elements);
   g_test_add_func ("/s3/xml/huge-field", test_huge_field);
   g_test_add_func ("/s3/xml/many-records", test_many_records);
+  g_test_add_func ("/s3/xml/too-many-elements", test_too_many_elements);
+  g_test_add_func ("/s3/xml/entities", test_entities);
   g_test_add_func ("/s3/xml/nul", test_nul);
   g_test_add_func ("/s3/xml/two-roots", test_two_roots);
   return g_test_run ();
