@@ -679,6 +679,15 @@ describe_transport (const GError *transport_error, KpS3Location *location, KpErr
         "The certificate of %s is not trusted; if it is your own server, name its CA "
         "with --ca-bundle FILE [%s]",
         endpoint, transport_error->message);
+  /* Something is there. A head that is too long is to libsoup the same as one that is cut. */
+  if (code == KP_ERROR_OFFLINE
+      && (g_error_matches (transport_error, SOUP_SESSION_ERROR, SOUP_SESSION_ERROR_PARSING)
+          || g_error_matches (transport_error, SOUP_SESSION_ERROR, SOUP_SESSION_ERROR_ENCODING)
+          || g_error_matches (transport_error, G_IO_ERROR, G_IO_ERROR_PARTIAL_INPUT)))
+    return g_error_new (KP_ERROR, KP_ERROR_OFFLINE,
+                        "%s breaks off, or does not answer as a server does; check the network and "
+                        "the endpoint [%s]",
+                        endpoint, transport_error->message);
   if (code == KP_ERROR_OFFLINE)
     return g_error_new (KP_ERROR, KP_ERROR_OFFLINE,
                         "Cannot reach %s; check the network and the endpoint [%s]", endpoint,
