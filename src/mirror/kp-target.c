@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <string.h>
@@ -163,6 +164,23 @@ create_nameless (KpTargetFile *file)
   return file->fd >= 0;
 }
 
+/* What cannot be the target of a symbolic link: nothing at all, more than a path can have, and a
+ * NUL, behind which the rest would be lost, so that the link would lead elsewhere. */
+static gboolean
+check_link_target (GBytes *link_target, GError **error)
+{
+  gsize length;
+  const char *data = g_bytes_get_data (link_target, &length);
+
+  if (length > 0 && length < PATH_MAX && memchr (data, '\0', length) == NULL)
+    return TRUE;
+  g_set_error (error, KP_ERROR, KP_ERROR_CORRUPT,
+               "The object says that it is a symbolic link, but its %" G_GSIZE_FORMAT
+               " bytes cannot be where one leads to",
+               length);
+  return FALSE;
+}
+
 static int
 create_node (KpTargetFile *file, const char *name, const KpFileInfo *info, GBytes *link_target)
 {
@@ -210,7 +228,7 @@ create_named (KpTargetFile *file, const KpFileInfo *info, GBytes *link_target)
  * kp_target_file_create:
  * @info: what it is going to be; a regular file gets its full length at once
  * @link_target: (nullable): of a symbolic link
- * @error: as for kp_target_file_new()
+ * @error: as for kp_target_file_new(); %KP_ERROR_CORRUPT for a @link_target that can be none
  */
 gboolean
 kp_target_file_create (KpTargetFile *file,
@@ -218,6 +236,8 @@ kp_target_file_create (KpTargetFile *file,
                        GBytes *link_target,
                        GError **error)
 {
+  if (S_ISLNK (info->mode) && !check_link_target (link_target, error))
+    return FALSE;
   if (!(S_ISREG (info->mode) && create_nameless (file)) && !create_named (file, info, link_target))
     return kp_target_set_error (error, S_ISCHR (info->mode) || S_ISBLK (info->mode)
                                            ? "Cannot make the device node, which only root may"

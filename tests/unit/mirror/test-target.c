@@ -421,6 +421,36 @@ test_links (void)
     }
 }
 
+/* What stands there stays, and nothing is left beside it. */
+static void
+test_links_that_are_none (void)
+{
+  g_autofree char *long_text = g_strnfill (1024 * 1024, 'x');
+  const struct
+  {
+    const char *text;
+    gsize length;
+  } targets[] = {
+    { "", 0 },           { "etc\0/passwd", 11 },     { "passwd\0", 7 },
+    { long_text, 4096 }, { long_text, 1024 * 1024 },
+  };
+  g_autoptr (TemporaryTree) tree = temporary_tree_new ();
+
+  put (tree, "link", "stays");
+  for (gsize i = 0; i < G_N_ELEMENTS (targets); i++)
+    {
+      KpFileInfo info = info_of (S_IFLNK | 0777, targets[i].length);
+      g_autoptr (GBytes) bytes = g_bytes_new (targets[i].text, targets[i].length);
+      g_autoptr (KpTargetFile) file = new_file (tree, "link");
+      g_autoptr (GError) error = NULL;
+
+      g_assert_false (kp_target_file_create (file, &info, bytes, &error));
+      g_assert_error (error, KP_ERROR, KP_ERROR_CORRUPT);
+      g_assert_nonnull (strstr (error->message, "symbolic link"));
+    }
+  g_assert_cmpuint (temporary_tree_count (tree, ""), ==, 1);
+}
+
 static void
 test_special_files (void)
 {
@@ -934,6 +964,7 @@ main (int argc, char **argv)
   g_test_add_func ("/mirror/target/bad-names", test_bad_names);
   g_test_add_func ("/mirror/target/odd-names", test_odd_names);
   g_test_add_func ("/mirror/target/links", test_links);
+  g_test_add_func ("/mirror/target/links-that-are-none", test_links_that_are_none);
   g_test_add_func ("/mirror/target/special-files", test_special_files);
   g_test_add_func ("/mirror/target/stat", test_stat);
   g_test_add_func ("/mirror/target/xattrs", test_xattrs);
