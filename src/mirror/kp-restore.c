@@ -207,6 +207,19 @@ report_replaced (KpRestore *self, const RestoreTask *task)
                       name);
 }
 
+/* It is a folder by its key, and has bytes all the same, as other tools may write it. */
+static void
+report_bytes_of_folder (KpRestore *self, RestoreTask *task)
+{
+  g_autoptr (GError) error = g_error_new (
+      KP_ERROR, KP_ERROR_CONFLICT,
+      "The folder was made, but the object has %" G_GUINT64_FORMAT
+      " bytes, too, which no folder can hold; fetch them with another tool if they are of use",
+      task->size);
+
+  report_failure (self, task->key, error);
+}
+
 static gboolean
 take_result (KpRestore *self, RestoreTask *task, GError **error)
 {
@@ -253,7 +266,10 @@ take_result (KpRestore *self, RestoreTask *task, GError **error)
     case OUTCOME_DIRECTORY:
       if (!remember_directory (self, task, error))
         return FALSE;
-      break;
+      if (task->size == 0)
+        break;
+      report_bytes_of_folder (self, task);
+      return TRUE;
     case OUTCOME_RESTORED:
     default:
       report_replaced (self, task);

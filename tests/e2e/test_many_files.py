@@ -4,11 +4,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import resource
-import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -16,24 +14,8 @@ from typing import Any
 import pytest
 
 from fixtures import PATIENCE
-from fixtures.checks import keys, operations, rsync_changes, write_files
+from fixtures.checks import keys, operations, rsync_changes, run_and_weigh, write_files
 from fixtures.fault_proxy import FaultProxy
-
-
-def run_and_weigh(ctl: Any, log: Path, *args: Any) -> tuple[str, int]:
-    """What it printed, and the most memory it had (resident, bytes), as the kernel remembers it."""
-    peak = 0
-    with open(log, "w+") as output:
-        process = ctl.popen(*args, stdout=output, stderr=output)
-        while process.poll() is None:
-            status = Path(f"/proc/{process.pid}/status").read_text()
-            if found := re.search(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE):
-                peak = max(peak, int(found[1]) * 1024)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(timeout=0.05)
-        assert process.returncode == 0
-        output.seek(0)
-        return output.read(), peak
 
 
 def fill(folder: Path, folders: int, files: int) -> Path:

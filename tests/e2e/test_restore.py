@@ -851,11 +851,14 @@ def test_objects_without_our_headers(ctl: Any, tmp_path: Path, s3: Any, bucket: 
         {"mode": "-1"},
         {"mode": "0x1ff"},
         {"mode": str(0o200644)},  # no type of file
+        {"mode": str(0o777777)},
+        {"mode": "nan", "mtime": "1e300"},
         {"mode": str(stat.S_IFDIR | 0o755)},  # but the key has no slash
         {"mtime": "1e400"},
         {"mtime": "9" * 30},
         {"mtime": "nan", "mode": "33188", "uid": "0", "gid": "0"},
         {"uid": "-5", "gid": "99999999999999999999"},
+        {"uid": str(2**32), "gid": str(2**32 - 1)},
         {"xattr": "%7B%22user.a%22%3A%22not base64!%22"},
         {"xattr": "%7B%22trusted.a%22%3A%22MQ%3D%3D%22%7D"},
         {"rdev": "1:3"},
