@@ -43,6 +43,8 @@ update_state (KpJob *self)
 static void
 read_progress (KpJob *self)
 {
+  KpPhase phase = self->progress.phase;
+
   if (self->mirror != NULL)
     kp_mirror_get_progress (self->mirror, &self->progress);
   else if (self->restore != NULL)
@@ -51,6 +53,10 @@ read_progress (KpJob *self)
     kp_verify_get_progress (self->verify, &self->progress);
   else if (self->erase != NULL)
     kp_erase_get_progress (self->erase, &self->progress);
+  /* The engine has ended, and ended_cb() is on its way: until then all stays as it was. It may have
+   * ended in any phase. */
+  if (self->progress.phase == KP_PHASE_FINISHED)
+    self->progress.phase = phase;
 }
 
 static gboolean
@@ -714,10 +720,10 @@ kp_job_get_state (KpJob *self)
       return KP_JOB_COMPARING;
     case KP_PHASE_TRANSFERRING:
     case KP_PHASE_DELETING:
-    case KP_PHASE_FINISHED:
       return KP_JOB_TRANSFERRING;
     case KP_PHASE_STARTING:
     case KP_PHASE_SCANNING:
+    case KP_PHASE_FINISHED:
     default:
       return KP_JOB_SCANNING;
     }

@@ -137,6 +137,61 @@ test_failure (Fixture *fixture, const void *data)
   assert_finalized (job);
 }
 
+typedef struct
+{
+  GThread *owner;
+  GMutex lock;
+  GCond ticked;
+  unsigned ticks;
+} Ticks;
+
+static void
+tick_cb (KpJob *job, GParamSpec *pspec, Ticks *ticks)
+{
+  g_mutex_lock (&ticks->lock);
+  ticks->ticks++;
+  g_cond_signal (&ticks->ticked);
+  g_mutex_unlock (&ticks->lock);
+}
+
+/* Asked for the time of the end, it lets the owner look at the job twice before it answers. */
+static gint64
+slow_clock_cb (void *data)
+{
+  Ticks *ticks = data;
+  gint64 limit = g_get_monotonic_time () + 60 * G_TIME_SPAN_SECOND;
+
+  if (g_thread_self () == ticks->owner)
+    return 1;
+  g_mutex_lock (&ticks->lock);
+  unsigned enough = ticks->ticks + 2;
+  while (ticks->ticks < enough)
+    g_assert_true (g_cond_wait_until (&ticks->ticked, &ticks->lock, limit));
+  g_mutex_unlock (&ticks->lock);
+  return 2;
+}
+
+/* Between the end of the engine and that of the job, no other phase is shown. */
+static void
+test_state_at_the_end (Fixture *fixture, const void *data)
+{
+  Ticks ticks = { .owner = g_thread_self () };
+
+  g_mutex_init (&ticks.lock);
+  g_cond_init (&ticks.ticked);
+  fixture->settings.clock = slow_clock_cb;
+  fixture->settings.clock_data = &ticks;
+  KpJob *job = new_backup (fixture);
+  g_signal_connect (job, "notify::fraction", G_CALLBACK (tick_cb), &ticks);
+  kp_job_execute_async (job, fixture->credentials, executed_cb, fixture);
+  g_main_loop_run (fixture->loop);
+  g_assert_error (fixture->error, KP_ERROR, KP_ERROR_OFFLINE);
+  g_assert_cmpstr (fixture->states->str, ==, "scanning failed ");
+  assert_finalized (job);
+  g_mutex_clear (&ticks.lock);
+  g_cond_clear (&ticks.ticked);
+}
+
 /* Who edits the plan meanwhile edits the next run. */
 static void
 test_edited_plan (Fixture *fixture, const void *data)
@@ -298,6 +353,7 @@ main (int argc, char **argv)
   g_setenv ("SOUP_FORCE_HTTP1", "1", TRUE);
   g_test_init (&argc, &argv, NULL);
   ADD ("failure", test_failure);
+  ADD ("state-at-the-end", test_state_at_the_end);
   ADD ("edited-plan", test_edited_plan);
   ADD ("second-start", test_second_start);
   ADD ("cancel", test_cancel);
