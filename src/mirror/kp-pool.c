@@ -130,6 +130,7 @@ kp_pool_free (KpPool *pool)
   g_ptr_array_unref (pool->threads);
   if (pool->item_free != NULL)
     g_queue_clear_full (&pool->queue, pool->item_free);
+  g_queue_clear (&pool->queue);
   g_mutex_clear (&pool->lock);
   g_cond_clear (&pool->cond);
   g_object_unref (pool->service);
