@@ -133,7 +133,8 @@ static const char *const statement_texts[N_STATEMENTS] = {
   [STATEMENT_REMOVE_KNOWN] = "DELETE FROM object WHERE key = ?",
   [STATEMENT_FIND_LINK] = "SELECT key FROM link WHERE dev = ? AND ino = ?",
   [STATEMENT_COUNT] = "SELECT (SELECT count(*) FROM scan), (SELECT count(*) FROM listing)",
-  [STATEMENT_SUM_LISTED] = "SELECT count(*), coalesce(sum(size), 0) FROM listing",
+  /* Nothing has as many bytes, but a server may say so, and sum() would fail then. */
+  [STATEMENT_SUM_LISTED] = "SELECT count(*), CAST(min(total(size), 4e18) AS INTEGER) FROM listing",
   [STATEMENT_LISTED_BELOW] = "SELECT key FROM listing WHERE key > ? ORDER BY key LIMIT 1",
   /* KP_ACTION_RENAME is 0. */
   [STATEMENT_IS_RENAMED] = "SELECT 1 FROM change WHERE from_key = ? AND action = 0",

@@ -725,9 +725,12 @@ sum_needed (KpRestore *self, guint64 *bytes, GError **error)
       if (result == 1 && listed.size > 0)
         path = path_of (self, listed.key, listed.size, NULL);
       if (path != NULL && !is_left_out (self, path) && !is_there (self, path, listed.size))
-        *bytes += listed.size
-                  - MIN (listed.size,
-                         kp_restore_get_fetched (self, listed.key, path, listed.etag, listed.size));
+        {
+          guint64 fetched
+              = kp_restore_get_fetched (self, listed.key, path, listed.etag, listed.size);
+          /* A server may say that there is more than can be added up. */
+          *bytes += MIN (listed.size - MIN (listed.size, fetched), G_MAXINT64 - *bytes);
+        }
     }
   return result == 0;
 }

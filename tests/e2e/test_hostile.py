@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from fixtures import wait_until
-from fixtures.checks import operation, run_and_weigh, write_files
+from fixtures.checks import operation, run_and_weigh, the_sentence, write_files
 from fixtures.fault_proxy import FaultProxy, Flood, Headers, ReplaceReply, Reply, Rule
 from fixtures.trees import MIB, read_tree
 
@@ -148,6 +148,27 @@ def test_listing_of_ever_more_keys(
     process.communicate(timeout=20)
     assert process.returncode == 6
     assert os.listdir(tmp_path / "back") == []
+
+
+def test_more_bytes_than_can_be_added_up(
+    ctl: Any, tmp_path: Path, bucket: str, proxy: FaultProxy
+) -> None:
+    """2^63 and more, of objects that each might be."""
+    pages = iter(range(9))
+
+    def page(status: int, headers: Headers, content: bytes) -> Any:
+        n = next(pages)
+        entries = "".join(
+            f"<Contents><Key>{n}/{i:05}</Key><Size>{50 << 40}</Size></Contents>" for i in range(20000)
+        )
+        more = "" if n == 8 else "<IsTruncated>true</IsTruncated>"
+        token = f"<NextContinuationToken>{n}</NextContinuationToken>"
+        return 200, {}, f"<ListBucketResult>{more}{token}{entries}</ListBucketResult>".encode()
+
+    proxy.rules.append(Rule(lambda r: operation(r) == "list", ReplaceReply(page), times=None))
+    result = ctl("restore", f"s3://{bucket}", tmp_path / "back", endpoint=proxy)
+    assert next(pages, None) is None
+    assert the_sentence(result, 1).startswith("The files need 8.0 EiB, and the disk of “")
 
 
 # -- documents ----------------------------------------------------------------------------------
