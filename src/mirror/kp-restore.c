@@ -724,7 +724,9 @@ sum_needed (KpRestore *self, guint64 *bytes, GError **error)
       result = kp_cursor_next_listed (cursor, &listed, error);
       if (result == 1 && listed.size > 0)
         path = path_of (self, listed.key, listed.size, NULL);
-      if (path != NULL && !is_left_out (self, path) && !is_there (self, path, listed.size))
+      /* What leads out of the target is not written, and not looked at either. */
+      if (path != NULL && kp_beneath_is_safe (path) && !is_left_out (self, path)
+          && !is_there (self, path, listed.size))
         {
           guint64 fetched
               = kp_restore_get_fetched (self, listed.key, path, listed.etag, listed.size);

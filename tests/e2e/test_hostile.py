@@ -171,6 +171,24 @@ def test_more_bytes_than_can_be_added_up(
     assert the_sentence(result, 1).startswith("The files need 8.0 EiB, and the disk of “")
 
 
+def test_harmful_keys_need_no_room(
+    ctl: Any, tmp_path: Path, s3: Any, bucket: str, proxy: FaultProxy
+) -> None:
+    """They are not written, so that they are said to be large holds nothing else up."""
+    s3.put_object(Bucket=bucket, Key="p/good", Body=b"good")
+    s3.put_object(Bucket=bucket, Key="p/x/y/up", Body=b"1234567")
+
+    def page(status: int, headers: Headers, content: bytes) -> Any:
+        content = content.replace(b"x/y/up", b"../../up").replace(b"x%2Fy%2Fup", b"../../up")
+        return status, headers, content.replace(b"<Size>7<", b"<Size>%d<" % (40 << 40))
+
+    rule = Rule(lambda r: operation(r) == "list", ReplaceReply(page), times=None)
+    proxy.rules.append(rule)
+    result = ctl("restore", f"s3://{bucket}/p", tmp_path / "back", check=2, endpoint=proxy)
+    assert "failed   p/../../up: " in result.stderr
+    assert read_tree(tmp_path / "back").keys() == {b"good"}
+
+
 # -- documents ----------------------------------------------------------------------------------
 
 FULL = 8 * MIB - 1000
