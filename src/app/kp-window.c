@@ -351,16 +351,24 @@ static void
 consent_cb (AdwMessageDialog *dialog, const char *response, KpPlanProxy *plan)
 {
   KpWindow *self = KP_WINDOW (gtk_window_get_transient_for (GTK_WINDOW (dialog)));
+  const guint64 *shown = g_object_get_data (G_OBJECT (dialog), CONSENT_KEY);
   GVariantDict options;
 
   if (!g_str_equal (response, "delete"))
     return;
+  if (kp_dbus_plan_get_deletions_held (kp_plan_proxy_get_dbus (plan)) > *shown)
+    {
+      kp_window_help (self, plan, KP_HELP_CONSENT);
+      return;
+    }
   g_variant_dict_init (&options, NULL);
-  g_variant_dict_insert (&options, "max-delete", "t",
-                         kp_dbus_plan_get_deletions_held (kp_plan_proxy_get_dbus (plan)));
+  g_variant_dict_insert (&options, "max-delete", "t", *shown);
   call (self, kp_plan_proxy_get_dbus (plan), "Run",
         g_variant_new ("(@a{sv})", g_variant_dict_end (&options)));
 }
+
+/* The number that somebody has read, and no other. */
+#define CONSENT_KEY "kp-shown"
 
 static void
 ask_consent (KpWindow *self, KpPlanProxy *plan)
@@ -385,6 +393,7 @@ ask_consent (KpWindow *self, KpPlanProxy *plan)
                                               ADW_RESPONSE_DESTRUCTIVE);
   adw_message_dialog_set_default_response (ADW_MESSAGE_DIALOG (dialog), "keep");
   adw_message_dialog_set_close_response (ADW_MESSAGE_DIALOG (dialog), "keep");
+  g_object_set_data_full (G_OBJECT (dialog), CONSENT_KEY, g_memdup2 (&n, sizeof n), g_free);
   g_signal_connect_object (dialog, "response", G_CALLBACK (consent_cb), plan, 0);
   gtk_window_present (GTK_WINDOW (dialog));
 }

@@ -134,6 +134,33 @@ def test_delete_guard(
     assert len(keys(s3, bucket)) == 21
 
 
+def test_consent_is_for_the_number_that_was_read(
+    app: Application, app_agent: Agent, tmp_path: Path, s3: Any, bucket: str
+) -> None:
+    """More files go while somebody thinks about it: they are asked about, too."""
+    folder = write_files(tmp_path / "Notes", {f"{i:03}.txt": str(i) for i in range(130)})
+    app_agent.start()
+    plan = add_plan(app_agent, "Notes", folder, bucket, delete="mirror")
+    plan.run().wait()
+    for number in range(110):
+        (folder / f"{number:03}.txt").unlink()
+    plan.run().wait()
+    app.start()
+    app.press("Review Deletions…")
+    app.wait_for("Delete 110 Files from the Backup?")
+    for number in range(110, 115):
+        (folder / f"{number:03}.txt").unlink()
+    plan.run().wait()
+    wait_until(lambda: plan.get("DeletionsHeld") == 115, 10, "the new number")
+    app.wait_for_text("115 deletions need your consent")
+    app.press("Delete from Backup")
+    app.wait_for("Delete 115 Files from the Backup?")
+    assert plan.get("Job") == "/" and len(keys(s3, bucket)) == 131
+    app.press("Delete from Backup")
+    app.wait_for_text("Backed up just now", timeout=30)
+    assert len(keys(s3, bucket)) == 16
+
+
 def test_wrong_keys(app: Application, app_agent: Agent, folder: Path, bucket: str) -> None:
     app_agent.start()
     plan = app_agent.make_plan("Photos", folder, bucket)
