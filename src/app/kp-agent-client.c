@@ -116,7 +116,7 @@ job_result_cb (KpDBusJob *job, GParamSpec *pspec, KpAgentClient *self)
       if (g_strcmp0 (path,
                      g_dbus_proxy_get_object_path (G_DBUS_PROXY (kp_plan_proxy_get_dbus (plan))))
           == 0)
-        kp_plan_proxy_note_job (plan);
+        kp_plan_proxy_note_job (plan, job);
     }
 }
 

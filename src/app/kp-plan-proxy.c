@@ -17,6 +17,7 @@ struct _KpPlanProxy
   char *id;
   gint64 paused_until;
   guint jobs_seen;
+  guint erasures_failed;
   guint idle;
 };
 
@@ -178,12 +179,29 @@ kp_plan_proxy_set_job (KpPlanProxy *self, KpDBusJob *job)
   changed (self);
 }
 
-/* A job of this plan has come or ended, perhaps both since anybody looked. */
+/* @job of this plan has come or ended, perhaps both since anybody looked. */
 void
-kp_plan_proxy_note_job (KpPlanProxy *self)
+kp_plan_proxy_note_job (KpPlanProxy *self, KpDBusJob *job)
 {
+  GVariant *result = kp_dbus_job_get_result (job);
+  const char *kind = text_or_empty (kp_dbus_job_get_kind (job));
+  guint64 failed = 0;
+
   self->jobs_seen++;
+  if (result != NULL && g_variant_n_children (result) > 0 && g_str_equal (kind, "erase"))
+    {
+      g_variant_lookup (result, "failed", "t", &failed);
+      if (failed > 0 || g_strcmp0 (kp_dbus_job_get_state (job), "finished") != 0)
+        self->erasures_failed++;
+    }
   changed (self);
+}
+
+/* How many deletions of what is stored did not come to their end. One that did takes the plan. */
+guint
+kp_plan_proxy_get_erasures_failed (KpPlanProxy *self)
+{
+  return self->erasures_failed;
 }
 
 /* Another number means another history. */

@@ -28,7 +28,7 @@ struct _KpWindow
   AdwLeaflet *leaflet;
   KpOverview *overview;
   GPtrArray *deletions; /* of Deletion: that can be undone yet */
-  GPtrArray *erased;    /* of KpPlanProxy: whose objects are being deleted, and then they */
+  GPtrArray *erasures;  /* of Erasure: of plans whose objects are being deleted, and then they */
 };
 
 /* A plan that is gone from the list and not yet from the agent. */
@@ -40,7 +40,23 @@ typedef struct
   gboolean undone;
 } Deletion;
 
+/* A plan whose objects somebody wanted to be deleted, and who is to hear of it. */
+typedef struct
+{
+  KpPlanProxy *plan;
+  guint failed_before; /* deletions of it that did not come to their end */
+} Erasure;
+
 G_DEFINE_FINAL_TYPE (KpWindow, kp_window, ADW_TYPE_APPLICATION_WINDOW)
+
+static void
+erasure_free (void *data)
+{
+  Erasure *erasure = data;
+
+  g_object_unref (erasure->plan);
+  g_free (erasure);
+}
 
 static void
 deletion_free (void *data)
@@ -106,24 +122,39 @@ go_home (KpWindow *self)
   adw_leaflet_set_visible_child (self->leaflet, GTK_WIDGET (self->overview));
 }
 
-/* Says so when a plan is gone that was deleted with its objects: that took its time. */
+static void
+forget_erasure (KpWindow *self, KpPlanProxy *plan)
+{
+  for (guint i = self->erasures->len; i-- > 0;)
+    if (((Erasure *) self->erasures->pdata[i])->plan == plan)
+      g_ptr_array_remove_index (self->erasures, i);
+}
+
+/* Says so when a plan is gone that was deleted with its objects: that took its time. One that goes
+ * after its deletion was stopped, or has failed, goes without them. */
 static void
 tell_erased (KpWindow *self)
 {
   KpAgentClient *client = kp_window_get_client (self);
 
+  /* With the agent its deletions end, and nobody tells how. */
   if (!kp_agent_client_is_connected (client))
-    return;
-  for (guint i = self->erased->len; i-- > 0;)
+    g_ptr_array_set_size (self->erasures, 0);
+  for (guint i = self->erasures->len; i-- > 0;)
     {
-      KpPlanProxy *plan = self->erased->pdata[i];
-      if (kp_agent_client_find_plan (client, kp_plan_proxy_get_id (plan)) != NULL)
-        continue;
-      g_autofree char *name = kp_words_shorten (kp_plan_proxy_get_name (plan), 30);
-      /* Translators: %s is the name of a plan */
-      g_autofree char *text = g_strdup_printf (_ ("“%s” and its backup are deleted."), name);
-      kp_window_toast (self, text);
-      g_ptr_array_remove_index (self->erased, i);
+      const Erasure *erasure = self->erasures->pdata[i];
+      gboolean is_there
+          = kp_agent_client_find_plan (client, kp_plan_proxy_get_id (erasure->plan)) != NULL;
+      gboolean failed = kp_plan_proxy_get_erasures_failed (erasure->plan) != erasure->failed_before;
+      if (!is_there && !failed)
+        {
+          g_autofree char *name = kp_words_shorten (kp_plan_proxy_get_name (erasure->plan), 30);
+          /* Translators: %s is the name of a plan */
+          g_autofree char *text = g_strdup_printf (_ ("“%s” and its backup are deleted."), name);
+          kp_window_toast (self, text);
+        }
+      if (!is_there || failed)
+        g_ptr_array_remove_index (self->erasures, i);
     }
 }
 
@@ -321,14 +352,8 @@ kp_window_show_error (KpWindow *self, const char *title, const GError *error)
 /* --- calls to the agent --------------------------------------------------------------------- */
 
 static void
-called_cb (GObject *source, GAsyncResult *result, void *data)
+show_call_error (KpWindow *self, GError *error)
 {
-  g_autoptr (KpWindow) self = data;
-  g_autoptr (GError) error = NULL;
-  g_autoptr (GVariant) answer = g_dbus_proxy_call_finish (G_DBUS_PROXY (source), result, &error);
-
-  if (answer != NULL || gtk_widget_in_destruction (GTK_WIDGET (self)))
-    return;
   g_dbus_error_strip_remote_error (error);
   if (kp_error_is (error, KP_ERROR_KEYRING_LOCKED))
     {
@@ -341,11 +366,25 @@ called_cb (GObject *source, GAsyncResult *result, void *data)
 }
 
 static void
+called_cb (GObject *source, GAsyncResult *result, void *data)
+{
+  g_autoptr (KpWindow) self = data;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GVariant) answer = g_dbus_proxy_call_finish (G_DBUS_PROXY (source), result, &error);
+
+  if (answer == NULL && !gtk_widget_in_destruction (GTK_WIDGET (self)))
+    show_call_error (self, error);
+}
+
+static void
 call (KpWindow *self, void *proxy, const char *method, GVariant *parameters)
 {
   g_dbus_proxy_call (proxy, method, parameters, G_DBUS_CALL_FLAGS_NONE, G_MAXINT, NULL, called_cb,
                      g_object_ref (self));
 }
+
+/* The number that somebody has read, and no other. */
+#define CONSENT_KEY "kp-shown"
 
 static void
 consent_cb (AdwMessageDialog *dialog, const char *response, KpPlanProxy *plan)
@@ -366,9 +405,6 @@ consent_cb (AdwMessageDialog *dialog, const char *response, KpPlanProxy *plan)
   call (self, kp_plan_proxy_get_dbus (plan), "Run",
         g_variant_new ("(@a{sv})", g_variant_dict_end (&options)));
 }
-
-/* The number that somebody has read, and no other. */
-#define CONSENT_KEY "kp-shown"
 
 static void
 ask_consent (KpWindow *self, KpPlanProxy *plan)
@@ -473,11 +509,32 @@ dismissed_cb (AdwToast *toast, Deletion *deletion)
 }
 
 static void
+erase_called_cb (GObject *source, GAsyncResult *result, void *data)
+{
+  g_autoptr (KpWindow) self = data;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GVariant) answer = g_dbus_proxy_call_finish (G_DBUS_PROXY (source), result, &error);
+
+  if (answer != NULL || gtk_widget_in_destruction (GTK_WIDGET (self)))
+    return;
+  /* It did not begin. */
+  for (guint i = self->erasures->len; i-- > 0;)
+    {
+      const Erasure *erasure = self->erasures->pdata[i];
+      if ((GObject *) kp_plan_proxy_get_dbus (erasure->plan) == source)
+        g_ptr_array_remove_index (self->erasures, i);
+    }
+  show_call_error (self, error);
+}
+
+static void
 delete_cb (GtkWindow *window, KpPlanProxy *plan, gboolean with_objects, guint64 max_delete)
 {
   KpWindow *self = KP_WINDOW (window);
+  Erasure *erasure;
   GVariantDict options;
 
+  forget_erasure (self, plan);
   if (!with_objects)
     {
       kp_window_delete_plan (self, plan);
@@ -486,10 +543,13 @@ delete_cb (GtkWindow *window, KpPlanProxy *plan, gboolean with_objects, guint64 
   g_variant_dict_init (&options, NULL);
   g_variant_dict_insert (&options, "delete-objects", "b", TRUE);
   g_variant_dict_insert (&options, "max-delete", "t", max_delete);
-  if (!g_ptr_array_find (self->erased, plan, NULL))
-    g_ptr_array_add (self->erased, g_object_ref (plan));
-  call (self, kp_plan_proxy_get_dbus (plan), "Remove",
-        g_variant_new ("(@a{sv})", g_variant_dict_end (&options)));
+  erasure = g_new0 (Erasure, 1);
+  erasure->plan = g_object_ref (plan);
+  erasure->failed_before = kp_plan_proxy_get_erasures_failed (plan);
+  g_ptr_array_add (self->erasures, erasure);
+  g_dbus_proxy_call (G_DBUS_PROXY (kp_plan_proxy_get_dbus (plan)), "Remove",
+                     g_variant_new ("(@a{sv})", g_variant_dict_end (&options)),
+                     G_DBUS_CALL_FLAGS_NONE, G_MAXINT, NULL, erase_called_cb, g_object_ref (self));
 }
 
 /**
@@ -601,7 +661,7 @@ kp_window_dispose (GObject *object)
     }
   self->application = NULL;
   g_clear_pointer (&self->deletions, g_ptr_array_unref);
-  g_clear_pointer (&self->erased, g_ptr_array_unref);
+  g_clear_pointer (&self->erasures, g_ptr_array_unref);
   G_OBJECT_CLASS (kp_window_parent_class)->dispose (object);
 }
 
@@ -626,7 +686,7 @@ static void
 kp_window_init (KpWindow *self)
 {
   self->deletions = g_ptr_array_new_with_free_func (deletion_free);
-  self->erased = g_ptr_array_new_with_free_func (g_object_unref);
+  self->erasures = g_ptr_array_new_with_free_func (erasure_free);
   gtk_widget_init_template (GTK_WIDGET (self));
 }
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from fixtures import wait_until
-from fixtures.agent import Agent
+from fixtures.agent import Agent, Plan
 from fixtures.app import Application, add_plan
 from fixtures.checks import keys, operation, write_files
 from fixtures.fault_proxy import FaultProxy, Hang, Rule
@@ -121,6 +121,7 @@ def test_edit(app: Application, app_agent: Agent, folder: Path, bucket: str) -> 
     }
     assert saved["destination"] | plan.members["destination"] == saved["destination"]
 
+
 def open_deletion(app: Application, plan: Plan) -> None:
     app.show_plan(plan)
     app.press("Plan Menu", role="button")
@@ -215,6 +216,16 @@ def test_deletion_is_stopped(
     app.wait_for_text("Cancelled")
     app.wait_for("Back Up Now")
     assert plan.jobs()[0]["kind"] == "erase" and plan.file.exists()
+    assert keys(s3, bucket) == stored
+    # The plan goes without its objects then, and nobody says otherwise.
+    open_deletion(app, plan)
+    app.press("Delete Plan", role="button")
+    app.wait_for("Keep Your Folders Safe")
+    app.wait_for_none(part="“Photos” deleted.", timeout=30)
+    wait_until(lambda: not plan.file.exists(), 10, "the plan to go")
+    add_plan(app_agent, "Notes", folder, bucket)
+    app.wait_for_text("Notes")  # what the agent has said before is known, too
+    assert not app.has_text("its backup are deleted")
     assert keys(s3, bucket) == stored
 
 
