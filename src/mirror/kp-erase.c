@@ -12,6 +12,9 @@
 
 #include <string.h>
 
+/* What one request may hold, however much a server puts on a page of a listing. */
+#define KEYS_AT_ONCE 1000
+
 /* Where another plan keeps a source. */
 typedef struct
 {
@@ -253,22 +256,15 @@ forget_deleted (KpErase *self, GPtrArray *entries, GError **error)
 }
 
 static gboolean
-delete_page (KpErase *self, GPtrArray *entries, GError **error)
+delete_batch (KpErase *self, GPtrArray *batch, GError **error)
 {
-  g_autoptr (GPtrArray) ours = g_ptr_array_new ();
   g_autoptr (GPtrArray) keys = g_ptr_array_new ();
   g_autoptr (GHashTable) refused = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
 
-  for (guint i = 0; i < entries->len; i++)
-    {
-      KpS3Entry *entry = g_ptr_array_index (entries, i);
-      if (!is_ours (self, entry->key) || is_spared (self, entry->key))
-        continue;
-      g_ptr_array_add (ours, entry);
-      g_ptr_array_add (keys, entry->key);
-    }
-  if (keys->len == 0)
+  if (batch->len == 0)
     return TRUE;
+  for (guint i = 0; i < batch->len; i++)
+    g_ptr_array_add (keys, ((KpS3Entry *) g_ptr_array_index (batch, i))->key);
   /* Something that was not there when they were counted: nobody said yes to that. */
   if (self->result.deleted + self->result.failed + keys->len > self->result.objects)
     {
@@ -281,9 +277,29 @@ delete_page (KpErase *self, GPtrArray *entries, GError **error)
   gboolean ok
       = kp_s3_client_delete_many (self->client, (const char *const *) keys->pdata, keys->len,
                                   delete_failed_cb, self, self->cancellable, error)
-        && forget_deleted (self, ours, error);
+        && forget_deleted (self, batch, error);
   self->refused = NULL;
   return ok;
+}
+
+static gboolean
+delete_page (KpErase *self, GPtrArray *entries, GError **error)
+{
+  g_autoptr (GPtrArray) batch = g_ptr_array_new ();
+
+  for (guint i = 0; i < entries->len; i++)
+    {
+      KpS3Entry *entry = g_ptr_array_index (entries, i);
+      if (!is_ours (self, entry->key) || is_spared (self, entry->key))
+        continue;
+      g_ptr_array_add (batch, entry);
+      if (batch->len < KEYS_AT_ONCE)
+        continue;
+      if (!delete_batch (self, batch, error))
+        return FALSE;
+      g_ptr_array_set_size (batch, 0);
+    }
+  return delete_batch (self, batch, error);
 }
 
 static gboolean

@@ -133,6 +133,25 @@ def test_old_versions_stay(ctl: Any, folder: Path, s3: Any, bucket: str) -> None
     assert len(listed["Versions"]) == len(listed["DeleteMarkers"]) == 5
 
 
+def test_a_page_may_hold_more_than_a_request(
+    ctl: Any, folder: Path, bucket: str, proxy: FaultProxy
+) -> None:
+    """As on servers that do not mind how much was asked for."""
+    rows = "".join(f"<Contents><Key>laptop/Pictures/{i:04}</Key><Size>1</Size></Contents>"
+                   for i in range(2500))  # fmt: skip
+    page = f"<ListBucketResult><IsTruncated>false</IsTruncated>{rows}</ListBucketResult>"
+    ctl("plan", "add", "Photos", folder, f"s3://{bucket}/laptop",
+        "--endpoint-url", proxy.endpoint, check=0)  # fmt: skip
+    proxy.rules.append(
+        Rule(lambda r: r.params.get("prefix") == "laptop/Pictures/" and "uploads" not in r.params,
+             Reply(200, {"Content-Type": "application/xml"}, page.encode()), times=None)
+    )  # fmt: skip
+    done = ctl("plan", "remove", "Photos", "--delete-objects", "--yes", "--json", check=0)
+    (result,) = (line for line in done.json if line["type"] == "result")
+    assert (result["deleted"], result["failed"]) == (2500, 0)
+    assert proxy.count("POST", lambda r: operation(r) == "delete") == 3
+
+
 # -- by the agent -------------------------------------------------------------------------------
 
 
