@@ -364,6 +364,8 @@ show_tooltip (KpAgent *self, KpTrayState state)
       const char *mismatch = kp_agent_plan_find_verify_problem (problem);
       const char *reason = problem->held_message != NULL ? problem->held_message
                            : mismatch != NULL            ? mismatch
+                           : timing != NULL && timing->summary.erased_at > 0
+                               ? _ ("Its backup is deleted, or a part of it")
                            : timing != NULL && timing->last != NULL && timing->last->message != NULL
                                ? timing->last->message
                                : _ ("There was no backup for too long");

@@ -167,6 +167,7 @@ kp_agent_plan_needs_attention (KpAgentPlan *self)
   if (!kp_plan_get_enabled (self->plan))
     return FALSE;
   return last_job_failed (timing) || (timing != NULL && timing->overdue)
+         || (timing != NULL && timing->summary.erased_at > 0)
          || kp_agent_plan_get_deletions_held (self) > 0
          || kp_agent_plan_find_verify_problem (self) != NULL
          || (self->held_by != NULL && g_str_has_prefix (self->held_by, "keyring-"));
@@ -216,6 +217,7 @@ show_past (KpAgentPlan *self, const KpTiming *timing)
   kp_dbus_plan_set_last_start (self->skeleton, timing->summary.last_start);
   kp_dbus_plan_set_last_success (self->skeleton, timing->summary.last_success);
   kp_dbus_plan_set_last_complete (self->skeleton, timing->summary.last_complete);
+  kp_dbus_plan_set_erased (self->skeleton, kp_agent_variant_erased (&timing->summary));
   show_verification (self, timing);
   kp_dbus_plan_set_last_result (self->skeleton,
                                 last != NULL ? kp_history_state_name (last->state) : "");

@@ -122,6 +122,25 @@ kp_agent_variant_coverage (const KpHistoryCoverage *coverage)
 }
 
 /**
+ * kp_agent_variant_erased:
+ *
+ * Returns: (transfer floating): empty where nothing was deleted
+ */
+GVariant *
+kp_agent_variant_erased (const KpHistorySummary *summary)
+{
+  g_auto (GVariantDict) dict = G_VARIANT_DICT_INIT (NULL);
+
+  if (summary->erased_at > 0)
+    {
+      g_variant_dict_insert (&dict, "at", "x", summary->erased_at);
+      g_variant_dict_insert (&dict, "objects", "t", summary->erased);
+      g_variant_dict_insert (&dict, "complete", "b", summary->erased_all);
+    }
+  return g_variant_dict_end (&dict);
+}
+
+/**
  * kp_agent_variant_jobs:
  * @jobs: (element-type KpHistoryJob)
  */

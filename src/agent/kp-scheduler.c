@@ -259,7 +259,8 @@ decide_verify (Entry *entry, const Past *past, gint64 now)
       return;
     }
   /* What is in the bucket only partly is not worth the comparison yet. */
-  if (past->last == NULL || past->last->state != KP_HISTORY_FINISHED)
+  if (past->last == NULL || past->last->state != KP_HISTORY_FINISHED
+      || timing->summary.erased_at > 0)
     return;
   if (past->verify_again)
     period = SECONDS_PER_DAY;
@@ -320,7 +321,9 @@ refresh_entry (KpScheduler *self, Entry *entry, gint64 now)
       return;
     }
   look_back (jobs, &past);
-  if (kp_plan_get_enabled (entry->plan))
+  /* A plan that is still there though all that was stored of it is deleted was to go with it: only
+   * somebody who asks for it brings all that back. */
+  if (kp_plan_get_enabled (entry->plan) && !timing->summary.erased_all)
     {
       if (has_clock (get_schedule (entry)))
         decide_by_clock (entry, now);

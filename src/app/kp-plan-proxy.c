@@ -240,11 +240,19 @@ kp_plan_proxy_describe (KpPlanProxy *self)
     .damaged
     = kp_dbus_plan_get_verify_problem (dbus) ? kp_dbus_plan_get_last_verify_failed (dbus) : 0,
     .overdue = kp_dbus_plan_get_overdue (dbus),
+    .last_start = kp_dbus_plan_get_last_start (dbus),
     .paused_until = self->paused_until,
     .job_kind = "",
     .job_state = "",
   };
 
+  GVariant *erased = kp_dbus_plan_get_erased (dbus);
+  if (erased != NULL)
+    {
+      g_variant_lookup (erased, "at", "x", &facts.erased_at);
+      g_variant_lookup (erased, "objects", "t", &facts.erased);
+      g_variant_lookup (erased, "complete", "b", &facts.erased_all);
+    }
   if (self->job != NULL)
     {
       facts.job_kind = text_or_empty (kp_dbus_job_get_kind (self->job));

@@ -37,6 +37,10 @@ describe_last_success (const KpPlanFacts *facts, gint64 now)
 {
   if (facts->last_success == 0)
     return g_strdup (_ ("There is no backup yet."));
+  if (facts->erased_at > 0)
+    return g_strdup (facts->erased_all   ? _ ("Its backup is deleted.")
+                     : facts->erased > 0 ? _ ("Its backup is deleted in part.")
+                                         : _ ("Its backup may be deleted in part."));
   g_autofree char *time = kp_words_past (facts->last_success, now);
   /* Translators: %s is a time, as in "12 minutes ago" or "yesterday at 15:30" */
   return g_strdup_printf (_ ("The last backup was %s."), time);
@@ -187,6 +191,30 @@ describe_failure (const KpPlanFacts *facts, gint64 now)
       facts->last_message);
 }
 
+/* Somebody wanted all of it to go, with the plan, and that did not come to its end. */
+static KpStanding *
+describe_erased (const KpPlanFacts *facts)
+{
+  if (facts->erased_all)
+    return make_standing (KP_MOOD_WARNING, KP_HELP_RUN, g_strdup (_ ("Its backup is deleted")),
+                          g_strdup (_ ("The plan itself could not be deleted. It does nothing by "
+                                       "itself any more; delete it again, or back up again.")));
+  if (facts->erased == 0)
+    return make_standing (
+        KP_MOOD_WARNING, KP_HELP_RUN, g_strdup (_ ("Its backup may be deleted in part")),
+        g_strdup (_ ("Deleting it was cut off. Back up again to make it whole, or "
+                     "delete the plan again to delete the rest.")));
+  return make_standing (
+      KP_MOOD_WARNING, KP_HELP_RUN, g_strdup (_ ("Its backup is deleted in part")),
+      g_strdup_printf (
+          ngettext ("%'" PRIu64 " object is gone. Back up again to make it whole, or delete the "
+                    "plan again to delete the rest.",
+                    "%'" PRIu64 " objects are gone. Back up again to make it whole, or delete the "
+                    "plan again to delete the rest.",
+                    (gulong) facts->erased),
+          facts->erased));
+}
+
 static KpStanding *
 describe_guard (const KpPlanFacts *facts)
 {
@@ -260,9 +288,13 @@ kp_words_describe_plan (const KpPlanFacts *facts, gint64 now)
   if (facts->paused_until != 0)
     return make_standing (KP_MOOD_WAITING, KP_HELP_RESUME, g_strdup (_ ("Backups are paused")),
                           describe_last_success (facts, now));
+  /* What failed since then is in the way of making it whole. */
+  gboolean failed = g_str_equal (facts->last_result, "failed");
+  if (facts->erased_at > 0 && !(failed && facts->last_start > facts->erased_at))
+    return describe_erased (facts);
   if (facts->deletions_held > 0)
     return describe_guard (facts);
-  if (g_str_equal (facts->last_result, "failed"))
+  if (failed)
     return describe_failure (facts, now);
   if (facts->damaged > 0)
     return describe_damage (facts);
@@ -495,7 +527,9 @@ kp_words_history_title (const KpHistoryFacts *facts)
   if (g_str_equal (facts->state, "running"))
     return g_strdup (_ ("Running"));
   if (g_str_equal (facts->state, "cancelled"))
-    return g_strdup (is_backup ? _ ("Backup cancelled") : _ ("Cancelled"));
+    return g_strdup (is_backup                            ? _ ("Backup cancelled")
+                     : g_str_equal (facts->kind, "erase") ? _ ("Deletion cancelled")
+                                                          : _ ("Cancelled"));
   if (g_str_equal (facts->state, "interrupted"))
     return g_strdup (_ ("Interrupted: the computer or the program ended"));
   if (g_str_equal (facts->kind, "restore"))

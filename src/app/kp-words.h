@@ -50,6 +50,10 @@ typedef struct
   guint64 deletions_held;
   guint64 damaged; /* files that a verification found to be, and no backup has sent again */
   gboolean overdue;
+  gint64 last_start;    /* of a backup */
+  gint64 erased_at;     /* when what is stored was deleted, or a part of it; 0: it was not */
+  guint64 erased;       /* objects of that, as far as is known */
+  gboolean erased_all;  /* nothing is left */
   gint64 paused_until;  /* of the agent as a whole */
   const char *job_kind; /* "" without one */
   const char *job_state;

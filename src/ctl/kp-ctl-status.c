@@ -277,7 +277,8 @@ static gboolean
 needs_attention (const Status *status)
 {
   return kp_plan_get_enabled (status->plan)
-         && (status->overdue || get_trouble (status->last_backup) != NULL
+         && (status->overdue || status->summary.erased_at > 0
+             || get_trouble (status->last_backup) != NULL
              || (get_trouble (status->last_verify) != NULL && !is_sent_again (status)));
 }
 
@@ -293,6 +294,27 @@ print_trouble (KpCtlOutput *output, const char *what, const KpHistoryJob *job, g
 }
 
 static void
+print_erased (KpCtlOutput *output, const KpHistorySummary *summary, gint64 now)
+{
+  g_autofree char *ago = kp_ctl_format_ago (summary->erased_at, now);
+
+  if (summary->erased_at == 0)
+    return;
+  if (summary->erased_all)
+    kp_ctl_output_line (output, "  Its objects were deleted %s, and the plan could not be", ago);
+  else if (summary->erased > 0)
+    kp_ctl_output_line (output,
+                        "  Its backup is not complete: %" G_GUINT64_FORMAT " objects were deleted "
+                        "%s. Run it, or remove it with --delete-objects again",
+                        summary->erased, ago);
+  else
+    kp_ctl_output_line (output,
+                        "  Its backup may not be complete: a deletion of it was cut off %s. Run "
+                        "it, or remove it with --delete-objects again",
+                        ago);
+}
+
+static void
 print_last (KpCtlOutput *output, const Status *status, gint64 now)
 {
   const KpHistorySummary *summary = &status->summary;
@@ -303,6 +325,7 @@ print_last (KpCtlOutput *output, const Status *status, gint64 now)
     kp_ctl_output_line (output, "  Backed up %s", ago);
   else
     kp_ctl_output_line (output, "  Not backed up yet");
+  print_erased (output, summary, now);
   if (summary->last_verified > 0)
     kp_ctl_output_line (output, "  Verified %s", verified);
   g_autofree char *coverage = kp_ctl_describe_coverage (&summary->coverage, now);
@@ -370,7 +393,8 @@ print_status_json (KpCtlOutput *output, const Status *status)
       status->due_since, "next_run", "i", status->next_run, "last_start", "i",
       status->summary.last_start, "last_success", "i", status->summary.last_success,
       "last_complete", "i", status->summary.last_complete, "last_verified", "i",
-      status->summary.last_verified, "verify_result", "s",
+      status->summary.last_verified, "erased_at", "i", status->summary.erased_at, "erased", "i",
+      (gint64) status->summary.erased, "verify_result", "s",
       verify != NULL ? kp_history_state_name (verify->state) : NULL, "verify_failed", "i",
       verify != NULL ? (gint64) verify->counts.failed : 0, "verify_message", "s",
       verify != NULL ? verify->message : NULL, "coverage", "n",

@@ -52,6 +52,21 @@ kp_job_keep_notice (KpJob *self, const char *text)
   g_mutex_unlock (&self->lock);
 }
 
+/* That something may be missing from here on has to be known even if nobody lives to say so. */
+static void
+note_deletion (KpJob *self)
+{
+  g_autoptr (GError) error = NULL;
+  KpProgress progress;
+
+  if (self->history_id == 0)
+    return;
+  kp_erase_get_progress (self->erase, &progress);
+  if (!kp_history_set_counts (self->history, self->history_id,
+                              &(KpHistoryCounts){ .unchanged = progress.actions_total }, &error))
+    g_warning ("%s", error->message);
+}
+
 /* From any thread, one at a time. */
 static void
 event_cb (const KpEvent *event, void *user_data)
@@ -73,6 +88,9 @@ event_cb (const KpEvent *event, void *user_data)
       kp_job_keep_notice (self, event->text);
       break;
     case KP_EVENT_PHASE:
+      if (event->phase == KP_PHASE_DELETING && self->erase != NULL)
+        note_deletion (self);
+      break;
     default:
       break;
     }
@@ -293,7 +311,9 @@ run_erase (KpJob *self, GError **error)
 
   gboolean ok = kp_erase_run (self->erase, self->cancellable, error);
   kp_erase_get_result (self->erase, &result);
-  self->result.counts = (KpHistoryCounts){ .deleted = result.deleted, .failed = result.failed };
+  self->result.counts = (KpHistoryCounts){ .deleted = result.deleted,
+                                           .unchanged = result.remaining,
+                                           .failed = result.failed };
   self->result.erased_bytes = result.deleted_bytes;
   self->result.spared = result.spared;
   return ok;

@@ -141,6 +141,31 @@ describe_mismatches (KpJob *self)
   return g_string_free (g_steal_pointer (&text), FALSE);
 }
 
+static char *
+describe_early_end (KpJob *self, const char **reason)
+{
+  const KpHistoryCounts *counts = &self->result.counts;
+  gboolean is_erase = self->kind == KP_HISTORY_ERASE;
+  const char *sentence;
+
+  *reason
+      = self->result.error->domain == KP_ERROR ? kp_error_name (self->result.error->code) : NULL;
+  if (*reason != NULL)
+    sentence = self->result.error->message;
+  else if (self->interrupted && !is_erase)
+    sentence = "Interrupted when its process was ended; the next job goes on from there";
+  else if (self->interrupted)
+    sentence = "Interrupted when its process was ended";
+  else
+    sentence = "Stopped before its end";
+  /* No job goes on with a deletion by itself. */
+  if (!is_erase || counts->deleted + counts->unchanged == 0)
+    return g_strdup (sentence);
+  return g_strdup_printf ("%s. Of %" G_GUINT64_FORMAT " objects, %" G_GUINT64_FORMAT
+                          " were deleted",
+                          sentence, counts->deleted + counts->unchanged, counts->deleted);
+}
+
 /* What the history says of the end, in words. */
 static char *
 describe_end (KpJob *self, const char **reason)
@@ -149,12 +174,7 @@ describe_end (KpJob *self, const char **reason)
 
   *reason = NULL;
   if (result->error != NULL)
-    {
-      *reason = result->error->domain == KP_ERROR ? kp_error_name (result->error->code) : NULL;
-      if (*reason == NULL && self->interrupted)
-        return g_strdup ("Interrupted when its process was ended; the next job goes on from there");
-      return g_strdup (*reason != NULL ? result->error->message : "Stopped before its end");
-    }
+    return describe_early_end (self, reason);
   if (result->guard_reason != NULL)
     {
       *reason = kp_error_name (KP_ERROR_DELETE_GUARD);

@@ -40,6 +40,7 @@ struct _KpErase
   KpCatalogue *catalogue;
   GCancellable *cancellable; /* (nullable) (transfer none) */
   GHashTable *refused;       /* (nullable): keys of the batch that are still there */
+  gboolean has_begun;        /* to delete */
   KpEraseResult result;
 };
 
@@ -387,6 +388,7 @@ erase (KpErase *self, GError **error)
   if (!count (self, error) || !check_consent (self, error))
     return FALSE;
   kp_report_set_total (self->report, self->result.objects, 0);
+  self->has_begun = TRUE;
   kp_report_begin_phase (self->report, KP_PHASE_DELETING);
   if (!walk (self, delete_page, error) || !end_uploads (self, error))
     return FALSE;
@@ -542,4 +544,6 @@ void
 kp_erase_get_result (KpErase *self, KpEraseResult *result)
 {
   *result = self->result;
+  if (self->has_begun)
+    result->remaining = self->result.objects - self->result.deleted;
 }

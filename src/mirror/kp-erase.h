@@ -23,7 +23,8 @@ typedef struct
   guint64 bytes;   /* of those */
   guint64 deleted;
   guint64 deleted_bytes;
-  guint64 spared; /* that lie in the sources, but another plan covers them */
+  guint64 remaining; /* that are not deleted, or may not be, though it had begun to */
+  guint64 spared;    /* that lie in the sources, but another plan covers them */
   guint64 failed;
   gboolean keeps_versions; /* the bucket does; FALSE also where it does not tell */
 } KpEraseResult;

@@ -569,6 +569,36 @@ kp_history_add_failure (KpHistory *self,
   return finish (self, ok, error);
 }
 
+static gboolean
+set_counts (KpHistory *self, gint64 job_id, const KpHistoryCounts *counts, GError **error)
+{
+  return run (self, error,
+              "UPDATE job SET put = ?, delta = ?, copied = ?, metadata = ?, deleted = ?,"
+              " unchanged = ?, failed = ?, bytes_sent = ?, bytes_saved = ? WHERE id = ?",
+              "iiiiiiiiii", (gint64) counts->put, (gint64) counts->delta, (gint64) counts->copied,
+              (gint64) counts->metadata, (gint64) counts->deleted, (gint64) counts->unchanged,
+              (gint64) counts->failed, (gint64) counts->bytes_sent, (gint64) counts->bytes_saved,
+              job_id);
+}
+
+/**
+ * kp_history_set_counts:
+ * @counts: what the job, which runs, has done or is about to do
+ * @error: %KP_ERROR_LOCAL_STORAGE
+ *
+ * For what has to be known even of a job that never says how it ended.
+ */
+gboolean
+kp_history_set_counts (KpHistory *self,
+                       gint64 job_id,
+                       const KpHistoryCounts *counts,
+                       GError **error)
+{
+  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->lock);
+
+  return set_counts (self, job_id, counts, error);
+}
+
 /**
  * kp_history_end_job:
  * @state: any but running
@@ -595,14 +625,13 @@ kp_history_end_job (KpHistory *self,
 
   g_return_val_if_fail (state != KP_HISTORY_RUNNING, FALSE);
 
-  if (!run (self, error,
-            "UPDATE job SET state = ?, ended = ?, reason = ?, message = ?, put = ?, delta = ?,"
-            " copied = ?, metadata = ?, deleted = ?, unchanged = ?, failed = ?, bytes_sent = ?,"
-            " bytes_saved = ? WHERE id = ?",
-            "sissiiiiiiiiii", state_names[state], now, reason, text, (gint64) counts->put,
-            (gint64) counts->delta, (gint64) counts->copied, (gint64) counts->metadata,
-            (gint64) counts->deleted, (gint64) counts->unchanged, (gint64) counts->failed,
-            (gint64) counts->bytes_sent, (gint64) counts->bytes_saved, job_id))
+  if (!begin (self, error))
+    return FALSE;
+  gboolean ok = set_counts (self, job_id, counts, error)
+                && run (self, error,
+                        "UPDATE job SET state = ?, ended = ?, reason = ?, message = ? WHERE id = ?",
+                        "sissi", state_names[state], now, reason, text, job_id);
+  if (!finish (self, ok, error))
     return FALSE;
   g_hash_table_remove (self->open, &job_id);
   lock_job (self, job_id, F_UNLCK);
@@ -886,6 +915,36 @@ read_last_coverage (KpHistory *self,
   return FALSE;
 }
 
+/* Deletions of what is stored after the last backup that went to its end. One that ended without a
+ * word may have taken what it was about to take; one that went to its end says exactly what. */
+static gboolean
+read_erased (KpHistory *self, const char *plan_id, KpHistorySummary *summary, GError **error)
+{
+  g_autoptr (GError) local_error = NULL;
+  g_autoptr (Statement) statement
+      = query (self, error,
+               "SELECT max(max(started, ended)), sum(deleted),"
+               " max(id) = max(id) FILTER (WHERE state = 'finished' AND failed = 0)"
+               " FROM job WHERE plan = ?1 AND kind = 'erase' AND state <> 'running'"
+               " AND (deleted > 0 OR (unchanged > 0 AND state <> 'finished'))"
+               " AND id > coalesce((SELECT max(id) FROM job"
+               "  WHERE plan = ?1 AND kind = 'backup' AND state = 'finished'), 0)",
+               "s", plan_id);
+
+  if (statement == NULL)
+    return FALSE;
+  if (next_row (self, statement, &local_error))
+    {
+      /* NULL reads as 0. */
+      summary->erased_at = sqlite3_column_int64 (statement, 0);
+      summary->erased = (guint64) sqlite3_column_int64 (statement, 1);
+      summary->erased_all = sqlite3_column_int64 (statement, 2) != 0;
+      return TRUE;
+    }
+  g_propagate_error (error, g_steal_pointer (&local_error));
+  return FALSE;
+}
+
 /**
  * kp_history_get_summary:
  * @now: the present, so that a job that a wrong clock put into the future counts for nothing
@@ -929,7 +988,8 @@ kp_history_get_summary (KpHistory *self,
   summary->last_complete = sqlite3_column_int64 (statement, 2);
   summary->last_verified = sqlite3_column_int64 (statement, 3);
   summary->failing_since = sqlite3_column_int64 (statement, 4);
-  return read_last_coverage (self, plan_id, &summary->coverage, error);
+  return read_erased (self, plan_id, summary, error)
+         && read_last_coverage (self, plan_id, &summary->coverage, error);
 }
 
 /* --- forgetting ----------------------------------------------------------------------------- */

@@ -51,6 +51,9 @@ typedef enum
   KP_HISTORY_INTERRUPTED, /* its process ended before it did */
 } KpHistoryState;
 
+/* Of a deletion of what is stored, "unchanged" are the objects that it had not deleted when it
+ * ended, or, as long as it runs, those that it is about to delete: both are 0 if it never began to.
+ */
 typedef struct
 {
   guint64 put;
@@ -115,6 +118,11 @@ typedef struct
   gint64 last_verified;       /* end of the last verification that found nothing wrong */
   gint64 failing_since;       /* start of the first backup after the last that went to its end */
   KpHistoryCoverage coverage; /* of the last verification that knew one */
+  gint64 erased_at;           /* when a deletion of what is stored was over that has taken, or may
+                                 have taken, something since the last backup that went to its end; 0:
+                                 there was none */
+  guint64 erased;             /* objects that such deletions are known to have taken */
+  gboolean erased_all;        /* the last of them left nothing */
 } KpHistorySummary;
 
 typedef struct _KpHistory KpHistory;
@@ -135,6 +143,10 @@ gboolean kp_history_add_failure (KpHistory *history,
                                  const char *reason,
                                  const char *message,
                                  GError **error) G_GNUC_WARN_UNUSED_RESULT;
+gboolean kp_history_set_counts (KpHistory *history,
+                                gint64 job_id,
+                                const KpHistoryCounts *counts,
+                                GError **error) G_GNUC_WARN_UNUSED_RESULT;
 gboolean kp_history_end_job (KpHistory *history,
                              gint64 job_id,
                              KpHistoryState state,

@@ -14,8 +14,8 @@ import pytest
 from fixtures import wait_until
 from fixtures.agent import Agent, Plan
 from fixtures.app import Application, add_plan
-from fixtures.checks import keys, operation, write_files
-from fixtures.fault_proxy import FaultProxy, Hang, Rule
+from fixtures.checks import keys, operation, put_many, write_files
+from fixtures.fault_proxy import Delay, FaultProxy, Hang, Rule
 
 pytest_plugins = ["fixtures.app_fixtures"]
 
@@ -132,7 +132,7 @@ def open_deletion(app: Application, plan: Plan) -> None:
 
 def choose_objects(app: Application, n: int) -> None:
     """Once they are counted. GTK 4.8 offers check buttons to keys alone."""
-    app.wait_for_text(f"{n} objects, ")
+    wait_until(lambda: any(app.has_text(f"{text} objects, ") for text in (n, f"{n:,}")), 15)
     app.key("Alt+b")
     wait_until(
         lambda: any("checked" in check.states for check in app.find_all(role="checkbox")), 5,
@@ -227,6 +227,41 @@ def test_deletion_is_stopped(
     app.wait_for_text("Notes")  # what the agent has said before is known, too
     assert not app.has_text("its backup are deleted")
     assert keys(s3, bucket) == stored
+
+
+def test_deletion_is_stopped_half_way(
+    app: Application, app_agent: Agent, folder: Path, s3: Any, bucket: str, proxy: FaultProxy
+) -> None:
+    """No green sign over a backup of which a page is gone; going on takes the rest."""
+    app_agent.start()
+    plan = add_plan(app_agent, "Photos", folder, bucket, endpoint=proxy.endpoint)
+    plan.run().wait()
+    put_many(s3, bucket, 1100)
+    n = len(keys(s3, bucket))
+    proxy.rules.append(Rule(lambda r: operation(r) == "delete", Delay(0)))
+    proxy.rules.append(Rule(lambda r: operation(r) == "delete", Hang(600), times=None))
+    app.start()
+    for stop in (True, False):
+        open_deletion(app, plan)
+        choose_objects(app, n if stop else n - 1000)
+        app.press("Delete Plan", role="button")
+        app.wait_for_text("Delete the Backup of “Photos” for Good?")
+        app.press("Delete for Good", role="button")
+        if stop:
+            wait_until(lambda: len(keys(s3, bucket)) == n - 1000, 60, "the first page to go")
+            app.press("Cancel Job")
+            app.wait_for("Its backup is deleted in part")
+            app.wait_for_text("objects are gone. Back up again")
+            app.wait_for("Deletion cancelled")
+            app.wait_for_text("1000 deleted")
+            app.look("deleted-in-part-plan")
+            app.press("Back")
+            app.wait_for_text("Its backup is deleted in part")
+            assert not app.has_text("Backed up")
+            app.look("deleted-in-part")
+            proxy.rules.clear()
+    app.wait_for("Keep Your Folders Safe", timeout=60)
+    assert not plan.file.exists() and keys(s3, bucket) == []
 
 
 def test_delete_when_nothing_can_be_counted(

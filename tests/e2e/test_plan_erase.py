@@ -12,10 +12,10 @@ import pytest
 from gi.repository import GLib
 
 from fixtures import wait_until
-from fixtures.agent import Agent, Plan, raises
+from fixtures.agent import Agent, Job, Plan, raises
 from fixtures.app import add_plan
-from fixtures.checks import keys, operation, the_sentence, unfinished_uploads, write_files
-from fixtures.fault_proxy import FaultProxy, Hang, Reply, Rule
+from fixtures.checks import keys, operation, put_many, the_sentence, unfinished_uploads, write_files
+from fixtures.fault_proxy import Delay, FaultProxy, Hang, Reply, Rule
 
 YES = GLib.Variant("b", True)
 
@@ -218,6 +218,68 @@ def test_agent_can_be_stopped(
     proxy.rules.clear()
     plan.call("Remove", "(a{sv})", {"delete-objects": YES})
     wait_until(lambda: is_gone(plan), 30, "the plan to go")
+    assert keys(s3, bucket) == []
+
+
+def stop_half_way(plan: Plan, s3: Any, bucket: str, proxy: FaultProxy) -> Job:
+    """A deletion of two pages that hangs when the first is gone."""
+    put_many(s3, bucket, 1100)
+    before = len(keys(s3, bucket))
+    proxy.rules.append(Rule(lambda r: operation(r) == "delete", Delay(0)))
+    proxy.rules.append(Rule(lambda r: operation(r) == "delete", Hang(600), times=None))
+    plan.call("Remove", "(a{sv})", {"delete-objects": YES, "max-delete": count(before)})
+    job = plan.wait_for_job()
+    wait_until(lambda: len(keys(s3, bucket)) == before - 1000, 60, "the first page to go")
+    wait_until(lambda: proxy.rules[-1].hits, 20, "the second to be asked for")
+    return job
+
+
+def test_agent_says_what_a_stopped_deletion_took(
+    agent: Agent, folder: Path, s3: Any, bucket: str, proxy: FaultProxy
+) -> None:
+    agent.keyring.start()
+    agent.start("2026-03-01 13:00")
+    plan = add_plan(agent, "Photos", folder, bucket, endpoint=proxy.endpoint, verify="weekly")
+    plan.run().wait()
+    agent.settle()
+    assert plan.get("Erased") == {} and agent.get("State") == "idle"
+    job = stop_half_way(plan, s3, bucket, proxy)
+    job.call("Cancel")
+    assert job.wait()["message"] == "Stopped before its end. Of 1105 objects, 1000 were deleted"
+    agent.settle()
+    erased = plan.get("Erased")
+    assert (erased["objects"], erased["complete"]) == (1000, False)
+    assert agent.get("State") == "attention"
+    newest = plan.jobs()[0]
+    assert (newest["state"], newest["deleted"], newest["unchanged"]) == ("cancelled", 1000, 105)
+    # Nobody wants to be told that what was deleted is missing.
+    agent.set_time("2026-03-11 13:00")
+    assert plan.jobs()[0]["kind"] == "erase"
+    proxy.rules.clear()
+    plan.run().wait()
+    agent.settle()
+    assert plan.get("Erased") == {} and agent.get("State") == "idle"
+
+
+def test_agent_is_killed_while_it_deletes(
+    agent: Agent, folder: Path, s3: Any, bucket: str, proxy: FaultProxy
+) -> None:
+    """What nobody lived to write down is known all the same; the next deletion takes the rest."""
+    agent.keyring.start()
+    agent.start("2026-03-01 13:00")
+    plan = add_plan(agent, "Photos", folder, bucket, endpoint=proxy.endpoint)
+    plan.run().wait()
+    agent.settle()
+    stop_half_way(plan, s3, bucket, proxy)
+    agent.kill()
+    agent.start("2026-03-01 14:00")
+    assert plan.jobs()[0]["state"] == "interrupted"
+    erased = plan.get("Erased")
+    assert (erased["objects"], erased["complete"]) == (0, False)
+    assert agent.get("State") == "attention"
+    proxy.rules.clear()
+    plan.call("Remove", "(a{sv})", {"delete-objects": YES})
+    wait_until(lambda: is_gone(plan), 60, "the plan to go")
     assert keys(s3, bucket) == []
 
 

@@ -244,6 +244,27 @@ test_cancelled (Fixture *fixture, gconstpointer data)
 
 /* --- verification ---------------------------------------------------------------------------- */
 
+/* The plan was to go with all that is stored of it: it brings nothing of that back by itself. */
+static void
+test_erased (Fixture *fixture, gconstpointer data)
+{
+  g_autoptr (GError) error = NULL;
+  const KpHistoryCounts counts = { .deleted = 5 };
+
+  add_plan (fixture, "@daily 12:30");
+  add_success (fixture, NOW);
+  g_assert_cmpint (timing_at (fixture, NOW + 3 * DAY)->due_since, >, 0);
+  gint64 id = kp_history_begin_job (fixture->history, kp_plan_get_id (fixture->plan),
+                                    KP_HISTORY_ERASE, KP_HISTORY_MANUAL, NOW + DAY, &error);
+  g_assert_true (kp_history_end_job (fixture->history, id, KP_HISTORY_FINISHED, NULL, NULL, &counts,
+                                     NOW + DAY, &error));
+  g_assert_no_error (error);
+  g_assert_cmpint (timing_at (fixture, NOW + 3 * DAY)->due_since, ==, 0);
+  g_assert_cmpint (timing_at (fixture, NOW + 3 * DAY)->next_run, ==, 0);
+  add_success (fixture, NOW + 2 * DAY);
+  g_assert_cmpint (timing_at (fixture, NOW + 4 * DAY)->due_since, >, 0);
+}
+
 static void
 test_verify (Fixture *fixture, gconstpointer data)
 {
@@ -341,6 +362,7 @@ main (int argc, char **argv)
   ADD ("/agent/scheduler/failure-that-stays", test_failure_that_stays);
   ADD ("/agent/scheduler/interrupted", test_interrupted);
   ADD ("/agent/scheduler/cancelled", test_cancelled);
+  ADD ("/agent/scheduler/erased", test_erased);
   ADD ("/agent/scheduler/verify", test_verify);
   ADD ("/agent/scheduler/verify-after-damage", test_verify_after_damage);
   ADD ("/agent/scheduler/watch", test_watch);

@@ -76,6 +76,42 @@ test_new (void)
   g_assert_cmpint (cancelled->help, ==, KP_HELP_RUN);
 }
 
+/* The plan was to go with its backup. */
+static void
+test_erased (void)
+{
+  KpPlanFacts facts = make_facts ();
+
+  facts.last_start = NOW - 2 * HOUR;
+  facts.erased_at = NOW - HOUR;
+  assert_standing (&facts, "Its backup may be deleted in part",
+                   "Deleting it was cut off. Back up again to make it whole, or delete the plan "
+                   "again to delete the rest.",
+                   KP_MOOD_WARNING, KP_HELP_RUN);
+  facts.erased = 7;
+  facts.overdue = TRUE;
+  assert_standing (&facts, "Its backup is deleted in part",
+                   "7 objects are gone. Back up again to make it whole, or delete the plan again "
+                   "to delete the rest.",
+                   KP_MOOD_WARNING, KP_HELP_RUN);
+  facts.held_by = "offline";
+  facts.overdue = FALSE;
+  assert_standing (&facts, "Waiting: there is no network connection",
+                   "Its backup is deleted in part.", KP_MOOD_WAITING, KP_HELP_NONE);
+  facts.held_by = "";
+  facts.last_result = "failed";
+  facts.last_reason = "bad-credentials";
+  g_autoptr (KpStanding) before = kp_words_describe_plan (&facts, NOW);
+  g_assert_cmpstr (before->title, ==, "Its backup is deleted in part");
+  facts.last_start = NOW - 60;
+  g_autoptr (KpStanding) since = kp_words_describe_plan (&facts, NOW);
+  g_assert_cmpstr (since->title, ==, "The storage refused the keys");
+  facts.last_result = "finished";
+  facts.erased_all = TRUE;
+  g_autoptr (KpStanding) all = kp_words_describe_plan (&facts, NOW);
+  g_assert_cmpstr (all->title, ==, "Its backup is deleted");
+}
+
 /* What runs comes before all that is wrong otherwise. */
 static void
 test_job (void)
@@ -412,6 +448,7 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/app/words-plan/fine", test_fine);
   g_test_add_func ("/app/words-plan/new", test_new);
+  g_test_add_func ("/app/words-plan/erased", test_erased);
   g_test_add_func ("/app/words-plan/job", test_job);
   g_test_add_func ("/app/words-plan/held", test_held);
   g_test_add_func ("/app/words-plan/overdue", test_overdue);

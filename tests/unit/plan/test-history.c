@@ -379,6 +379,65 @@ assert_summary (KpHistory *history,
 }
 
 static void
+add_erase (KpHistory *history, KpHistoryState state, guint64 deleted, guint64 left, gint64 started)
+{
+  g_autoptr (GError) error = NULL;
+  const KpHistoryCounts about = { .unchanged = deleted + left };
+  const KpHistoryCounts counts = { .deleted = deleted, .unchanged = left };
+  gint64 id = begin_job (history, PLAN, KP_HISTORY_ERASE, started);
+
+  g_assert_true (kp_history_set_counts (history, id, &about, &error));
+  g_assert_no_error (error);
+  if (state != KP_HISTORY_RUNNING)
+    g_assert_true (
+        kp_history_end_job (history, id, state, NULL, NULL, &counts, started + 60, &error));
+  g_assert_no_error (error);
+}
+
+static void
+assert_erased (KpHistory *history, gint64 at, guint64 objects, gboolean all)
+{
+  g_autoptr (GError) error = NULL;
+  KpHistorySummary summary;
+
+  g_assert_true (kp_history_get_summary (history, PLAN, NOON, &summary, &error));
+  g_assert_no_error (error);
+  g_assert_cmpint (summary.erased_at, ==, at);
+  g_assert_cmpuint (summary.erased, ==, objects);
+  g_assert_cmpint (summary.erased_all, ==, all);
+}
+
+/* What deletions have taken counts until a backup goes to its end. */
+static void
+test_erased (Fixture *fixture, gconstpointer data)
+{
+  KpHistory *history = open_history (fixture);
+
+  add_job (history, PLAN, KP_HISTORY_BACKUP, KP_HISTORY_FINISHED, 0, 1000);
+  /* Refused, and one that could delete nothing. */
+  add_erase (history, KP_HISTORY_FAILED, 0, 0, 2000);
+  add_erase (history, KP_HISTORY_FINISHED, 0, 5, 3000);
+  assert_erased (history, 0, 0, FALSE);
+  add_erase (history, KP_HISTORY_CANCELLED, 3, 2, 4000);
+  assert_erased (history, 4060, 3, FALSE);
+  add_job (history, PLAN, KP_HISTORY_BACKUP, KP_HISTORY_FAILED, 0, 5000);
+  add_erase (history, KP_HISTORY_FAILED, 0, 2, 6000);
+  assert_erased (history, 6060, 3, FALSE);
+  add_erase (history, KP_HISTORY_FINISHED, 2, 0, 7000);
+  assert_erased (history, 7060, 5, TRUE);
+  add_job (history, PLAN, KP_HISTORY_BACKUP, KP_HISTORY_FINISHED, 1, 8000);
+  assert_erased (history, 0, 0, FALSE);
+
+  /* Its process is killed when it has begun to. */
+  add_erase (history, KP_HISTORY_RUNNING, 0, 7, 9000);
+  assert_erased (history, 0, 0, FALSE);
+  kp_history_unref (history);
+  history = open_history (fixture);
+  assert_erased (history, 9000, 0, FALSE);
+  kp_history_unref (history);
+}
+
+static void
 test_summary (Fixture *fixture, gconstpointer data)
 {
   g_autoptr (KpHistory) history = open_history (fixture);
@@ -781,6 +840,7 @@ main (int argc, char **argv)
   ADD ("/plan/history/failures", test_failures);
   ADD ("/plan/history/skips", test_skips);
   ADD ("/plan/history/summary", test_summary);
+  ADD ("/plan/history/erased", test_erased);
   ADD ("/plan/history/coverage", test_coverage);
   ADD ("/plan/history/failing-since", test_failing_since);
   ADD ("/plan/history/interrupted", test_interrupted);
