@@ -286,7 +286,7 @@ kp_setup_storage_run_keys_job (KpSetupStorage *self,
       memset (secret_key, 0, strlen (secret_key));
     }
   g_task_set_task_data (task, job, keys_job_free);
-  g_thread_unref (g_thread_new ("keepsake-keyring", keys_main, task));
+  kp_test_keys_run (keys_main, task);
 }
 
 gboolean

@@ -9,7 +9,23 @@
 
 #include "kp-keyring.h"
 
-static GPtrArray *threads; /* of GThread: those that were begun; of the main thread alone */
+/* What is done to the keyring, one after the other and in the order in which it was asked for: keys
+ * that are forgotten while they are still being stored would stay otherwise. */
+static GThreadPool *thread; /* of one thread; of the main thread alone */
+
+typedef struct
+{
+  GThreadFunc func;
+  void *data;
+} Deed;
+
+static void
+deed_cb (void *data, void *unused)
+{
+  g_autofree Deed *deed = data;
+
+  deed->func (deed->data);
+}
 
 static void *
 forget_main (void *data)
@@ -23,22 +39,36 @@ forget_main (void *data)
 }
 
 /**
+ * kp_test_keys_run:
+ * @func: called in a thread, when all that was asked for before is done
+ * @data: is given to @func
+ */
+void
+kp_test_keys_run (GThreadFunc func, void *data)
+{
+  Deed *deed = g_new0 (Deed, 1);
+
+  if (thread == NULL)
+    thread = g_thread_pool_new (deed_cb, NULL, 1, TRUE, NULL);
+  deed->func = func;
+  deed->data = data;
+  g_thread_pool_push (thread, deed, NULL);
+}
+
+/**
  * kp_test_keys_forget:
  * @id: that they are stored under
  */
 void
 kp_test_keys_forget (const char *id)
 {
-  if (threads == NULL)
-    threads = g_ptr_array_new ();
-  g_ptr_array_add (threads, g_thread_new ("keepsake-keyring", forget_main, g_strdup (id)));
+  kp_test_keys_run (forget_main, g_strdup (id));
 }
 
-/* For the end of the process, which would end the threads too. */
+/* For the end of the process, which would end the thread too. */
 void
 kp_test_keys_wait (void)
 {
-  for (guint i = 0; threads != NULL && i < threads->len; i++)
-    g_thread_join (threads->pdata[i]);
-  g_clear_pointer (&threads, g_ptr_array_unref);
+  if (thread != NULL)
+    g_thread_pool_free (g_steal_pointer (&thread), FALSE, TRUE);
 }
