@@ -36,6 +36,7 @@ struct _KpSetup
   guint page;
   gboolean goes_on_after_test;
   gboolean is_saving;
+  gboolean keys_are_unsure; /* nobody said whether the plan that they are for has been made */
   AdwWindowTitle *window_title;
   GtkButton *back_button;
   GtkButton *next_button;
@@ -147,44 +148,35 @@ begun_cb (GObject *source, GAsyncResult *result, void *data)
     g_message ("The first backup: %s", error->message);
 }
 
+static KpAgentClient *
+get_client (void)
+{
+  return kp_application_get_client (kp_application_get ());
+}
+
 /* A new plan begins at once, and so does one whose keys were not right before. */
 static void
-run (KpSetup *self, GVariant *answer)
+run (KpSetup *self)
 {
-  KpAgentClient *client = kp_application_get_client (kp_application_get ());
-  KpDBusManager *manager = kp_agent_client_get_manager (client);
-  const char *path;
+  KpDBusManager *manager = kp_agent_client_get_manager (get_client ());
+  g_autofree char *path = kp_dbus_plan_path (kp_plan_get_id (self->plan));
 
-  if (manager == NULL)
-    return;
-  if (self->proxy == NULL)
-    g_variant_get (answer, "(&o)", &path);
-  else
-    path = g_dbus_proxy_get_object_path (G_DBUS_PROXY (kp_plan_proxy_get_dbus (self->proxy)));
-  g_dbus_connection_call (g_dbus_proxy_get_connection (G_DBUS_PROXY (manager)), KP_AGENT_BUS_NAME,
-                          path, "io.github.keepsake_backup.Keepsake.Plan", "Run",
-                          g_variant_new ("(a{sv})", NULL), NULL, G_DBUS_CALL_FLAGS_NONE, -1, NULL,
-                          begun_cb, NULL);
+  if (manager != NULL)
+    g_dbus_connection_call (g_dbus_proxy_get_connection (G_DBUS_PROXY (manager)), KP_AGENT_BUS_NAME,
+                            path, "io.github.keepsake_backup.Keepsake.Plan", "Run",
+                            g_variant_new ("(a{sv})", NULL), NULL, G_DBUS_CALL_FLAGS_NONE, -1, NULL,
+                            begun_cb, NULL);
 }
 
 static void
-saved_cb (GObject *source, GAsyncResult *result, void *data)
+finish (KpSetup *self)
 {
-  g_autoptr (KpSetup) self = data;
-  g_autoptr (GError) error = NULL;
-  g_autoptr (GVariant) answer = g_dbus_proxy_call_finish (G_DBUS_PROXY (source), result, &error);
   KpWindow *window = kp_window_of (GTK_WIDGET (self));
-
-  if (answer == NULL)
-    {
-      if (self->proxy == NULL)
-        kp_test_keys_forget (kp_plan_get_id (self->plan));
-      fail (self, error);
-      return;
-    }
   gboolean runs = self->proxy == NULL || kp_setup_storage_has_entered_keys (self->storage);
+
+  self->keys_are_unsure = FALSE;
   if (runs)
-    run (self, answer);
+    run (self);
   if (window == NULL)
     return;
   kp_window_toast (window, self->proxy == NULL ? _ ("Plan created; the first backup begins")
@@ -193,52 +185,132 @@ saved_cb (GObject *source, GAsyncResult *result, void *data)
   kp_window_go_back (window);
 }
 
+/* Whether the agent may have done what it was asked for, or do it yet. */
+static gboolean
+is_unsure (const GError *error)
+{
+  return g_error_matches (error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT)
+         || g_error_matches (error, G_DBUS_ERROR, G_DBUS_ERROR_TIMEOUT)
+         || g_error_matches (error, G_DBUS_ERROR, G_DBUS_ERROR_NO_REPLY);
+}
+
+static void
+fail_unsure (KpSetup *self)
+{
+  g_autoptr (GError) error = g_error_new_literal (
+      KP_ERROR, KP_ERROR_FAILED,
+      _ ("The background part of Keepsake does not answer. It may do this yet: look at the plans "
+         "before you try again."));
+
+  fail (self, error);
+}
+
+/* Keys of a plan that has not come to be belong to nobody. */
+static void
+forget_new_keys (KpSetup *self)
+{
+  if (self->proxy == NULL)
+    kp_test_keys_forget (kp_plan_get_id (self->plan));
+  self->keys_are_unsure = FALSE;
+}
+
+static void
+added_cb (GObject *source, GAsyncResult *result, void *data)
+{
+  g_autoptr (KpSetup) self = data;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GVariant) answer = g_dbus_proxy_call_finish (G_DBUS_PROXY (source), result, &error);
+  const char *id = kp_plan_get_id (self->plan);
+
+  if (answer != NULL || kp_agent_client_find_plan (get_client (), id) != NULL)
+    finish (self);
+  else if (is_unsure (error))
+    fail_unsure (self);
+  else
+    {
+      forget_new_keys (self);
+      fail (self, error);
+    }
+}
+
 static void
 stored_cb (GObject *source, GAsyncResult *result, void *data)
 {
   g_autoptr (KpSetup) self = data;
   g_autoptr (GError) error = NULL;
-  KpWindow *window = kp_window_of (GTK_WIDGET (self));
-  KpDBusManager *manager
-      = window != NULL ? kp_agent_client_get_manager (kp_window_get_client (window)) : NULL;
+  KpDBusManager *manager = kp_agent_client_get_manager (get_client ());
 
   if (!kp_setup_storage_store_finish (result, &error))
     {
       fail (self, error);
       return;
     }
+  if (kp_agent_client_find_plan (get_client (), kp_plan_get_id (self->plan)) != NULL)
+    {
+      finish (self);
+      return;
+    }
   if (manager == NULL)
     {
       g_autoptr (GError) gone = g_error_new_literal (
           KP_ERROR, KP_ERROR_FAILED, _ ("The background part of Keepsake is not running."));
-      if (self->proxy == NULL)
-        kp_test_keys_forget (kp_plan_get_id (self->plan));
+      forget_new_keys (self);
       fail (self, gone);
       return;
     }
   g_autofree char *text = kp_plan_to_json (self->plan);
-  void *proxy = self->proxy != NULL ? (void *) kp_plan_proxy_get_dbus (self->proxy) : manager;
-  g_dbus_proxy_call (proxy, self->proxy != NULL ? "Update" : "AddPlan",
-                     g_variant_new ("(sa{sv})", text, NULL), G_DBUS_CALL_FLAGS_NONE, -1, NULL,
-                     saved_cb, g_object_ref (self));
+  self->keys_are_unsure = TRUE;
+  g_dbus_proxy_call (G_DBUS_PROXY (manager), "AddPlan", g_variant_new ("(sa{sv})", text, NULL),
+                     G_DBUS_CALL_FLAGS_NONE, -1, NULL, added_cb, g_object_ref (self));
+}
+
+/* The keys of a plan that is there come last: should it stay as it was, its own are still right. */
+static void
+updated_cb (GObject *source, GAsyncResult *result, void *data)
+{
+  g_autoptr (KpSetup) self = data;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GVariant) answer = g_dbus_proxy_call_finish (G_DBUS_PROXY (source), result, &error);
+
+  if (answer != NULL)
+    kp_setup_storage_store_async (self->storage, self->plan, stored_cb, g_object_ref (self));
+  else if (is_unsure (error))
+    fail_unsure (self);
+  else
+    fail (self, error);
 }
 
 static void
 save (KpSetup *self)
 {
   g_autoptr (GError) error = NULL;
+  /* Not the proxy that the page was opened with: that one is of an agent that may be no more. */
+  KpPlanProxy *now = kp_agent_client_find_plan (get_client (), kp_plan_get_id (self->plan));
 
   if (self->is_saving || !kp_setup_review_check (self->review))
     return;
   kp_setup_review_apply (self->review, self->plan);
-  if (!kp_plan_validate (self->plan, &error))
+  if (kp_plan_validate (self->plan, &error) && self->proxy != NULL && now == NULL)
+    g_set_error_literal (&error, KP_ERROR, KP_ERROR_NOT_FOUND,
+                         kp_agent_client_is_connected (get_client ())
+                             ? _ ("The plan is no longer there: somebody has deleted it.")
+                             : _ ("The background part of Keepsake is not running."));
+  if (error != NULL)
     {
       fail (self, error);
       return;
     }
   self->is_saving = TRUE;
   set_busy (self, TRUE);
-  kp_setup_storage_store_async (self->storage, self->plan, stored_cb, g_object_ref (self));
+  if (now == NULL)
+    {
+      kp_setup_storage_store_async (self->storage, self->plan, stored_cb, g_object_ref (self));
+      return;
+    }
+  g_autofree char *text = kp_plan_to_json (self->plan);
+  g_dbus_proxy_call (G_DBUS_PROXY (kp_plan_proxy_get_dbus (now)), "Update",
+                     g_variant_new ("(sa{sv})", text, NULL), G_DBUS_CALL_FLAGS_NONE, -1, NULL,
+                     updated_cb, g_object_ref (self));
 }
 
 static void
@@ -275,6 +347,11 @@ kp_setup_dispose (GObject *object)
 {
   KpSetup *self = KP_SETUP (object);
 
+  /* An agent that answers has done by now what it was asked for. */
+  if (self->keys_are_unsure && kp_application_get () != NULL
+      && kp_agent_client_get_presence (get_client ()) == KP_AGENT_RUNNING
+      && kp_agent_client_find_plan (get_client (), kp_plan_get_id (self->plan)) == NULL)
+    forget_new_keys (self);
   g_clear_object (&self->proxy);
   g_clear_object (&self->plan);
   G_OBJECT_CLASS (kp_setup_parent_class)->dispose (object);

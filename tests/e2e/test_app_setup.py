@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from fixtures import free_port, wait_until
-from fixtures.agent import Agent
-from fixtures.app import Application
+from fixtures.agent import Agent, Plan
+from fixtures.app import Application, add_plan, stalled
 from fixtures.ceph_rgw import CephRgw
 from fixtures.checks import keys, rsync_changes, write_files
 from fixtures.status_notifier import Tray
@@ -151,6 +151,82 @@ def test_whole_journey_by_keyboard(
     assert rsync_changes(folder, tmp_path / "back/Pictures") == []
     app.key("Alt+d")
     app.wait_for_text("Restored 4 files")
+
+
+def secret_of(agent: Agent, plan_id: str) -> str:
+    return agent.keyring.lookup(plan=plan_id, kind="s3-secret")
+
+
+def test_edit_after_the_agent_came_back(
+    app: Application, app_agent: Agent, folder: Path, bucket: str
+) -> None:
+    app_agent.start()
+    plan = add_plan(app_agent, "Photos", folder, bucket)
+    app.start()
+    app.show_plan(plan)
+    app.press("Edit…")
+    app.wait_for("Step 1 of 4")
+    for step in (2, 3, 4):
+        app.key("Alt+n")
+        app.wait_for(f"Step {step} of 4")
+    app_agent.kill()
+    app_agent.start()
+    app.set_text("Name of the plan", "Pictures")
+    wait_until(lambda: app_agent.is_running(), 10, "the agent")
+    app.key("Alt+s")
+    app.wait_for_text("Saved; it holds from the next backup on")
+    assert json.loads(plan.file.read_text())["name"] == "Pictures"
+
+
+def test_agent_does_not_answer_when_a_plan_is_saved(
+    app: Application, app_agent: Agent, folder: Path, bucket: str, rgw: CephRgw
+) -> None:
+    """What it does late is whole: a new plan has its keys, and one that was to be changed has the
+    keys that belong to it."""
+    begin(app, app_agent)
+    choose_folder(app, folder)
+    app.key("Alt+n")
+    app.wait_for("Where to?")
+    tab_to(app, "Provider")
+    app.key("Space")
+    app.choose("Ceph Object Gateway")
+    fill_storage(app, rgw.endpoint, bucket, rgw.access_key, rgw.secret_key)
+    for step in (3, 4):
+        app.key("Alt+n")
+        app.wait_for(f"Step {step} of 4", timeout=30)
+    app.set_text("Name of the plan", "Photos")
+    with stalled(app_agent):
+        app.key("Alt+c")
+        app.wait_for_text("It may do this yet", timeout=40)
+        app.look("setup-no-answer")
+    app.wait_for_none(part="does not answer. What you see", timeout=20)
+    (file,) = wait_until(lambda: list(app_agent.plans_folder.glob("*.json")), 10, "the plan")
+    assert secret_of(app_agent, file.stem) == rgw.secret_key
+    app.key("Alt+c")  # once more, and it is the same plan
+    app.wait_for_text("Backed up just now", timeout=40)
+    assert list(app_agent.plans_folder.glob("*.json")) == [file]
+
+    app.show_plan(Plan(app_agent, json.loads(file.read_text())))
+    app.press("Edit…")
+    app.wait_for("Step 1 of 4")
+    app.key("Alt+n")
+    app.wait_for("Step 2 of 4")
+    name, secret = f"OTHER{bucket[-8:].upper()}", os.urandom(16).hex()
+    rgw.admin("key", "create", "--uid=keepsake", "--key-type=s3", f"--access-key={name}",
+              f"--secret-key={secret}")  # fmt: skip
+    app.set_text("Access key", name)
+    app.set_text("Secret key", secret)
+    for step in (3, 4):
+        app.key("Alt+n")
+        app.wait_for(f"Step {step} of 4", timeout=30)
+    with stalled(app_agent):
+        app.key("Alt+s")
+        app.wait_for_text("It may do this yet", timeout=40)
+        assert secret_of(app_agent, file.stem) == rgw.secret_key
+    app.wait_for_none(part="does not answer. What you see", timeout=20)
+    app.key("Alt+s")
+    app.wait_for_text("Saved; a backup begins")
+    assert secret_of(app_agent, file.stem) == secret
 
 
 def test_wrong_entries(

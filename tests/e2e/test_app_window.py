@@ -5,12 +5,11 @@ is true, and never frozen."""
 
 from __future__ import annotations
 
-import contextlib
 import os
+import shutil
 import signal
 import sqlite3
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ import pytest
 
 from fixtures import wait_until
 from fixtures.agent import Agent
-from fixtures.app import BUILD, Application, add_plan
+from fixtures.app import BUILD, Application, add_plan, stalled
 from fixtures.checks import keys, write_files
 from fixtures.notifications import Notifications
 
@@ -89,16 +88,6 @@ def test_agent_killed_during_a_job(
     app.wait_for_text("Backed up just now", timeout=30)
 
 
-@contextlib.contextmanager
-def stalled(agent: Agent) -> Iterator[None]:
-    pid = agent.pid
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(pid, signal.SIGCONT)
-
-
 def is_alive(app: Application) -> None:
     begun = time.monotonic()
     app.key("Control+comma")
@@ -152,6 +141,29 @@ def test_stalled_agent_is_restarted(
         app.press("Back Up Now")
     app.wait_for_text("Backed up just now", timeout=30)
     assert len(keys(s3, bucket)) == 101
+
+
+def test_stalled_agent_that_cannot_be_ended(
+    app: Application, app_agent: Agent, folder: Path, bucket: str, tmp_path: Path
+) -> None:
+    """Somebody else's program is left alone, and the button says so. When the agent ends later, for
+    a reason of its own, nobody has asked any more for it to be started again."""
+    app_agent.binary = Path(shutil.copy(app_agent.binary, tmp_path / "something-else"))
+    app_agent.start()
+    add_plan(app_agent, "Photos", folder, bucket)
+    app.start()
+    app.wait_for_text("Photos")
+    with stalled(app_agent):
+        app.wait_for_text("What you see may be old", timeout=20)
+        app.press("Restart It")
+        app.wait_for_text("could not be restarted. Log out and in again.")
+        app.look("state-agent-cannot-be-ended")
+        app.press("Try Again")
+        app.wait_for_text("could not be restarted. Log out and in again.")
+    app.wait_for_none(part="does not answer", timeout=20)
+    app_agent.kill()
+    app.wait_for("Backups Are Not Running")
+    assert not app_agent.is_running()
 
 
 def test_windows_of_its_own(app: Application, app_agent: Agent) -> None:
