@@ -12,6 +12,9 @@
 #define PING_INTERVAL_SECONDS 5
 #define PING_TIMEOUT_MS 4000
 
+/* In which a process that was asked to end, and killed if it did not, is gone. */
+#define RESTART_SECONDS 15
+
 struct _KpAgentClient
 {
   GObject parent_instance;
@@ -25,9 +28,10 @@ struct _KpAgentClient
   GListStore *plans;           /* of KpPlanProxy, by name */
   KpAgentPresence presence;
   gboolean is_starting;
-  gboolean is_restarting; /* it is being ended, to be started again */
-  gboolean was_here;      /* it has been running since we look */
-  char *error;            /* (nullable): why it did not start */
+  guint restarting;    /* it is being ended, to be started again: the source that gives up */
+  gboolean cannot_end; /* it does not answer, and could not be ended either */
+  gboolean was_here;   /* it has been running since we look */
+  char *error;         /* (nullable): why it did not start */
 };
 
 enum
@@ -46,9 +50,19 @@ changed (KpAgentClient *self)
   g_signal_emit (self, signals[SIGNAL_CHANGED], 0);
 }
 
+/* What answers is not being ended. */
+static void
+answers (KpAgentClient *self)
+{
+  g_clear_handle_id (&self->restarting, g_source_remove);
+  self->cannot_end = FALSE;
+}
+
 static void
 set_presence (KpAgentClient *self, KpAgentPresence presence)
 {
+  if (presence == KP_AGENT_RUNNING)
+    answers (self);
   if (self->presence == presence)
     return;
   self->presence = presence;
@@ -261,6 +275,7 @@ connected_cb (GObject *source, GAsyncResult *result, void *data)
   self->was_here = TRUE;
   self->is_starting = FALSE;
   g_clear_pointer (&self->error, g_free);
+  answers (self);
   self->presence = KP_AGENT_RUNNING;
   changed (self);
 }
@@ -325,9 +340,9 @@ vanished_cb (GDBusConnection *bus, const char *name, void *data)
       return;
     }
   /* Once by ourselves; what ended after that did so for a reason, and somebody should know. */
-  if (self->is_restarting || (!self->was_here && !self->is_starting && self->error == NULL))
+  if (self->restarting != 0 || (!self->was_here && !self->is_starting && self->error == NULL))
     {
-      self->is_restarting = FALSE;
+      answers (self);
       kp_agent_client_start (self);
       return;
     }
@@ -358,6 +373,30 @@ kp_agent_client_start (KpAgentClient *self)
                           G_DBUS_CALL_FLAGS_NONE, -1, NULL, started_cb, g_object_ref (self));
 }
 
+static void
+give_up_restart (KpAgentClient *self)
+{
+  g_clear_handle_id (&self->restarting, g_source_remove);
+  self->cannot_end = TRUE;
+  changed (self);
+}
+
+static gboolean
+restart_over_cb (void *data)
+{
+  give_up_restart (data);
+  return G_SOURCE_REMOVE;
+}
+
+static void
+ended_cb (GObject *source, GAsyncResult *result, void *data)
+{
+  g_autoptr (KpAgentClient) self = data;
+
+  if (!kp_agent_process_end_finish (result) && self->restarting != 0)
+    give_up_restart (self);
+}
+
 /**
  * kp_agent_client_restart:
  *
@@ -374,8 +413,16 @@ kp_agent_client_restart (KpAgentClient *self)
       ping_cb (self);
       return;
     }
-  self->is_restarting = TRUE;
-  kp_agent_process_end (self->bus);
+  g_clear_handle_id (&self->restarting, g_source_remove);
+  self->restarting = g_timeout_add_seconds (RESTART_SECONDS, restart_over_cb, self);
+  kp_agent_process_end_async (self->bus, ended_cb, g_object_ref (self));
+}
+
+/* Whether it is silent, and somebody tried to restart it in vain. */
+gboolean
+kp_agent_client_cannot_end (KpAgentClient *self)
+{
+  return self->cannot_end;
 }
 
 static void
@@ -384,6 +431,7 @@ kp_agent_client_dispose (GObject *object)
   KpAgentClient *self = KP_AGENT_CLIENT (object);
 
   g_clear_handle_id (&self->watch, g_bus_unwatch_name);
+  g_clear_handle_id (&self->restarting, g_source_remove);
   if (self->plans != NULL)
     forget (self);
   g_clear_object (&self->plans);

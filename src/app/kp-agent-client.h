@@ -24,6 +24,7 @@ G_DECLARE_FINAL_TYPE (KpAgentClient, kp_agent_client, KP, AGENT_CLIENT, GObject)
 
 KpAgentClient *kp_agent_client_new (void);
 void kp_agent_client_restart (KpAgentClient *client);
+gboolean kp_agent_client_cannot_end (KpAgentClient *client);
 void kp_agent_client_start (KpAgentClient *self);
 KpAgentPresence kp_agent_client_get_presence (KpAgentClient *self);
 gboolean kp_agent_client_is_connected (KpAgentClient *client);

@@ -63,7 +63,7 @@ is_agent (guint32 pid)
   return name != NULL && g_str_has_prefix (name, AGENT_NAME);
 }
 
-static void
+static gboolean
 end (guint32 pid)
 {
   int fd = pidfd_open ((pid_t) pid, 0);
@@ -74,17 +74,19 @@ end (guint32 pid)
       g_message ("The agent, process %u, cannot be ended", pid);
       if (fd >= 0)
         close (fd);
-      return;
+      return FALSE;
     }
   Ending *ending = g_new0 (Ending, 1);
   ending->fd = fd;
   ending->watch = g_unix_fd_add (fd, G_IO_IN, exited_cb, ending);
   ending->timeout = g_timeout_add_seconds (GRACE_SECONDS, grace_over_cb, ending);
+  return TRUE;
 }
 
 static void
 pid_cb (GObject *source, GAsyncResult *result, void *data)
 {
+  g_autoptr (GTask) task = data;
   g_autoptr (GError) error = NULL;
   g_autoptr (GVariant) answer
       = g_dbus_connection_call_finish (G_DBUS_CONNECTION (source), result, &error);
@@ -93,10 +95,11 @@ pid_cb (GObject *source, GAsyncResult *result, void *data)
   if (answer == NULL)
     {
       g_message ("The agent's process: %s", error->message);
+      g_task_return_boolean (task, FALSE);
       return;
     }
   g_variant_get (answer, "(u)", &pid);
-  end (pid);
+  g_task_return_boolean (task, end (pid));
 }
 
 /**
@@ -112,17 +115,30 @@ kp_agent_process_can_end (void)
 }
 
 /**
- * kp_agent_process_end:
+ * kp_agent_process_end_async:
  *
  * Ends the process that has the agent's name on the bus. That it is gone is seen by its name.
  */
 void
-kp_agent_process_end (GDBusConnection *bus)
+kp_agent_process_end_async (GDBusConnection *bus, GAsyncReadyCallback callback, void *user_data)
 {
+  GTask *task = g_task_new (bus, NULL, callback, user_data);
+
   g_return_if_fail (kp_agent_process_can_end ());
 
   g_dbus_connection_call (bus, "org.freedesktop.DBus", "/org/freedesktop/DBus",
                           "org.freedesktop.DBus", "GetConnectionUnixProcessID",
                           g_variant_new ("(s)", KP_AGENT_BUS_NAME), G_VARIANT_TYPE ("(u)"),
-                          G_DBUS_CALL_FLAGS_NONE, -1, NULL, pid_cb, NULL);
+                          G_DBUS_CALL_FLAGS_NONE, -1, NULL, pid_cb, task);
+}
+
+/**
+ * kp_agent_process_end_finish:
+ *
+ * Returns: whether it was asked to end; not one that is no agent, or not ours
+ */
+gboolean
+kp_agent_process_end_finish (GAsyncResult *result)
+{
+  return g_task_propagate_boolean (G_TASK (result), NULL);
 }

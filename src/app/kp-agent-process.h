@@ -12,6 +12,9 @@
 G_BEGIN_DECLS
 
 gboolean kp_agent_process_can_end (void);
-void kp_agent_process_end (GDBusConnection *bus);
+void kp_agent_process_end_async (GDBusConnection *bus,
+                                 GAsyncReadyCallback callback,
+                                 void *user_data);
+gboolean kp_agent_process_end_finish (GAsyncResult *result);
 
 G_END_DECLS

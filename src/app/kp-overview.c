@@ -75,7 +75,13 @@ update_banner (KpOverview *self)
   KpDBusManager *manager = kp_agent_client_get_manager (self->client);
   gint64 paused_until = manager != NULL ? kp_dbus_manager_get_paused_until (manager) : 0;
 
-  if (kp_agent_client_get_presence (self->client) == KP_AGENT_SILENT)
+  if (kp_agent_client_get_presence (self->client) == KP_AGENT_SILENT
+      && kp_agent_client_cannot_end (self->client))
+    show_banner (self,
+                 _ ("The background part of Keepsake does not answer, and it could not be "
+                    "restarted. Log out and in again."),
+                 _ ("_Try Again"));
+  else if (kp_agent_client_get_presence (self->client) == KP_AGENT_SILENT)
     show_banner (self,
                  _ ("The background part of Keepsake does not answer. What you see may be old."),
                  /* In a sandbox its process is out of reach. */
