@@ -489,8 +489,8 @@ kp_agent_announce_state (KpAgent *self)
   kp_dbus_manager_set_state (self->manager, state);
   if (self->tray != NULL)
     show_tray (self, tray_state);
-  kp_inhibitor_set (self->inhibitor, is_transferring_for_somebody (job),
-                    _ ("Files are being backed up"));
+  g_autofree char *what = job != NULL ? describe_job (kp_agent_job_get_job (job)) : NULL;
+  kp_inhibitor_set (self->inhibitor, is_transferring_for_somebody (job), what != NULL ? what : "");
   tell_docks (self, job);
   tell_portal (self, job);
 }

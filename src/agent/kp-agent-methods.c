@@ -345,9 +345,6 @@ run_cb (KpDBusPlan *skeleton,
   return TRUE;
 }
 
-/* How often a restore looks whether something has come out of an archive, in seconds. */
-#define RETRIEVE_POLL (15 * 60)
-
 /* What Restore was asked for. */
 typedef struct
 {
@@ -424,7 +421,8 @@ read_restore_request (GVariant *path,
   g_variant_lookup (options, "retrieve", "&s", &retrieve);
   if (retrieve != NULL && !kp_s3_tier_parse (retrieve, &request->options.retrieve, error))
     return FALSE;
-  request->options.retrieve_poll = RETRIEVE_POLL;
+  /* Nothing waits here for the archive, which may take days: no other job could begin meanwhile. */
+  request->options.retrieve_poll = 0;
   g_variant_lookup (options, "paths", "^aay", &request->paths);
   g_variant_lookup (options, "exclude", "^a&s", &exclude);
   for (gsize i = 0; exclude != NULL && exclude[i] != NULL; i++)

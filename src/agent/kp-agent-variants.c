@@ -74,6 +74,7 @@ kp_agent_variant_result (KpJob *job)
   g_variant_dict_insert (&dict, "erased-bytes", "t", result->erased_bytes);
   g_variant_dict_insert (&dict, "spared", "t", result->spared);
   g_variant_dict_insert (&dict, "archived", "t", result->archived);
+  g_variant_dict_insert (&dict, "requested", "t", result->requested);
   g_variant_dict_insert (&dict, "deletions-held", "t", result->deletions_held);
   if (result->coverage.objects > 0)
     g_variant_dict_insert_value (&dict, "coverage", kp_agent_variant_coverage (&result->coverage));

@@ -29,6 +29,7 @@ struct _KpRestorePage
   char *target;       /* where it is restored to */
   char *details;      /* (nullable): of the end */
   guint64 n_archived; /* of the same: that have to be asked for */
+  const char *tier;   /* (transfer none) (nullable): how that was done, if it was */
   GCancellable *cancellable;
   const char *shown; /* (transfer none): name of the page */
   char *job_path;    /* (nullable): of the restore that was begun */
@@ -234,6 +235,37 @@ look_up (GVariant *result, const char *name)
   return value;
 }
 
+/* What lies in an archive: to be asked for, or asked for by now. */
+static void
+describe_archived (KpRestorePage *self, guint64 requested, GString *text)
+{
+  if (requested > 0)
+    {
+      g_string_append_c (text, '\n');
+      g_string_append_printf (
+          text,
+          ngettext ("%'" PRIu64 " was requested from the archive. Restore it once more when it is "
+                    "there:",
+                    "%'" PRIu64
+                    " were requested from the archive. Restore them once more when they "
+                    "are there:",
+                    (gulong) requested),
+          requested);
+      g_string_append_printf (text, "\n%s",
+                              kp_retrieve_describe_wait (self->tier != NULL ? self->tier : ""));
+    }
+  if (self->n_archived > 0)
+    {
+      g_string_append_c (text, '\n');
+      g_string_append_printf (
+          text,
+          ngettext ("%'" PRIu64 " of them lies in an archive and has to be requested first.",
+                    "%'" PRIu64 " of them lie in an archive and have to be requested first.",
+                    (gulong) self->n_archived),
+          self->n_archived);
+    }
+}
+
 static void
 show_report (KpRestorePage *self, const char *state, GVariant *result)
 {
@@ -242,7 +274,8 @@ show_report (KpRestorePage *self, const char *state, GVariant *result)
   guint64 failed = look_up (result, "failed");
   const char *message = "";
   g_autoptr (GString) text = g_string_new (NULL);
-  self->n_archived = look_up (result, "archived");
+  guint64 requested = look_up (result, "requested");
+  self->n_archived = look_up (result, "archived") - requested;
   gboolean is_good = g_str_equal (state, "finished") && failed == 0;
 
   g_variant_lookup (result, "message", "&s", &message);
@@ -260,31 +293,25 @@ show_report (KpRestorePage *self, const char *state, GVariant *result)
                                         (gulong) kept),
                               kept);
     }
-  if (failed > 0)
+  if (failed > requested)
     {
       g_string_append_c (text, '\n');
       g_string_append_printf (text,
                               ngettext ("%'" PRIu64 " could not be restored.",
-                                        "%'" PRIu64 " could not be restored.", (gulong) failed),
-                              failed);
+                                        "%'" PRIu64 " could not be restored.",
+                                        (gulong) (failed - requested)),
+                              failed - requested);
     }
-  if (self->n_archived > 0)
-    {
-      g_string_append_c (text, '\n');
-      g_string_append_printf (
-          text,
-          ngettext ("%'" PRIu64 " of them lies in an archive and has to be requested first.",
-                    "%'" PRIu64 " of them lie in an archive and have to be requested first.",
-                    (gulong) self->n_archived),
-          self->n_archived);
-    }
+  describe_archived (self, requested, text);
   adw_status_page_set_icon_name (self->report_page,
                                  is_good ? "object-select-symbolic" : "dialog-warning-symbolic");
   adw_status_page_set_title (self->report_page,
                              is_good                            ? _ ("Restored")
                              : g_str_equal (state, "cancelled") ? _ ("Restore Cancelled")
                              : g_str_equal (state, "failed")    ? _ ("The Restore Failed")
-                                                             : _ ("Not Everything Was Restored"));
+                             : requested > 0 && requested == failed
+                                 ? _ ("Requested from the Archive")
+                                 : _ ("Not Everything Was Restored"));
   adw_status_page_set_description (self->report_page, text->str);
   g_free (self->details);
   self->details = g_strdup (message);
@@ -407,10 +434,12 @@ start_cb (KpRestorePage *self)
   restore (self, NULL);
 }
 
-/* The same restore once more: what is there by now stays. */
+/* The same restore once more: what is there by now stays, but where everything was to be replaced,
+ * which is then done again. */
 static void
 tier_chosen_cb (const char *tier, GObject *owner)
 {
+  KP_RESTORE_PAGE (owner)->tier = tier;
   restore (KP_RESTORE_PAGE (owner), tier);
 }
 

@@ -81,6 +81,20 @@ make_tiers (Question *question)
 }
 
 /**
+ * kp_retrieve_describe_wait:
+ *
+ * Returns: how long it takes, a sentence without its full stop
+ */
+const char *
+kp_retrieve_describe_wait (const char *tier)
+{
+  for (gsize i = 0; i < G_N_ELEMENTS (tiers); i++)
+    if (g_str_equal (tiers[i].tier, tier))
+      return _ (tiers[i].wait);
+  return "";
+}
+
+/**
  * kp_retrieve_dialog_show:
  * @n_files: that lie in the archive
  * @func: called when the user has chosen, and @owner is still there
@@ -97,10 +111,10 @@ kp_retrieve_dialog_show (GtkWindow *parent, guint64 n_files, KpRetrieveFunc func
   adw_message_dialog_format_body (
       ADW_MESSAGE_DIALOG (dialog),
       ngettext ("%'" PRIu64 " file has to be brought out of the archive before it can be restored. "
-                "The storage charges for that. The restore goes on by itself when it is there.",
+                "The storage charges for that. Restore it once more when it is there.",
                 "%'" PRIu64 " files have to be brought out of the archive before they can be "
-                "restored. The storage charges for that. The restore goes on by itself when they "
-                "are there.",
+                "restored. The storage charges for that. Restore them once more when they are "
+                "there.",
                 (gulong) n_files),
       n_files);
   adw_message_dialog_set_extra_child (ADW_MESSAGE_DIALOG (dialog), make_tiers (question));

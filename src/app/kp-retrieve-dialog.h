@@ -13,6 +13,7 @@ G_BEGIN_DECLS
 /* @tier: as the agent's Restore knows it: "standard", "bulk" or "expedited" */
 typedef void (*KpRetrieveFunc) (const char *tier, GObject *owner);
 
+const char *kp_retrieve_describe_wait (const char *tier);
 void kp_retrieve_dialog_show (GtkWindow *parent,
                               guint64 n_files,
                               KpRetrieveFunc func,

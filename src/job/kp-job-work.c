@@ -278,6 +278,7 @@ run_restore (KpJob *self, GError **error)
                                            .failed = result.failed,
                                            .bytes_sent = result.bytes };
   self->result.archived = result.archived;
+  self->result.requested = result.requested;
   return ok;
 }
 

@@ -187,6 +187,14 @@ describe_end (KpJob *self, const char **reason)
       *reason = kp_error_name (has_mismatch (self) ? KP_ERROR_CORRUPT : KP_ERROR_FAILED);
       return describe_mismatches (self);
     }
+  if (result->requested > 0 && result->requested == result->counts.failed)
+    {
+      *reason = kp_error_name (KP_ERROR_ARCHIVED);
+      return g_strdup_printf ("%" G_GUINT64_FORMAT " files lie in an archive and were asked for: "
+                              "that takes %s. Restore again then",
+                              result->requested,
+                              kp_s3_tier_describe_wait (self->restore_options.retrieve));
+    }
   if (result->counts.failed > 0)
     {
       *reason = kp_error_name (KP_ERROR_FAILED);

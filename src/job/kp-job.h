@@ -58,6 +58,7 @@ typedef struct
   guint64 erased_bytes;       /* of the objects that were deleted with their plan */
   guint64 spared;             /* objects that stay when a plan's are deleted: another covers them */
   guint64 archived;           /* of what a restore could not give back: in an archive */
+  guint64 requested;          /* of those: was asked for */
   guint64 deletions_held;
   char *guard_reason; /* or NULL */
   GError *error;      /* what ended the job before its time, or NULL */

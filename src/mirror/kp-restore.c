@@ -240,6 +240,7 @@ take_result (KpRestore *self, RestoreTask *task, GError **error)
           return FALSE;
         }
       self->result.archived += kp_error_is (task->error, KP_ERROR_ARCHIVED) ? 1 : 0;
+      self->result.requested += task->is_requested ? 1 : 0;
       report_failure (self, task->key, task->error);
       return TRUE;
     }

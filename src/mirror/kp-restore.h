@@ -50,8 +50,9 @@ typedef struct
   guint64 unchanged; /* were there already */
   guint64 kept;      /* were there, differ, and were left as they are */
   guint64 failed;
-  guint64 archived; /* of those, lie in an archive */
-  guint64 bytes;    /* written */
+  guint64 archived;  /* of those, lie in an archive */
+  guint64 requested; /* of those, were asked for */
+  guint64 bytes;     /* written */
 } KpRestoreResult;
 
 gboolean kp_overwrite_parse (const char *text, KpOverwrite *overwrite);
