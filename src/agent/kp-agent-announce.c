@@ -654,19 +654,33 @@ notify_mismatch (KpAgentPlan *plan, const char *message)
   notify_problem (plan, title, body);
 }
 
+/* What is left of a backup that is deleted, each a sentence: with the plan its job goes, too, so
+ * this is the last that can be said of it. */
+static char *
+describe_erased (KpJob *job)
+{
+  const KpJobResult *result = kp_job_get_result (job);
+  g_auto (GStrv) notices = kp_job_dup_notices (job);
+  g_autofree char *bytes = kp_size_format (result->erased_bytes);
+  g_autoptr (GString) text = g_string_new (NULL);
+
+  g_string_printf (text,
+                   /* Translators: objects in the storage; %s is a size, as in "1.5 MiB" */
+                   g_dngettext (GETTEXT_PACKAGE, "%" PRIu64 " object, %s",
+                                "%" PRIu64 " objects, %s", (gulong) result->counts.deleted),
+                   result->counts.deleted, bytes);
+  for (gsize i = 0; notices[i] != NULL; i++)
+    g_string_append_printf (text, ". %s", notices[i]);
+  return g_string_free (g_steal_pointer (&text), FALSE);
+}
+
 /* Somebody asked for it and was warned: how it ended is told in any case. */
 static void
 notify_erased (KpAgentPlan *plan, KpJob *job, const char *problem)
 {
-  const KpJobResult *result = kp_job_get_result (job);
   const char *name = kp_plan_get_name (plan->plan);
   const char *buttons[] = { ACTION_DETAILS, _ ("Details"), NULL };
-  g_autofree char *bytes = kp_size_format (result->erased_bytes);
-  g_autofree char *count = g_strdup_printf (
-      /* Translators: objects in the storage; %s is a size, as in "1.5 MiB" */
-      g_dngettext (GETTEXT_PACKAGE, "%" PRIu64 " object, %s", "%" PRIu64 " objects, %s",
-                   (gulong) result->counts.deleted),
-      result->counts.deleted, bytes);
+  g_autofree char *count = describe_erased (job);
   if (problem != NULL ? !are_problems_told (plan->agent)
                       : kp_settings_get_notify_finished (plan->agent->settings) == KP_NOTIFY_NEVER)
     {
@@ -751,6 +765,31 @@ kp_agent_announce_end (KpAgentPlan *plan, KpAgentJob *job)
       self->notifier, id,
       &(KpNotification){
           .title = title, .body = body, .urgency = KP_NOTIFICATION_LOW, .percent = -1 });
+}
+
+/**
+ * kp_agent_announce_not_removed:
+ * @message: why
+ *
+ * What is stored of the plan is deleted, and the plan was to go with it. In place of what was said
+ * of the deletion.
+ */
+void
+kp_agent_announce_not_removed (KpAgentPlan *plan, const char *message)
+{
+  const char *buttons[] = { ACTION_DETAILS, _ ("Details"), NULL };
+  /* Translators: %s is the name of a plan */
+  g_autofree char *title = g_strdup_printf (_ ("The backup of “%s” is deleted, but not the plan"),
+                                            kp_plan_get_name (plan->plan));
+  /* Translators: %s is why, a sentence */
+  g_autofree char *body = g_strdup_printf (_ ("%s. It does not run by itself any more."), message);
+
+  kp_notifier_show (plan->agent->notifier, kp_plan_get_id (plan->plan),
+                    &(KpNotification){ .title = title,
+                                       .body = body,
+                                       .urgency = KP_NOTIFICATION_CRITICAL,
+                                       .percent = -1,
+                                       .buttons = buttons });
 }
 
 /**

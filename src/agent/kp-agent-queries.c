@@ -508,6 +508,7 @@ measure_stored (Query *query, GUnixFDList *fds, GError **error)
   g_variant_dict_insert (&facts, "bytes", "t", result.bytes);
   g_variant_dict_insert (&facts, "spared", "t", result.spared);
   g_variant_dict_insert (&facts, "keeps-versions", "b", result.keeps_versions);
+  g_variant_dict_insert (&facts, "tells-versions", "b", result.tells_versions);
   return g_variant_new ("(@a{sv})", g_variant_dict_end (&facts));
 }
 

@@ -26,7 +26,7 @@ clear_keys_main (void *data)
 
 /**
  * kp_agent_forget_plan:
- * @error: %KP_ERROR_BUSY while a job of it runs; %KP_ERROR_LOCAL_STORAGE
+ * @error: %KP_ERROR_BUSY while a job of it runs; %KP_ERROR_LOCAL_STORAGE: it is still there
  *
  * Removes the plan, its keys and its history. @plan is no longer valid then.
  */
@@ -43,9 +43,13 @@ kp_agent_forget_plan (KpAgentPlan *plan, GError **error)
                    kp_plan_get_name (plan->plan));
       return FALSE;
     }
-  if (!kp_plan_store_remove (self->store, id, error)
-      || !kp_history_forget_plan (self->history, id, error))
+  /* It goes first, as nothing is begun without it; and then all else, as far as that can be done:
+   * it is no plan's any more. */
+  if (!kp_plan_store_remove (self->store, id, error))
     return FALSE;
+  g_autoptr (GError) history_error = NULL;
+  if (!kp_history_forget_plan (self->history, id, &history_error))
+    g_warning ("The history of a removed plan: %s", history_error->message);
   kp_agent_state_forget_plan (self->state, id);
   g_thread_unref (g_thread_new ("keepsake-keys", clear_keys_main, g_steal_pointer (&id)));
   return TRUE;
@@ -93,7 +97,8 @@ kp_agent_erase_async (KpAgentPlan *plan,
  * @job: of any kind, that has ended
  *
  * Removes the plan when the job has deleted all that the storage held of it. Where something is
- * left, the plan is the way to it, and stays.
+ * left, the plan is the way to it, and stays. So does one that cannot be removed: the history knows
+ * that nothing is stored of it, so that it is not due, and brings nothing back by itself.
  */
 void
 kp_agent_plan_erased (KpAgentPlan *plan, KpJob *job)
@@ -104,6 +109,8 @@ kp_agent_plan_erased (KpAgentPlan *plan, KpJob *job)
   if (kp_job_get_kind (job) != KP_HISTORY_ERASE || result->error != NULL
       || result->counts.failed > 0)
     return;
-  if (!kp_agent_forget_plan (plan, &error))
-    g_warning ("A plan whose objects were deleted stays: %s", error->message);
+  if (kp_agent_forget_plan (plan, &error))
+    return;
+  g_warning ("A plan whose objects were deleted stays: %s", error->message);
+  kp_agent_announce_not_removed (plan, error->message);
 }

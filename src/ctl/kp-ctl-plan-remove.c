@@ -163,9 +163,11 @@ explain_deletion (KpPlan *plan, const KpEraseResult *stored)
   g_autofree char *bytes = kp_size_format (stored->bytes);
 
   fprintf (stderr,
-           "This deletes %" G_GUINT64_FORMAT " objects (%s) from %s for good, and forgets “%s”, "
-           "its keys and its history.\n",
-           stored->objects, bytes, address, kp_plan_get_name (plan));
+           "This deletes %" G_GUINT64_FORMAT " objects (%s) from %s%s, and forgets “%s”, its keys "
+           "and its history.\n",
+           stored->objects, bytes, address,
+           stored->tells_versions && !stored->keeps_versions ? " for good" : "",
+           kp_plan_get_name (plan));
   if (stored->spared > 0)
     fprintf (stderr, "%" G_GUINT64_FORMAT " objects stay, as another plan covers them.\n",
              stored->spared);
@@ -200,10 +202,37 @@ check_erase_consent (KpPlan *plan, const KpEraseResult *stored, gboolean yes, GE
   return FALSE;
 }
 
-/* Returns: %KP_EXIT_DONE when nothing is left of them but what is to stay */
+/* Somebody may have thought about it for hours: what other plans cover is looked at once more, and
+ * the plan has to be the one that was asked about. */
+static gboolean
+look_again (KpPlanStore **store, KpHistory *history, KpPlan *plan, GError **error)
+{
+  g_autoptr (KpPlanStore) again = kp_ctl_open_plans (error);
+  KpPlan *found;
+
+  if (again == NULL || !check_readable (again, error) || !check_not_running (history, plan, error))
+    return FALSE;
+  found = kp_plan_store_get (again, kp_plan_get_id (plan));
+  g_autofree char *before = kp_plan_to_json (plan);
+  g_autofree char *now = found != NULL ? kp_plan_to_json (found) : NULL;
+  if (g_strcmp0 (before, now) != 0)
+    {
+      g_set_error (error, KP_ERROR, KP_ERROR_DELETE_GUARD,
+                   "Nothing was deleted: “%s” was changed or removed meanwhile",
+                   kp_plan_get_name (plan));
+      return FALSE;
+    }
+  g_set_object (store, again);
+  return TRUE;
+}
+
+/* @store: (inout): as it is after the question
+ *
+ * Returns: %KP_EXIT_DONE when nothing is left of them but what is to stay */
 static KpExit
 delete_objects (KpCtlOutput *output,
-                KpPlanStore *store,
+                KpPlanStore **store,
+                KpHistory *history,
                 KpPlan *plan,
                 KpCtlRunOptions *options,
                 gboolean yes)
@@ -211,10 +240,12 @@ delete_objects (KpCtlOutput *output,
   KpEraseResult stored;
   g_autoptr (GError) error = NULL;
 
-  options->erase = G_LIST_MODEL (store);
-  if (!check_readable (store, &error) || !count_stored (output, plan, options, &stored, &error)
-      || !check_erase_consent (plan, &stored, yes, &error))
+  options->erase = G_LIST_MODEL (*store);
+  if (!check_readable (*store, &error) || !count_stored (output, plan, options, &stored, &error)
+      || !check_erase_consent (plan, &stored, yes, &error)
+      || !look_again (store, history, plan, &error))
     return kp_ctl_fail (error);
+  options->erase = G_LIST_MODEL (*store);
   options->max_delete = stored.objects;
   return kp_ctl_run_here (output, plan, options);
 }
@@ -298,7 +329,8 @@ kp_ctl_plan_remove (char **arguments)
   if (!check_not_running (history, plan, &error)
       || (!objects && !check_consent (plan, yes, &error)))
     return kp_ctl_fail (error);
-  KpExit code = objects ? delete_objects (output, store, plan, &options, yes) : KP_EXIT_DONE;
+  KpExit code
+      = objects ? delete_objects (output, &store, history, plan, &options, yes) : KP_EXIT_DONE;
   if (code != KP_EXIT_DONE)
     return code;
   if (!forget (output, store, history, plan, &error))

@@ -218,8 +218,9 @@ count (KpErase *self, GError **error)
   if (!walk (self, count_page, error))
     return FALSE;
   /* Not every key may ask, nor every server answer. */
-  if (!kp_s3_client_get_versioning (self->client, &self->result.keeps_versions, self->cancellable,
-                                    &local_error))
+  self->result.tells_versions = kp_s3_client_get_versioning (
+      self->client, &self->result.keeps_versions, self->cancellable, &local_error);
+  if (!self->result.tells_versions)
     g_debug ("Whether the bucket keeps versions: %s", local_error->message);
   return TRUE;
 }

@@ -27,6 +27,7 @@ typedef struct
   guint64 spared;    /* that lie in the sources, but another plan covers them */
   guint64 failed;
   gboolean keeps_versions; /* the bucket does; FALSE also where it does not tell */
+  gboolean tells_versions; /* whether that is known */
 } KpEraseResult;
 
 KpErase *kp_erase_new (KpS3Service *service,

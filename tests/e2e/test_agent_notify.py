@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,9 @@ from gi.repository import GLib
 from fixtures import wait_until
 from fixtures.agent import Agent, Plan
 from fixtures.app import add_plan
-from fixtures.checks import write_files
+from fixtures.checks import keys, write_files
 from fixtures.desktop import Desktop
-from fixtures.fault_proxy import FaultProxy, Refuse, Rule
+from fixtures.fault_proxy import FaultProxy, Refuse, Reply, Rule
 
 GOES_WELL = "“Photos” is done"
 FAILS = "“Photos” failed"
@@ -146,3 +147,39 @@ def test_deletion_of_a_backup(
     plan.call("Remove", "(a{sv})", delete)
     shown = desktop.notifications.wait_for(summary="“Photos” and its backup are deleted")
     assert shown.body == "3 objects, 2 B" and not plan.file.exists()
+
+
+def test_what_is_left_of_a_deleted_backup_is_told(
+    agent: Agent, desktop: Desktop, folder: Path, bucket: str, proxy: FaultProxy
+) -> None:
+    """Nobody can ask the plan any more."""
+    start(agent, desktop)
+    plan = add_plan(agent, "Photos", folder, bucket, schedule="manual", endpoint=proxy.endpoint)
+    plan.run().wait()
+    agent.settle()
+    denied = b"<Error><Code>AccessDenied</Code><Message>no</Message></Error>"
+    proxy.rules.append(Rule(lambda r: "uploads" in r.params, Reply(403, {}, denied), times=None))
+    plan.call("Remove", "(a{sv})", {"delete-objects": GLib.Variant("b", True)})
+    shown = desktop.notifications.wait_for(summary="“Photos” and its backup are deleted")
+    assert shown.body.startswith("3 objects, 2 B. Whether unfinished uploads take up storage")
+
+
+def test_a_plan_that_cannot_be_removed_with_its_backup(
+    agent: Agent, desktop: Desktop, folder: Path, s3: Any, bucket: str
+) -> None:
+    """It says so, and does not store everything once more."""
+    start(agent, desktop)
+    plan = add_plan(agent, "Photos", folder, bucket, schedule="@daily 12:30")
+    agent.settle()
+    if subprocess.run(["chattr", "+i", plan.file]).returncode != 0:
+        pytest.skip("no file can be made undeletable here")
+    try:
+        plan.call("Remove", "(a{sv})", {"delete-objects": GLib.Variant("b", True)})
+        desktop.notifications.wait_for(summary="The backup of “Photos” is deleted, but not the plan")
+    finally:
+        subprocess.run(["chattr", "-i", plan.file], check=True)
+    assert plan.get("Erased")["complete"] and agent.get("State") == "attention"
+    agent.set_time("2026-03-04 13:00")
+    assert plan.jobs()[0]["kind"] == "erase" and keys(s3, bucket) == []
+    plan.run().wait()
+    assert plan.get("Erased") == {} and len(keys(s3, bucket)) == 3

@@ -16,6 +16,7 @@ from fixtures.agent import Agent, Job, Plan, raises
 from fixtures.app import add_plan
 from fixtures.checks import keys, operation, put_many, the_sentence, unfinished_uploads, write_files
 from fixtures.fault_proxy import Delay, FaultProxy, Hang, Reply, Rule
+from fixtures.terminal import Terminal
 
 YES = GLib.Variant("b", True)
 
@@ -131,6 +132,29 @@ def test_old_versions_stay(ctl: Any, folder: Path, s3: Any, bucket: str) -> None
     assert keys(s3, bucket) == []
     listed = s3.list_object_versions(Bucket=bucket)
     assert len(listed["Versions"]) == len(listed["DeleteMarkers"]) == 5
+
+
+def test_plans_are_looked_at_again_after_the_question(
+    ctl: Any, photos: str, folder: Path, s3: Any, bucket: str
+) -> None:
+    """Somebody thinks about it; meanwhile another plan covers the same objects, and then this one is
+    changed."""
+    before = keys(s3, bucket)
+    question = Terminal(ctl, "plan", "remove", "Photos", "--delete-objects")
+    question.wait_for("for good")
+    question.wait_for("Type the plan's name")
+    ctl("plan", "add", "Again", folder, f"s3://{bucket}/laptop", check=0)
+    ctl("plan", "edit", "Photos", "--schedule", "manual", check=0)
+    question.type("Photos\n")
+    assert question.end() == 3 and "changed or removed meanwhile" in question.said
+    ctl("plan", "remove", "Again", "--yes", check=0)
+
+    question = Terminal(ctl, "plan", "remove", "Photos", "--delete-objects")
+    question.wait_for("Type the plan's name")
+    ctl("plan", "add", "Again", folder, f"s3://{bucket}/laptop", check=0)
+    question.type("Photos\n")
+    assert question.end() == 0, question.said
+    assert keys(s3, bucket) == before
 
 
 def test_a_page_may_hold_more_than_a_request(

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import pty
-import select
 import signal
 import sqlite3
 import subprocess
@@ -25,6 +23,7 @@ import pytest
 from conftest import TOP
 from fixtures import PATIENCE, clean_environment, free_port, wait_until
 from fixtures.checks import body, keys, the_sentence, write_files
+from fixtures.terminal import Terminal
 
 NO_KEYS = {"AWS_ACCESS_KEY_ID": None, "AWS_SECRET_ACCESS_KEY": None}
 DAY = 86400
@@ -402,43 +401,6 @@ def test_remove(
     assert keys(s3, bucket) == before and len(before) > 3
     with sqlite3.connect(ctl.state_dir / "keepsake/history.sqlite") as history:
         assert history.execute("SELECT count(*) FROM job").fetchone() == (0,)
-
-
-class Terminal:
-    """The program on a terminal of its own."""
-
-    def __init__(self, ctl: Any, *args: Any, env: dict[str, str | None] | None = None):
-        self.fd, end = pty.openpty()
-        self.said = ""
-        self.process = ctl.popen(*args, env=env, stdin=end, stdout=end, stderr=end,
-                                 start_new_session=True)  # fmt: skip
-        os.close(end)
-
-    def wait_for(self, text: str) -> None:
-        deadline = time.monotonic() + 20 * PATIENCE
-        while text not in self.said:
-            assert time.monotonic() < deadline, f"no {text!r} in {self.said!r}"
-            self._read(0.1)
-
-    def type(self, text: str) -> None:
-        os.write(self.fd, text.encode())
-
-    def end(self) -> int:
-        status = self.process.wait(20 * PATIENCE)
-        while self._read(0.1):
-            pass
-        os.close(self.fd)
-        return status
-
-    def _read(self, seconds: float) -> bool:
-        if not select.select([self.fd], [], [], seconds)[0]:
-            return False
-        try:
-            data = os.read(self.fd, 65536)
-        except OSError:  # the other end is closed
-            return False
-        self.said += data.decode("utf-8", "replace")
-        return data != b""
 
 
 @pytest.mark.parametrize(("answer", "status"), [("n", 1), ("", 1), ("y", 0), ("yes", 0)])
