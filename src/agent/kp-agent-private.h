@@ -128,6 +128,7 @@ void kp_agent_run_due_plan (KpAgentPlan *plan);
 
 /* kp-agent-remove.c */
 gboolean kp_agent_forget_plan (KpAgentPlan *plan, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+gboolean kp_agent_check_plans_readable (KpAgent *agent, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 void kp_agent_erase_async (KpAgentPlan *plan,
                            guint64 max_delete,
                            GAsyncReadyCallback callback,

@@ -520,7 +520,8 @@ measure_stored_cb (KpDBusPlan *skeleton,
 {
   GError *error = NULL;
 
-  if (!kp_dbus_options_check (options, (const char *[]){ NULL }, &error))
+  if (!kp_dbus_options_check (options, (const char *[]){ NULL }, &error)
+      || !kp_agent_check_plans_readable (plan->agent, &error))
     {
       kp_dbus_return_error (invocation, error);
       return TRUE;

@@ -66,6 +66,26 @@ make_erase (KpAgentPlan *plan, const KpJobSettings *settings, void *data)
 }
 
 /**
+ * kp_agent_check_plans_readable:
+ * @error: %KP_ERROR_DELETE_GUARD
+ *
+ * Before objects are deleted, or anybody is asked whether they are to be: what a plan covers that
+ * cannot be read is not known.
+ */
+gboolean
+kp_agent_check_plans_readable (KpAgent *self, GError **error)
+{
+  g_autoptr (GPtrArray) problems = kp_plan_store_get_problems (self->store);
+
+  if (problems->len == 0)
+    return TRUE;
+  g_set_error_literal (error, KP_ERROR, KP_ERROR_DELETE_GUARD,
+                       "Nothing is deleted while there is a plan that cannot be read: it may cover "
+                       "the same objects");
+  return FALSE;
+}
+
+/**
  * kp_agent_erase_async:
  * @max_delete: of how many objects somebody was told
  *
@@ -78,14 +98,12 @@ kp_agent_erase_async (KpAgentPlan *plan,
                       GAsyncReadyCallback callback,
                       void *user_data)
 {
-  g_autoptr (GPtrArray) problems = kp_plan_store_get_problems (plan->agent->store);
+  GError *error = NULL;
 
-  if (problems->len > 0)
+  if (!kp_agent_check_plans_readable (plan->agent, &error))
     {
       g_autoptr (GTask) task = g_task_new (plan->agent, NULL, callback, user_data);
-      g_task_return_new_error (task, KP_ERROR, KP_ERROR_DELETE_GUARD,
-                               "Nothing is deleted while there is a plan that cannot be read: it "
-                               "may cover the same objects");
+      g_task_return_error (task, error);
       return;
     }
   kp_agent_run_async (plan, make_erase, g_memdup2 (&max_delete, sizeof max_delete), g_free, TRUE,

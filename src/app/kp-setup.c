@@ -397,10 +397,13 @@ fill_defaults (KpPlan *plan)
   GSettings *settings = kp_application_get_settings (kp_application_get ());
   guint64 limit = g_settings_get_uint64 (settings, "default-upload-limit");
   g_autoptr (KpSchedule) daily = kp_schedule_parse ("@daily 12:30", NULL);
-  g_autofree char *host = g_strdelimit (g_strdup (g_get_host_name ()), "/ ", '-');
+  /* Not of the computer alone, which may have several users: each would have the others' files
+   * below the same names, and delete them with a plan. */
+  g_autofree char *place
+      = g_strdelimit (g_strconcat (g_get_host_name (), "-", g_get_user_name (), NULL), "/ ", '-');
 
   kp_plan_set_schedule (plan, daily);
-  kp_plan_set_prefix (plan, host);
+  kp_plan_set_prefix (plan, place);
   kp_plan_set_verify (plan, KP_PLAN_VERIFY_MONTHLY);
   kp_plan_set_metered (plan, g_settings_get_boolean (settings, "default-wait-metered")
                                  ? KP_PLAN_CONDITION_WAIT

@@ -264,6 +264,60 @@ def test_deletion_is_stopped_half_way(
     assert not plan.file.exists() and keys(s3, bucket) == []
 
 
+def test_delete_where_versions_stay(
+    app: Application, app_agent: Agent, folder: Path, s3: Any, bucket: str
+) -> None:
+    """Then it is not for good, and nobody says so."""
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    app_agent.start()
+    plan = add_plan(app_agent, "Photos", folder, bucket)
+    plan.run().wait()
+    app.start()
+    open_deletion(app, plan)
+    choose_objects(app, len(keys(s3, bucket)))
+    app.press("Delete Plan", role="button")
+    app.wait_for("Delete the Backup of “Photos”?")
+    app.wait_for_text("The bucket keeps old versions.")
+    app.wait_for_text("A computer that backs up the same folders to the same place")
+    assert not app.has_text("for Good") and not app.has_text("cannot be brought back")
+    app.look("delete-versions")
+    app.press("Delete Backup", role="button")
+    app.wait_for_text("“Photos” and its backup are deleted.")
+
+
+def test_delete_with_a_locked_keyring(
+    app: Application, app_agent: Agent, folder: Path, s3: Any, bucket: str
+) -> None:
+    app_agent.start()
+    plan = add_plan(app_agent, "Photos", folder, bucket)
+    plan.run().wait()
+    app_agent.keyring.lock()
+    app.start()
+    open_deletion(app, plan)
+    app.wait_for_text("could not be counted. The keyring is locked")
+    app.look("delete-locked")
+    app_agent.keyring.answer("ok")
+    app.press("Unlock Keyring…")
+    choose_objects(app, len(keys(s3, bucket)))
+    app.wait_for_none("Unlock Keyring…")
+
+
+def test_delete_beside_a_plan_that_cannot_be_read(
+    app: Application, app_agent: Agent, folder: Path, bucket: str
+) -> None:
+    """Said before anybody has answered two questions."""
+    app_agent.start()
+    plan = add_plan(app_agent, "Photos", folder, bucket)
+    plan.run().wait()
+    plan.file.with_name("11111111-2222-3333-4444-555555555555.json").write_text("{")
+    wait_until(lambda: app_agent.get("Problems"), 15, "the problem to be seen")
+    app.start()
+    open_deletion(app, plan)
+    app.wait_for_text("There is a plan that cannot be read")
+    (check,) = app.find_all("Also delete the backup in the bucket", role="checkbox")
+    assert "sensitive" not in check.states
+
+
 def test_delete_when_nothing_can_be_counted(
     app: Application, app_agent: Agent, folder: Path, bucket: str
 ) -> None:
