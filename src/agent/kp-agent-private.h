@@ -81,6 +81,7 @@ struct _KpAgent
   gboolean quitting;
   gboolean has_quit;
   GPtrArray *settling; /* of GDBusMethodInvocation: tests that wait for quiet */
+  GPtrArray *counts;   /* that run, of kp-agent-queries.c; or NULL */
   guint keyring_subscription;
   GUnixMountMonitor *mounts; /* while a plan waits for one, or NULL */
 

@@ -46,11 +46,102 @@ struct _Query
   guint64 limit;
 
   GPtrArray *others; /* of KpPlan, of MeasureStored */
+
+  /* Of what counts; NULL of others. */
+  KpAgent *agent;
+  GCancellable *cancellable;
 };
+
+/* --- counting -------------------------------------------------------------------------------- */
+
+/* What takes minutes ends with whoever asked for it, and when the same is asked for once more. */
+typedef struct
+{
+  char *key; /* what is counted, for whom */
+  GCancellable *cancellable;
+  guint watch; /* of the caller's name on the bus */
+} Count;
+
+static void
+count_free (void *data)
+{
+  Count *count = data;
+
+  g_bus_unwatch_name (count->watch);
+  g_object_unref (count->cancellable);
+  g_free (count->key);
+  g_free (count);
+}
+
+static void
+caller_gone_cb (GDBusConnection *bus, const char *name, void *data)
+{
+  g_cancellable_cancel (data);
+}
+
+static void
+begin_count (KpAgent *self, Query *query, const char *what)
+{
+  const char *sender = g_dbus_method_invocation_get_sender (query->invocation);
+  Count *count = g_new0 (Count, 1);
+
+  if (self->counts == NULL)
+    self->counts = g_ptr_array_new_with_free_func (count_free);
+  count->key = g_strjoin (" ", what, sender, kp_plan_get_id (query->plan), NULL);
+  count->cancellable = g_cancellable_new ();
+  count->watch = g_bus_watch_name_on_connection (self->bus, sender, G_BUS_NAME_WATCHER_FLAGS_NONE,
+                                                 NULL, caller_gone_cb,
+                                                 g_object_ref (count->cancellable), g_object_unref);
+  for (guint i = 0; i < self->counts->len; i++)
+    {
+      const Count *other = g_ptr_array_index (self->counts, i);
+      if (g_str_equal (other->key, count->key))
+        g_cancellable_cancel (other->cancellable);
+    }
+  g_ptr_array_add (self->counts, count);
+  query->agent = g_object_ref (self);
+  query->cancellable = g_object_ref (count->cancellable);
+}
+
+typedef struct
+{
+  KpAgent *agent;
+  GCancellable *cancellable;
+} CountOver;
+
+static gboolean
+count_over_cb (void *data)
+{
+  CountOver *over = data;
+  GPtrArray *counts = over->agent->counts;
+
+  for (guint i = counts != NULL ? counts->len : 0; i-- > 0;)
+    if (((Count *) g_ptr_array_index (counts, i))->cancellable == over->cancellable)
+      g_ptr_array_remove_index (counts, i);
+  g_object_unref (over->cancellable);
+  g_object_unref (over->agent);
+  g_free (over);
+  return G_SOURCE_REMOVE;
+}
+
+/* From any thread; what is known of counts belongs to the main one. */
+static void
+end_count (Query *query)
+{
+  CountOver *over = g_new0 (CountOver, 1);
+
+  over->agent = g_steal_pointer (&query->agent);
+  over->cancellable = g_steal_pointer (&query->cancellable);
+  g_idle_add (count_over_cb, over);
+}
+
+/* --- threads --------------------------------------------------------------------------------- */
 
 static void
 query_free (Query *query)
 {
+  if (query->agent != NULL)
+    end_count (query);
   g_clear_pointer (&query->credentials, kp_s3_credentials_unref);
   g_clear_object (&query->plan);
   g_free (query->path);
@@ -250,7 +341,7 @@ measure (Query *query, GUnixFDList *fds, GError **error)
   for (guint i = 0; i < sources->len; i++)
     {
       const KpPlanSource *source = g_ptr_array_index (sources, i);
-      if (!kp_measure (source->path, source->as, filter, &sum, NULL, error))
+      if (!kp_measure (source->path, source->as, filter, &sum, query->cancellable, error))
         return NULL;
     }
   return g_variant_new ("(tttt)", sum.files, sum.bytes, sum.excluded_files, sum.excluded_bytes);
@@ -267,9 +358,13 @@ measure_cb (KpDBusManager *manager,
   g_autoptr (KpPlan) plan = read_plan (text, options, (const char *[]){ NULL }, &error);
 
   if (plan == NULL)
-    kp_dbus_return_error (invocation, error);
-  else
-    start (query_new (invocation, plan, measure));
+    {
+      kp_dbus_return_error (invocation, error);
+      return TRUE;
+    }
+  Query *query = query_new (invocation, plan, measure);
+  begin_count (self, query, "measure");
+  start (query);
   return TRUE;
 }
 
@@ -500,7 +595,7 @@ measure_stored (Query *query, GUnixFDList *fds, GError **error)
     return NULL;
   g_autoptr (KpErase) erase
       = kp_stored_new_erase (query->plan, query->others, service, NULL, NULL, NULL);
-  if (!kp_erase_count (erase, NULL, error))
+  if (!kp_erase_count (erase, query->cancellable, error))
     return NULL;
   kp_erase_get_result (erase, &result);
   g_variant_dict_init (&facts, NULL);
@@ -528,6 +623,7 @@ measure_stored_cb (KpDBusPlan *skeleton,
     }
   Query *query = query_new (invocation, plan->plan, measure_stored);
   query->others = kp_stored_copy_others (plan->plan, G_LIST_MODEL (plan->agent->store));
+  begin_count (plan->agent, query, "stored");
   kp_preflight_async (plan->plan, FALSE, FALSE, keys_cb, query);
   return TRUE;
 }

@@ -492,6 +492,7 @@ kp_agent_dispose (GObject *object)
   g_clear_pointer (&self->jobs, g_ptr_array_unref);
   g_clear_pointer (&self->plans, g_hash_table_unref);
   g_clear_pointer (&self->settling, g_ptr_array_unref);
+  g_clear_pointer (&self->counts, g_ptr_array_unref);
   g_clear_object (&self->scheduler);
   g_clear_object (&self->store);
   g_clear_object (&self->readiness);

@@ -32,6 +32,7 @@ struct _KpSetupFolders
   GPtrArray *presets;  /* of KpExcludePreset */
   GPtrArray *switches; /* of GtkSwitch, as many */
   GCancellable *measuring;
+  GPtrArray *questions; /* of KpPlan: what is measured, and then without each preset */
   guint measure_source;
   char *own_text; /* (nullable): of own_patterns, as long as nobody changes it */
   GStrv own_patterns;
@@ -144,14 +145,22 @@ measured_cb (GObject *source, GAsyncResult *result, void *data)
 static void
 ask (KpSetupFolders *self, KpDBusManager *manager, int preset, const char *const *patterns)
 {
-  g_autoptr (KpPlan) plan = kp_plan_new ();
   Question *question = g_new0 (Question, 1);
+  g_autoptr (GPtrArray) sources
+      = g_ptr_array_new_with_free_func ((GDestroyNotify) kp_plan_source_free);
+  guint number = (guint) (preset + 1);
 
+  /* The same question comes from the same plan, so that the agent ends counting for it once it is
+   * asked anew. */
+  while (self->questions->len <= number)
+    g_ptr_array_add (self->questions, kp_plan_new ());
+  KpPlan *plan = self->questions->pdata[number];
   for (guint i = 0; i < self->folders->len; i++)
     {
       const Folder *folder = self->folders->pdata[i];
-      kp_plan_add_source (plan, folder->path, folder->as);
+      g_ptr_array_add (sources, kp_plan_source_new (folder->path, folder->as));
     }
+  kp_plan_set_sources (plan, sources);
   kp_plan_set_exclude (plan, patterns);
   kp_plan_set_name (plan, "measure");
   kp_plan_set_provider (plan, "other");
@@ -451,6 +460,7 @@ kp_setup_folders_dispose (GObject *object)
   g_clear_handle_id (&self->measure_source, g_source_remove);
   g_clear_pointer (&self->folders, g_ptr_array_unref);
   g_clear_pointer (&self->presets, g_ptr_array_unref);
+  g_clear_pointer (&self->questions, g_ptr_array_unref);
   g_clear_pointer (&self->switches, g_ptr_array_unref);
   g_clear_pointer (&self->own_text, g_free);
   g_clear_pointer (&self->own_patterns, g_strfreev);
@@ -485,6 +495,7 @@ kp_setup_folders_init (KpSetupFolders *self)
 {
   self->folders = g_ptr_array_new_with_free_func (folder_free);
   self->presets = kp_exclude_preset_list ();
+  self->questions = g_ptr_array_new_with_free_func (g_object_unref);
   self->switches = g_ptr_array_new ();
   gtk_widget_init_template (GTK_WIDGET (self));
   for (guint i = 0; i < self->presets->len; i++)

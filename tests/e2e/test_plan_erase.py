@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gi.repository import GLib
+from gi.repository import Gio, GLib
 
 from fixtures import wait_until
-from fixtures.agent import Agent, Job, Plan, raises
+from fixtures.agent import INTERFACE, NAME, ROOT, Agent, Job, Plan, raises
 from fixtures.app import add_plan
 from fixtures.checks import keys, operation, put_many, the_sentence, unfinished_uploads, write_files
 from fixtures.fault_proxy import Delay, FaultProxy, Hang, Reply, Rule
@@ -197,7 +197,8 @@ def is_gone(plan: Plan) -> bool:
 def test_agent_counts_and_deletes(agent: Agent, stored: Plan, s3: Any, bucket: str) -> None:
     s3.put_object(Bucket=bucket, Key="elsewhere", Body=b"theirs")
     (facts,) = stored.call("MeasureStored")
-    assert facts == {"objects": 5, "bytes": 6, "spared": 0, "keeps-versions": False}
+    assert facts == {"objects": 5, "bytes": 6, "spared": 0, "keeps-versions": False,
+                     "tells-versions": True}  # fmt: skip
     with raises("Usage"):
         stored.call("Remove", "(a{sv})", {"max-delete": count(5)})
     stored.call("Remove", "(a{sv})", {"delete-objects": YES, "max-delete": count(5)})
@@ -205,6 +206,41 @@ def test_agent_counts_and_deletes(agent: Agent, stored: Plan, s3: Any, bucket: s
     assert keys(s3, bucket) == ["elsewhere"]
     # The keys are no longer in the keyring either.
     wait_until(lambda: not agent.keyring.lookup(plan=stored.id), 10, "the keys to go")
+
+
+def test_counting_ends_with_who_asked(
+    agent: Agent, folder: Path, bucket: str, proxy: FaultProxy
+) -> None:
+    """Or when the same is asked for once more."""
+    agent.keyring.start()
+    agent.start("2026-03-01 13:00")
+    plan = add_plan(agent, "Photos", folder, bucket, endpoint=proxy.endpoint)
+    rule = Rule(lambda r: operation(r) == "list", Hang(600), times=2)
+    proxy.rules.append(rule)
+
+    def ask(connection: Any) -> None:
+        message = Gio.DBusMessage.new_method_call(
+            NAME, f"{ROOT}/{plan.path}", f"{INTERFACE}.Plan", "MeasureStored"
+        )
+        message.set_body(GLib.Variant("(a{sv})", ({},)))
+        connection.send_message(message, Gio.DBusSendMessageFlags.NONE)
+        connection.flush_sync(None)
+
+    first, second = agent.bus.connect(), agent.bus.connect()
+    ask(first)
+    wait_until(lambda: rule.hits == 1, 20, "the first listing")
+    (listing,) = [r for r in list(proxy.requests) if r.action is rule.action]
+    assert listing.ended is None
+    first.close_sync(None)
+    wait_until(lambda: listing.ended, 20, "its end")
+
+    ask(second)
+    wait_until(lambda: rule.hits == 2, 20, "the second listing")
+    (_, listing) = [r for r in list(proxy.requests) if r.action is rule.action]
+    assert listing.ended is None
+    ask(second)
+    wait_until(lambda: listing.ended, 20, "its end")
+    second.close_sync(None)
 
 
 def test_agent_deletes_no_more_than_was_told(
