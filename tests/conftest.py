@@ -46,7 +46,7 @@ AGENT = BINARY.parent.parent / "agent/keepsake-agent"
 SANITIZER = {
     name.removeprefix("KEEPSAKECTL_"): value
     for name, value in os.environ.items()
-    if name in ("ASAN_OPTIONS", "TSAN_OPTIONS", "UBSAN_OPTIONS", "G_SLICE", "KEEPSAKECTL_LD_PRELOAD")
+    if name in ("ASAN_OPTIONS", "TSAN_OPTIONS", "UBSAN_OPTIONS", "KEEPSAKECTL_LD_PRELOAD")
 }
 
 
