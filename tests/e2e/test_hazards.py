@@ -30,6 +30,7 @@ from fixtures.checks import (
 from fixtures.fault_proxy import FaultProxy, Request, ResetAfterReplyBytes, Rule
 from fixtures.large_files import (
     After,
+    WhenDone,
     begins_upload,
     file_hash,
     flip_byte,
@@ -201,9 +202,15 @@ def test_nothing_is_sent_in_the_tick_of_a_change(
     folder.mkdir()
     mirror = Mirror(ctl, folder, bucket, proxy)
     (folder / "file").write_bytes(os.urandom(size))
-    changed = (folder / "file").stat().st_ctime
+    # However slowly the program has begun: the change is new when the server answers.
+    late = Rule(
+        lambda r: not r.key, WhenDone(lambda _: (folder / "file").write_bytes(os.urandom(size)))
+    )
+    proxy.rules.append(late)
     wall_clock = time.time() - time.monotonic()
     mirror(check=0)
+    assert late.hits == 1
+    changed = (folder / "file").stat().st_ctime
     sent = [r for r in proxy.requests if r.key == "p/file"]
     assert min(r.started for r in sent) + wall_clock > changed + 1
     assert float(metadata(s3, bucket, "p/file")["ctime"]) == changed
