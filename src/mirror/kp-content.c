@@ -3,6 +3,7 @@
 
 #include "kp-content.h"
 
+#include "kp-block.h"
 #include "kp-error.h"
 
 #include <errno.h>
@@ -96,7 +97,7 @@ kp_content_read_up_to (int fd, guint64 offset, void *buffer, gsize length)
 GBytes *
 kp_content_read (int fd, guint64 offset, guint64 length, GError **error)
 {
-  g_autofree char *buffer = g_malloc (MAX (length, 1));
+  g_autofree char *buffer = kp_block_alloc (MAX (length, 1));
   gssize n = kp_content_read_up_to (fd, offset, buffer, length);
 
   if (n < 0)
@@ -192,7 +193,7 @@ kp_content_chunks (int fd,
 {
   g_autoptr (GArray) chunks = g_array_new (FALSE, FALSE, sizeof (KpChunk));
   gsize capacity = 2 * KP_CHUNK_MAX;
-  g_autofree guint8 *buffer = g_malloc (capacity);
+  g_autofree guint8 *buffer = kp_block_alloc (capacity);
   gsize filled = 0;    /* bytes in the buffer… */
   gsize start = 0;     /* …from here on not yet cut */
   guint64 read_to = 0; /* how far the file is read */
@@ -249,6 +250,26 @@ kp_content_to_hex (const guint8 *bytes, gsize length)
   for (gsize i = 0; i < length; i++)
     g_string_append_printf (text, "%02x", bytes[i]);
   return g_string_free (text, FALSE);
+}
+
+/**
+ * kp_content_md5:
+ *
+ * libcrypto is twice as fast as GLib, which stands in for one that has no MD5 by some rule.
+ *
+ * Returns: (transfer full): the MD5 as servers that use it write an ETag
+ */
+char *
+kp_content_md5 (GBytes *bytes)
+{
+  guchar digest[EVP_MAX_MD_SIZE];
+  unsigned length;
+  gsize size;
+  const void *data = g_bytes_get_data (bytes, &size);
+
+  return EVP_Digest (data != NULL ? data : "", size, digest, &length, EVP_md5 (), NULL)
+             ? kp_content_to_hex (digest, length)
+             : g_compute_checksum_for_bytes (G_CHECKSUM_MD5, bytes);
 }
 
 typedef EVP_MD_CTX Digest;

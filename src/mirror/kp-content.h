@@ -53,6 +53,7 @@ gboolean kp_content_hash (int fd,
                           GCancellable *cancellable,
                           GError **error) G_GNUC_WARN_UNUSED_RESULT;
 void kp_content_hashes_clear (KpContentHashes *hashes);
+char *kp_content_md5 (GBytes *bytes) G_GNUC_WARN_UNUSED_RESULT;
 char *kp_content_to_hex (const guint8 *bytes, gsize length);
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (KpContentHashes, kp_content_hashes_clear)

@@ -582,7 +582,7 @@ get_proved (RestoreTask *task, KpS3Client *client, KpS3Object **object, GError *
       if (bytes != NULL && check_size (task, *object, g_bytes_get_size (bytes), &local_error)
           && (*object)->is_md5_etag)
         {
-          g_autofree char *md5 = g_compute_checksum_for_bytes (G_CHECKSUM_MD5, bytes);
+          g_autofree char *md5 = kp_content_md5 (bytes);
           if (!check_md5 (task, *object, md5, &wrong_md5, &again, &local_error))
             tries = 1;
         }

@@ -593,8 +593,7 @@ has_part (KpUpload *upload, const KpS3Part *listed)
   if (part->source >= 0)
     return FALSE;
   g_autoptr (GBytes) bytes = kp_content_read (upload->fd, part->offset, part->length, NULL);
-  g_autofree char *md5
-      = bytes != NULL ? g_compute_checksum_for_bytes (G_CHECKSUM_MD5, bytes) : NULL;
+  g_autofree char *md5 = bytes != NULL ? kp_content_md5 (bytes) : NULL;
   return g_strcmp0 (md5, listed->etag) == 0;
 }
 

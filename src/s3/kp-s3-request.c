@@ -5,6 +5,7 @@
 
 #include "kp-s3-request.h"
 
+#include "kp-block.h"
 #include "kp-error.h"
 #include "kp-s3-sign.h"
 #include "kp-s3-verdict.h"
@@ -367,7 +368,7 @@ read_reply (GInputStream *stream,
   goffset announced
       = soup_message_headers_get_content_length (soup_message_get_response_headers (message));
   gsize capacity = announced > 0 ? MIN ((gsize) announced, limit) + 1 : READ_SIZE;
-  g_autofree char *buffer = g_malloc (capacity);
+  g_autofree char *buffer = kp_block_alloc (capacity);
   gsize length = 0;
 
   for (;;)

@@ -409,6 +409,22 @@ test_is_settled (void)
     }
 }
 
+/* RFC 1321, appendix A.5. */
+static void
+test_md5 (void)
+{
+  static const char *const vectors[][2]
+      = { { "", "d41d8cd98f00b204e9800998ecf8427e" },
+          { "message digest", "f96b697d7cb7938d525a2f31aaf161d0" } };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (vectors); i++)
+    {
+      g_autoptr (GBytes) bytes = g_bytes_new_static (vectors[i][0], strlen (vectors[i][0]));
+      g_autofree char *md5 = kp_content_md5 (bytes);
+      g_assert_cmpstr (md5, ==, vectors[i][1]);
+    }
+}
+
 int
 main (int argc, char **argv)
 {
@@ -425,5 +441,6 @@ main (int argc, char **argv)
   g_test_add_func ("/mirror/content/chunks", test_chunks);
   g_test_add_func ("/mirror/content/chunks-fail", test_chunks_fail);
   g_test_add_func ("/mirror/content/is-settled", test_is_settled);
+  g_test_add_func ("/mirror/content/md5", test_md5);
   return g_test_run ();
 }
