@@ -77,7 +77,8 @@ update (KpJobView *self)
   kp_job_read_facts (self->job, &facts);
   double fraction = kp_words_fraction (&facts);
   g_autofree char *progress
-      = kp_words_progress (text_or_empty (kp_dbus_job_get_state (self->job)), &facts);
+      = kp_words_progress (text_or_empty (kp_dbus_job_get_kind (self->job)),
+                           text_or_empty (kp_dbus_job_get_state (self->job)), &facts);
   show_phase (self);
   show_text (self->progress_label, progress);
   show_text (self->file_label, text_or_empty (kp_dbus_job_get_current_file (self->job)));

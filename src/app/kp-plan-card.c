@@ -48,7 +48,8 @@ show_progress (KpPlanCard *self)
     return;
   kp_job_read_facts (job, &facts);
   double fraction = kp_words_fraction (&facts);
-  g_autofree char *text = kp_words_progress (kp_dbus_job_get_state (job), &facts);
+  g_autofree char *text
+      = kp_words_progress (kp_dbus_job_get_kind (job), kp_dbus_job_get_state (job), &facts);
   g_autofree char *phase = kp_words_phase (kp_dbus_job_get_kind (job), kp_dbus_job_get_state (job));
   if (fraction < 0)
     gtk_progress_bar_pulse (self->progress_bar);

@@ -30,7 +30,6 @@ struct _KpRestoreEntry
   char *name; /* for people */
   char *key;  /* for sorting */
   gboolean is_folder;
-  gboolean is_link;
   guint64 size;
   gint64 stored;
 };
@@ -283,7 +282,6 @@ make_entry (GVariant *path_variant, const char *kind, guint64 size, gint64 store
   entry->name = g_utf8_make_valid (whole || slash == NULL ? entry->path : slash + 1, -1);
   entry->key = g_utf8_collate_key_for_filename (entry->name, -1);
   entry->is_folder = g_str_equal (kind, "folder");
-  entry->is_link = g_str_equal (kind, "link");
   entry->size = size;
   entry->stored = stored;
   return entry;
@@ -387,6 +385,7 @@ show_error (KpRestoreBrowser *self, const GError *cause)
   gtk_button_set_label (self->retry_button,
                         self->needs_unlocking ? _ ("_Unlock Keyring…") : _ ("_Try Again"));
   gtk_widget_set_visible (self->restore_button, FALSE);
+  gtk_widget_set_visible (GTK_WIDGET (self->note_label), FALSE);
   kp_stack_show (self->stack, "error");
 }
 
@@ -579,8 +578,6 @@ describe_entry (KpRestoreEntry *entry)
 
   if (entry->is_folder)
     return g_strdup (_ ("Folder"));
-  if (entry->is_link)
-    return g_strdup (_ ("Link"));
   /* Translators: a size, and when the file was backed up, as in "12 minutes ago" */
   return g_strdup_printf (_ ("%s · backed up %s"), size, when);
 }
@@ -594,9 +591,8 @@ bind_row_cb (GtkSignalListItemFactory *factory, GtkListItem *item)
   GtkWidget *name = gtk_widget_get_first_child (texts);
   g_autofree char *detail = describe_entry (entry);
 
-  gtk_image_set_from_icon_name (GTK_IMAGE (icon), entry->is_folder ? "folder-symbolic"
-                                                  : entry->is_link ? "insert-link-symbolic"
-                                                                   : "text-x-generic-symbolic");
+  gtk_image_set_from_icon_name (GTK_IMAGE (icon),
+                                entry->is_folder ? "folder-symbolic" : "text-x-generic-symbolic");
   gtk_label_set_label (GTK_LABEL (name), entry->name);
   gtk_label_set_label (GTK_LABEL (gtk_widget_get_next_sibling (name)), detail);
   /* GTK 4.8 has no better way to name the row itself, which is what gets the focus. */

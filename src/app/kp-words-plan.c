@@ -449,14 +449,23 @@ add_part (GString *text, const char *part)
  * Returns: (transfer full): "12 of 60 files · 1.2 MiB of 3.0 MiB · 256 KiB/s · 5 min left"
  */
 char *
-kp_words_progress (const char *state, const KpJobFacts *facts)
+kp_words_progress (const char *kind, const char *state, const KpJobFacts *facts)
 {
   g_autoptr (GString) text = g_string_new (NULL);
+  gboolean is_erase = g_str_equal (kind, "erase");
   gboolean moves = g_str_equal (state, "transferring");
 
   if (facts->files_total == 0 && facts->bytes_total == 0)
     {
-      if (facts->files_scanned > 0)
+      if (is_erase && facts->objects_listed > 0)
+        {
+          g_autofree char *seen = g_strdup_printf (ngettext ("%'" PRIu64 " object counted",
+                                                             "%'" PRIu64 " objects counted",
+                                                             (gulong) facts->objects_listed),
+                                                   facts->objects_listed);
+          add_part (text, seen);
+        }
+      else if (facts->files_scanned > 0)
         {
           g_autofree char *files = kp_words_files (facts->files_scanned);
           /* Translators: %s is as "1,234 files" */
@@ -465,10 +474,13 @@ kp_words_progress (const char *state, const KpJobFacts *facts)
         }
       return g_string_free (g_steal_pointer (&text), FALSE);
     }
-  g_autofree char *files = g_strdup_printf (ngettext ("%'" PRIu64 " of %'" PRIu64 " file",
-                                                      "%'" PRIu64 " of %'" PRIu64 " files",
-                                                      (gulong) facts->files_total),
-                                            facts->files_done, facts->files_total);
+  g_autofree char *files = g_strdup_printf (
+      is_erase
+          ? ngettext ("%'" PRIu64 " of %'" PRIu64 " object deleted",
+                      "%'" PRIu64 " of %'" PRIu64 " objects deleted", (gulong) facts->files_total)
+          : ngettext ("%'" PRIu64 " of %'" PRIu64 " file", "%'" PRIu64 " of %'" PRIu64 " files",
+                      (gulong) facts->files_total),
+      facts->files_done, facts->files_total);
   add_part (text, files);
   if (facts->bytes_total > 0)
     {

@@ -90,7 +90,7 @@ typedef struct
 } KpJobFacts;
 
 char *kp_words_phase (const char *kind, const char *state);
-char *kp_words_progress (const char *state, const KpJobFacts *facts);
+char *kp_words_progress (const char *kind, const char *state, const KpJobFacts *facts);
 double kp_words_fraction (const KpJobFacts *facts);
 
 char *kp_words_past (gint64 time, gint64 now);

@@ -227,6 +227,15 @@ count (KpErase *self, GError **error)
 
 /* --- deleting ------------------------------------------------------------------------------- */
 
+/* As people know it: what lies beside the prefix, kept, is named in full. */
+static const char *
+get_shown (KpErase *self, const char *key)
+{
+  g_autofree char *own = kp_s3_location_get_key (self->location, "");
+
+  return g_str_has_prefix (key, own) && key[strlen (own)] != '\0' ? key + strlen (own) : key;
+}
+
 static void
 delete_failed_cb (const char *key, const GError *error, void *user_data)
 {
@@ -235,7 +244,7 @@ delete_failed_cb (const char *key, const GError *error, void *user_data)
   if (!g_hash_table_add (self->refused, g_strdup (key)))
     return;
   self->result.failed++;
-  kp_report_failed (self->report, key, error);
+  kp_report_failed (self->report, get_shown (self, key), error);
 }
 
 static gboolean
@@ -252,7 +261,7 @@ forget_deleted (KpErase *self, GPtrArray *entries, GError **error)
         return FALSE;
       self->result.deleted++;
       self->result.deleted_bytes += entry->size;
-      kp_report_done (self->report, "delete", entry->key, 0);
+      kp_report_done (self->report, "delete", get_shown (self, entry->key), 0);
     }
   return kp_catalogue_commit (self->catalogue, error);
 }

@@ -211,6 +211,7 @@ def test_deletion_is_stopped(
     app.wait_for_text("Delete the Backup of “Photos” for Good?")
     app.press("Delete for Good", role="button")
     app.wait_for_text("Deleting what is stored")
+    app.wait_for_text(f"0 of {len(stored)} objects deleted")
     app.look("deleting")
     app.press("Cancel Job")
     app.wait_for_text("Cancelled")
@@ -249,6 +250,8 @@ def test_deletion_is_stopped_half_way(
         app.press("Delete for Good", role="button")
         if stop:
             wait_until(lambda: len(keys(s3, bucket)) == n - 1000, 60, "the first page to go")
+            app.wait_for(part="Pictures/many/00")
+            assert not app.has_text("photos/Pictures/many")
             app.press("Cancel Job")
             app.wait_for("Its backup is deleted in part")
             app.wait_for_text("objects are gone. Back up again")

@@ -223,7 +223,7 @@ def test_ten_thousand_files(app: Application, app_agent: Agent, ctl: Ctl, s3: An
     """In one folder. The bucket goes with the server: emptying it takes longer than the test."""
     bucket = "keepsake-many"
     s3.create_bucket(Bucket=bucket)
-    names = {f"Pictures/many/{number:05}.jpg": "" for number in range(10_000)}
+    names = {f"Pictures/many/{number:05}.jpg": "" for number in range(10_001)}
     folder = write_files(ctl.home / "Many", names)
     ctl("mirror", f"{folder}/", f"s3://{bucket}/photos", "--jobs", "32", check=0, timeout=240)
     app_agent.start()
@@ -233,8 +233,14 @@ def test_ten_thousand_files(app: Application, app_agent: Agent, ctl: Ctl, s3: An
     app.wait_for("many")
     open_entry(app, "many")
     app.wait_for("00000.jpg", timeout=30)
+    app.wait_for_text("are shown. Search for a name to find the others.")
     begun = time.monotonic()
     app.key("End")
     app.wait_for("09999.jpg")
     assert time.monotonic() - begun < 5
     app.look("restore-many")
+    app_agent.keyring.lock()
+    app.key("Control+f")
+    app.type("x")
+    app.wait_for("The Backup Cannot Be Read Now")
+    app.wait_for_none(part="are shown. Search for a name")

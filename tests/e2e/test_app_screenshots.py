@@ -104,5 +104,7 @@ def test_screenshots(
     app.wait_for("2026")
     app.select("2026")
     app.key("Return")
-    app.wait_for("Taxes.odt")
+    app.select("Taxes.odt")  # what is in the picture is meant
+    app.key("Space")
+    app.wait_for_text("Restore “")
     show(app, "restore")

@@ -329,24 +329,26 @@ test_progress (void)
   KpJobFacts facts = { .left = -1 };
 
   g_assert_cmpfloat (kp_words_fraction (&facts), <, 0);
-  assert_words (kp_words_progress ("scanning", &facts), "");
+  assert_words (kp_words_progress ("backup", "scanning", &facts), "");
   facts.files_scanned = 1234;
-  assert_words (kp_words_progress ("scanning", &facts), "1234 files looked at");
+  assert_words (kp_words_progress ("backup", "scanning", &facts), "1234 files looked at");
   facts.files_total = 60;
   facts.files_done = 15;
   g_assert_cmpfloat (kp_words_fraction (&facts), ==, 0.25);
-  assert_words (kp_words_progress ("transferring", &facts), "15 of 60 files");
+  assert_words (kp_words_progress ("backup", "transferring", &facts), "15 of 60 files");
+  assert_words (kp_words_progress ("erase", "transferring", &facts), "15 of 60 objects deleted");
   facts.bytes_total = 2048 * KIB;
   facts.bytes_moved = 1024 * KIB;
   facts.rate = 256 * KIB;
   facts.left = 300;
   g_assert_cmpfloat (kp_words_fraction (&facts), ==, 0.5);
-  assert_words (kp_words_progress ("transferring", &facts),
+  assert_words (kp_words_progress ("backup", "transferring", &facts),
                 "15 of 60 files · 1.0 MiB of 2.0 MiB · 256 KiB/s · 5 min left");
   /* Nothing moves: no rate and no time that would be a lie. */
-  assert_words (kp_words_progress ("waiting", &facts), "15 of 60 files · 1.0 MiB of 2.0 MiB");
+  assert_words (kp_words_progress ("backup", "waiting", &facts),
+                "15 of 60 files · 1.0 MiB of 2.0 MiB");
   facts.bytes_moved = facts.bytes_total;
-  assert_words (kp_words_progress ("transferring", &facts),
+  assert_words (kp_words_progress ("backup", "transferring", &facts),
                 "15 of 60 files · 2.0 MiB of 2.0 MiB · 256 KiB/s");
 }
 
