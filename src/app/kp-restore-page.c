@@ -387,9 +387,11 @@ started_cb (GObject *source, GAsyncResult *result, void *data)
       g_dbus_error_strip_remote_error (error);
       if (!g_str_equal (self->shown, "options"))
         show (self, "options");
+      g_autofree char *text
+          = g_strconcat (_ ("The restore could not begin."), "\n", error->message, NULL);
       show_error (self, kp_error_is (error, KP_ERROR_BUSY)
                             ? _ ("Another job of this plan runs. Wait for its end, or cancel it.")
-                            : error->message);
+                            : text);
       return;
     }
   forget_job (self);

@@ -124,16 +124,25 @@ tested_cb (KpSetupStorage *storage, gboolean works, KpSetup *self)
 
 /* --- the end -------------------------------------------------------------------------------- */
 
+/* @sentence: of ours, translated */
+static void
+fail_with (KpSetup *self, const char *sentence)
+{
+  self->is_saving = FALSE;
+  set_busy (self, FALSE);
+  kp_setup_review_show_error (self->review, sentence);
+}
+
+/* @cause: with a sentence of the engine */
 static void
 fail (KpSetup *self, const GError *cause)
 {
   g_autoptr (GError) error = g_error_copy (cause);
 
   g_dbus_error_strip_remote_error (error);
-  self->is_saving = FALSE;
-  set_busy (self, FALSE);
   g_autofree char *start = kp_words_shorten (error->message, 400);
-  kp_setup_review_show_error (self->review, start);
+  g_autofree char *text = g_strconcat (_ ("This could not be saved."), "\n", start, NULL);
+  fail_with (self, text);
 }
 
 static void
@@ -197,12 +206,9 @@ is_unsure (const GError *error)
 static void
 fail_unsure (KpSetup *self)
 {
-  g_autoptr (GError) error = g_error_new_literal (
-      KP_ERROR, KP_ERROR_FAILED,
-      _ ("The background part of Keepsake does not answer. It may do this yet: look at the plans "
-         "before you try again."));
-
-  fail (self, error);
+  fail_with (self,
+             _ ("The background part of Keepsake does not answer. It may do this yet: look at "
+                "the plans before you try again."));
 }
 
 /* Keys of a plan that has not come to be belong to nobody. */
@@ -252,10 +258,8 @@ stored_cb (GObject *source, GAsyncResult *result, void *data)
     }
   if (manager == NULL)
     {
-      g_autoptr (GError) gone = g_error_new_literal (
-          KP_ERROR, KP_ERROR_FAILED, _ ("The background part of Keepsake is not running."));
       forget_new_keys (self);
-      fail (self, gone);
+      fail_with (self, _ ("The background part of Keepsake is not running."));
       return;
     }
   g_autofree char *text = kp_plan_to_json (self->plan);
@@ -290,14 +294,16 @@ save (KpSetup *self)
   if (self->is_saving || !kp_setup_review_check (self->review))
     return;
   kp_setup_review_apply (self->review, self->plan);
-  if (kp_plan_validate (self->plan, &error) && self->proxy != NULL && now == NULL)
-    g_set_error_literal (&error, KP_ERROR, KP_ERROR_NOT_FOUND,
-                         kp_agent_client_is_connected (get_client ())
-                             ? _ ("The plan is no longer there: somebody has deleted it.")
-                             : _ ("The background part of Keepsake is not running."));
-  if (error != NULL)
+  if (!kp_plan_validate (self->plan, &error))
     {
       fail (self, error);
+      return;
+    }
+  if (self->proxy != NULL && now == NULL)
+    {
+      fail_with (self, kp_agent_client_is_connected (get_client ())
+                           ? _ ("The plan is no longer there: somebody has deleted it.")
+                           : _ ("The background part of Keepsake is not running."));
       return;
     }
   self->is_saving = TRUE;

@@ -351,6 +351,28 @@ kp_window_show_error (KpWindow *self, const char *title, const GError *error)
 
 /* --- calls to the agent --------------------------------------------------------------------- */
 
+/* What the agent says is not translated; it is behind the toast's button. */
+static const char *
+describe_call_error (const GError *error)
+{
+  static const struct
+  {
+    KpError code;
+    const char *sentence;
+  } sentences[] = {
+    { KP_ERROR_BUSY, N_ ("Another job of this plan runs. Wait for its end, or cancel it.") },
+    { KP_ERROR_SOURCE_MISSING, N_ ("A folder is not there") },
+    { KP_ERROR_BAD_CREDENTIALS, N_ ("The keys for the storage are missing") },
+    { KP_ERROR_OFFLINE, N_ ("The storage could not be reached") },
+    { KP_ERROR_DELETE_GUARD, N_ ("Nothing was deleted") },
+  };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (sentences); i++)
+    if (kp_error_is (error, (int) sentences[i].code))
+      return _ (sentences[i].sentence);
+  return _ ("That did not work");
+}
+
 static void
 show_call_error (KpWindow *self, GError *error)
 {
@@ -360,9 +382,7 @@ show_call_error (KpWindow *self, GError *error)
       kp_window_toast (self, _ ("The keyring is still locked"));
       return;
     }
-  kp_window_show_error (
-      self, g_utf8_strlen (error->message, -1) < 120 ? error->message : _ ("That did not work"),
-      error);
+  kp_window_show_error (self, describe_call_error (error), error);
 }
 
 static void

@@ -106,7 +106,7 @@ describe_held (const KpPlanFacts *facts, gint64 now)
     const char *held_by;
     const char *title;
     const char
-        *detail; /* NULL where the agent's sentence knows more, "" where nothing is missing */
+        *detail; /* NULL: the agent's sentence, which is translated, "": nothing is missing */
     KpMood mood;
     KpHelp help;
   } reasons[] = {
@@ -121,13 +121,17 @@ describe_held (const KpPlanFacts *facts, gint64 now)
     { "keyring-missing", N_ ("The keys for the storage are missing"),
       N_ ("Enter them once more. They are kept in the keyring."), KP_MOOD_ERROR,
       KP_HELP_ENTER_KEYS },
-    { "keyring-unavailable", N_ ("There is no keyring in this session"), NULL, KP_MOOD_ERROR,
-      KP_HELP_TRY },
+    { "keyring-unavailable", N_ ("There is no keyring in this session"),
+      N_ ("The keys for the storage are kept in one. Backups wait until it is there."),
+      KP_MOOD_ERROR, KP_HELP_TRY },
     { "paused", N_ ("Backups are paused"), NULL, KP_MOOD_WAITING, KP_HELP_RESUME },
     { "another-job", N_ ("Waiting for another job to end"), "", KP_MOOD_WAITING, KP_HELP_NONE },
-    { "source-missing", N_ ("A folder is not there"), NULL, KP_MOOD_ERROR, KP_HELP_EDIT },
+    { "source-missing", N_ ("A folder is not there"),
+      N_ ("It was moved or deleted, or is on a disk that is not connected."), KP_MOOD_ERROR,
+      KP_HELP_EDIT },
     { "waking-up", N_ ("Waiting a moment after the start"), "", KP_MOOD_WAITING, KP_HELP_NONE },
-    { "back-off", N_ ("The last try failed"), NULL, KP_MOOD_ERROR, KP_HELP_TRY },
+    { "back-off", N_ ("The last try failed"), N_ ("It is tried again by itself in a while."),
+      KP_MOOD_ERROR, KP_HELP_TRY },
     { NULL, N_ ("Waiting"), NULL, KP_MOOD_WAITING, KP_HELP_TRY },
   };
   gsize i = 0;
@@ -146,8 +150,10 @@ describe_held (const KpPlanFacts *facts, gint64 now)
                               tells     ? g_strdup (facts->held_message)
                               : has_own ? g_strdup (_ (reasons[i].detail))
                                         : describe_last_success (facts, now));
-  return g_str_equal (facts->held_by, "back-off") ? add_technical (standing, facts->last_message)
-                                                  : standing;
+  /* What the engine says, which is not translated, is for those who want to know it. */
+  return add_technical (standing, g_str_equal (facts->held_by, "back-off") ? facts->last_message
+                                  : has_own                                ? facts->held_message
+                                                                           : "");
 }
 
 static KpStanding *
@@ -157,7 +163,7 @@ describe_failure (const KpPlanFacts *facts, gint64 now)
   {
     const char *reason;
     const char *title;
-    const char *detail; /* NULL where the engine's sentence knows more */
+    const char *detail; /* NULL where nothing more is known */
     KpHelp help;
   } reasons[] = {
     { "offline", N_ ("The storage could not be reached"),
@@ -176,16 +182,16 @@ describe_failure (const KpPlanFacts *facts, gint64 now)
       N_ ("The storage refuses to talk to it. Set the clock first."), KP_HELP_TRY },
     { "quota", N_ ("The storage is full"), N_ ("Make room at your provider, then try again."),
       KP_HELP_TRY },
-    { "source-missing", N_ ("A folder is not there"), NULL, KP_HELP_EDIT },
+    { "source-missing", N_ ("A folder is not there"),
+      N_ ("It was moved or deleted, or is on a disk that is not connected."), KP_HELP_EDIT },
     { NULL, N_ ("The last backup failed"), NULL, KP_HELP_TRY },
   };
   gsize i = 0;
 
   while (reasons[i].reason != NULL && !g_str_equal (reasons[i].reason, facts->last_reason))
     i++;
-  char *detail = reasons[i].detail != NULL      ? g_strdup (_ (reasons[i].detail))
-                 : *facts->last_message != '\0' ? g_strdup (facts->last_message)
-                                                : describe_last_success (facts, now);
+  char *detail = reasons[i].detail != NULL ? g_strdup (_ (reasons[i].detail))
+                                           : describe_last_success (facts, now);
   return add_technical (
       make_standing (KP_MOOD_ERROR, reasons[i].help, g_strdup (_ (reasons[i].title)), detail),
       facts->last_message);

@@ -99,13 +99,15 @@ def test_overdue(app: Application, app_agent: Agent, folder: Path, bucket: str) 
     assert plan.get("Overdue")
     app.start()
     app.wait_for_text("Overdue: the last backup was on ")
-    app.wait_for_text("cannot be found")
+    app.wait_for_text("A folder is not there")
     app.look("state-overdue")
     app.press("Edit Plan…")
     app.wait_for("Step 1 of 4")
     app.press("Cancel")
     app.show_plan(plan)
     app.picture("state-overdue-plan")
+    app.press("Show Details")  # as the engine puts it
+    app.wait_for_text("cannot be found")
 
 
 def test_delete_guard(

@@ -233,8 +233,9 @@ def test_texts_of_any_length(
         )
     begun = time.monotonic()
     app.start()
-    app.wait_for_text("The server said: ")
+    app.wait_for_text("The last backup failed")
     app.wait_for_text(HEBREW)
+    assert not app.has_text("The server said: ")  # which is a click away
     app.look("long-texts")
     app.show_plan(long_plan)
     app.look("long-texts-plan")

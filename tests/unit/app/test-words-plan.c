@@ -161,13 +161,17 @@ test_held (void)
       KP_HELP_UNLOCK },
     { "keyring-missing", "The keys for the storage are missing",
       "Enter them once more. They are kept in the keyring.", KP_MOOD_ERROR, KP_HELP_ENTER_KEYS },
-    { "keyring-unavailable", "There is no keyring in this session", SAID, KP_MOOD_ERROR,
+    { "keyring-unavailable", "There is no keyring in this session",
+      "The keys for the storage are kept in one. Backups wait until it is there.", KP_MOOD_ERROR,
       KP_HELP_TRY },
     { "paused", "Backups are paused", SAID, KP_MOOD_WAITING, KP_HELP_RESUME },
     { "another-job", "Waiting for another job to end", LAST, KP_MOOD_WAITING, KP_HELP_NONE },
-    { "source-missing", "A folder is not there", SAID, KP_MOOD_ERROR, KP_HELP_EDIT },
+    { "source-missing", "A folder is not there",
+      "It was moved or deleted, or is on a disk that is not connected.", KP_MOOD_ERROR,
+      KP_HELP_EDIT },
     { "waking-up", "Waiting a moment after the start", LAST, KP_MOOD_WAITING, KP_HELP_NONE },
-    { "back-off", "The last try failed", SAID, KP_MOOD_ERROR, KP_HELP_TRY },
+    { "back-off", "The last try failed", "It is tried again by itself in a while.", KP_MOOD_ERROR,
+      KP_HELP_TRY },
     { "a-reason-of-the-future", "Waiting", SAID, KP_MOOD_WAITING, KP_HELP_TRY },
   };
 
@@ -204,7 +208,9 @@ test_overdue (void)
   facts.held_by = "source-missing";
   facts.held_message = "The folder is gone, says the agent.";
   assert_standing (&facts, "Overdue: the last backup was on Friday at 15:00",
-                   "The folder is gone, says the agent.", KP_MOOD_WARNING, KP_HELP_EDIT);
+                   "A folder is not there", KP_MOOD_WARNING, KP_HELP_EDIT);
+  g_autoptr (KpStanding) missing = kp_words_describe_plan (&facts, NOW);
+  g_assert_cmpstr (missing->technical, ==, "The folder is gone, says the agent.");
   facts.held_by = "offline";
   assert_standing (&facts, "Overdue: the last backup was on Friday at 15:00",
                    "Waiting: there is no network connection", KP_MOOD_WARNING, KP_HELP_NONE);
@@ -247,7 +253,7 @@ test_failed (void)
   {
     const char *reason;
     const char *title;
-    const char *detail; /* NULL for what the engine said */
+    const char *detail; /* NULL for what was last */
     KpHelp help;
   } all[] = {
     { "offline", "The storage could not be reached",
@@ -263,7 +269,8 @@ test_failed (void)
     { "clock-skew", "The clock of this computer is wrong",
       "The storage refuses to talk to it. Set the clock first.", KP_HELP_TRY },
     { "quota", "The storage is full", "Make room at your provider, then try again.", KP_HELP_TRY },
-    { "source-missing", "A folder is not there", NULL, KP_HELP_EDIT },
+    { "source-missing", "A folder is not there",
+      "It was moved or deleted, or is on a disk that is not connected.", KP_HELP_EDIT },
     { "server", "The last backup failed", NULL, KP_HELP_TRY },
   };
 
@@ -276,8 +283,8 @@ test_failed (void)
                        KP_MOOD_ERROR, all[i].help);
       facts.last_message = "The cause.";
       g_autoptr (KpStanding) standing = kp_words_describe_plan (&facts, NOW);
-      g_assert_cmpstr (standing->detail, ==, all[i].detail != NULL ? all[i].detail : "The cause.");
-      g_assert_cmpstr (standing->technical, ==, all[i].detail != NULL ? "The cause." : "");
+      g_assert_cmpstr (standing->detail, ==, all[i].detail != NULL ? all[i].detail : LAST);
+      g_assert_cmpstr (standing->technical, ==, "The cause.");
     }
 }
 
