@@ -107,7 +107,8 @@ def test_overdue(app: Application, app_agent: Agent, folder: Path, bucket: str) 
     app.show_plan(plan)
     app.picture("state-overdue-plan")
     app.press("Show Details")  # as the engine puts it
-    app.wait_for_text("cannot be found")
+    app.wait_for("Technical details")
+    assert "cannot be found" in app.find_all("Technical details")[0].text
 
 
 def test_delete_guard(
