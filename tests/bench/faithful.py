@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# SPDX-FileCopyrightText: The Keepsake authors
+"""Whether what a tool has stored, or restored, is what was in the folder."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import shutil
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from bench.tools import PREFIX, Place, Tool
+from bench.work import File, Step, files
+from fixtures.checks import rows
+from fixtures.large_files import BLOCK
+
+LOOKED_AT = 60  # objects whose metadata are read
+
+
+def faults(
+    tool: Tool, place: Place, step: Step, s3: Any, before: Mapping[str, File], wanted: Mapping[str, File]
+) -> list[str]:
+    """What is wrong, in a few words each; nothing where all is as it should be. `wanted` is what the
+    folder holds, `before` what it held before the step's change: of what has changed more is looked
+    at."""
+    if step.kind == "restore":
+        return compare(wanted, files(place.target))
+    if tool.ordinary:
+        return _objects(wanted, before, s3, place.bucket)
+    # What only the tool itself can read, it has to restore.
+    target = place.home / "proof"
+    proof = replace(place, home=target)
+    target.mkdir()
+    shutil.copytree(place.home / "cache", target / "cache")
+    cost = tool.run(proof, Step("proof", "", kind="restore"))
+    found = [f"its restore ends with {cost.status}"] if cost.status else []
+    found += compare(wanted, files(proof.target))
+    shutil.rmtree(target)
+    return found
+
+
+def compare(wanted: Mapping[str, File], found: Mapping[str, File]) -> list[str]:
+    both = [(wanted[name], found[name]) for name in wanted.keys() & found.keys()]
+    return _words(
+        missing=len(wanted.keys() - found.keys()),
+        extra=len(found.keys() - wanted.keys()),
+        bytes=sum((a.size, a.md5) != (b.size, b.md5) for a, b in both),
+        modes=sum(a.mode != b.mode for a, b in both),
+        times=sum(a.mtime != b.mtime for a, b in both),
+    )
+
+
+def _words(missing: int, extra: int, bytes: int, modes: int, times: int) -> list[str]:
+    counts = {
+        "missing": missing, "too many": extra, "with other bytes": bytes, "with another mode": modes,
+        "with another time": times,
+    }  # fmt: skip
+    return [f"{count:,} {what}" for what, count in counts.items() if count]
+
+
+def _objects(wanted: Mapping[str, File], before: Mapping[str, File], s3: Any, bucket: str) -> list[str]:
+    listed = {
+        key.removeprefix(f"{PREFIX}/"): row
+        for key, row in rows(s3, bucket).items()
+        if not key.endswith("/")
+    }
+    both = sorted(wanted.keys() & listed.keys())
+    # An ETag is the MD5 of what was sent in one piece.
+    other = [
+        name for name in both
+        if listed[name]["ETag"].strip('"') != wanted[name].md5
+        and ("-" not in listed[name]["ETag"] or _md5(s3, bucket, name) != wanted[name].md5)
+    ]  # fmt: skip
+    changed = [name for name in both if before.get(name) != wanted[name]]
+    sample = set(_some(changed, LOOKED_AT // 2)) | set(_some(both, LOOKED_AT // 2))
+    stored = {name: _metadata(s3, bucket, name) for name in sample}
+    return [
+        f"{words} of {len(sample):,}" if " mode" in words or " time" in words else words
+        for words in _words(
+            missing=len(wanted.keys() - listed.keys()),
+            extra=len(listed.keys() - wanted.keys()),
+            bytes=len(other),
+            modes=sum(stored[name][0] != wanted[name].mode for name in sample),
+            times=sum(stored[name][1] != wanted[name].mtime for name in sample),
+        )
+    ]
+
+
+def _some(names: list[str], count: int) -> list[str]:
+    return random.Random("sample").sample(names, min(count, len(names)))
+
+
+def _md5(s3: Any, bucket: str, name: str) -> str:
+    digest = hashlib.md5()
+    for piece in s3.get_object(Bucket=bucket, Key=f"{PREFIX}/{name}")["Body"].iter_chunks(BLOCK):
+        digest.update(piece)
+    return digest.hexdigest()
+
+
+def _metadata(s3: Any, bucket: str, name: str) -> tuple[int | None, int | None]:
+    """Mode and time as the object carries them, in the words of s3fs, rclone or s3cmd."""
+    metadata = s3.head_object(Bucket=bucket, Key=f"{PREFIX}/{name}")["Metadata"]
+    if attributes := metadata.get("s3cmd-attrs"):
+        metadata = dict(pair.split(":", 1) for pair in attributes.split("/"))
+    mode = int(metadata["mode"]) & 0o7777 if "mode" in metadata else None
+    mtime = int(float(metadata["mtime"])) if "mtime" in metadata else None
+    return mode, mtime
+
+
