@@ -15,9 +15,6 @@
 #include <openssl/evp.h>
 #include <string.h>
 
-/* Seconds for which a connection is kept that nobody uses. */
-#define IDLE_TIMEOUT 15
-
 struct _KpS3Client
 {
   KpS3Service *service;
@@ -28,6 +25,7 @@ struct _KpS3Client
   char *key_region;  /* …and in which region */
   guint8 signing_key[KP_S3_SIGNING_KEY_SIZE];
   gsize head_size; /* bytes of the last request's head; 0: none yet */
+  GSocket *socket; /* of the newest connection, or NULL */
 };
 
 /**
@@ -45,7 +43,9 @@ kp_s3_client_new (KpS3Service *service)
   client->max_attempts = KP_S3_MAX_ATTEMPTS;
   client->session = soup_session_new_with_options (
       "max-conns", 2, "max-conns-per-host", 2, "timeout", kp_s3_service_get_timeout (service),
-      "idle-timeout", IDLE_TIMEOUT, "user-agent", "Keepsake/" KP_VERSION, NULL);
+      /* Nobody runs the context in which a timeout would come, and each request would set it twice.
+       * A connection that the server has closed is seen before it is used. */
+      "idle-timeout", 0, "user-agent", "Keepsake/" KP_VERSION, NULL);
   if (kp_s3_service_get_tls_database (service) != NULL)
     soup_session_set_tls_database (client->session, kp_s3_service_get_tls_database (service));
   soup_session_remove_feature_by_type (client->session, SOUP_TYPE_CONTENT_DECODER);
@@ -58,6 +58,7 @@ kp_s3_client_free (KpS3Client *client)
 {
   soup_session_abort (client->session);
   g_object_unref (client->session);
+  g_clear_object (&client->socket);
   g_object_unref (client->service);
   OPENSSL_cleanse (client->signing_key, sizeof client->signing_key);
   g_free (client->key_region);
@@ -124,6 +125,24 @@ void
 kp_s3_client_set_head_size (KpS3Client *client, gsize bytes)
 {
   client->head_size = bytes;
+}
+
+/**
+ * kp_s3_client_get_socket:
+ *
+ * Returns: (transfer none) (nullable): that of the connection that was made last, which the next
+ * request uses if it is still open
+ */
+GSocket *
+kp_s3_client_get_socket (KpS3Client *client)
+{
+  return client->socket;
+}
+
+void
+kp_s3_client_set_socket (KpS3Client *client, GSocket *socket)
+{
+  g_set_object (&client->socket, socket);
 }
 
 static char *

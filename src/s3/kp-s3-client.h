@@ -30,6 +30,8 @@ const guint8 *kp_s3_client_get_signing_key (KpS3Client *client,
                                             const char *region);
 gsize kp_s3_client_get_head_size (KpS3Client *client);
 void kp_s3_client_set_head_size (KpS3Client *client, gsize bytes);
+GSocket *kp_s3_client_get_socket (KpS3Client *client);
+void kp_s3_client_set_socket (KpS3Client *client, GSocket *socket);
 
 char *kp_s3_client_put (KpS3Client *client,
                         const char *key,

@@ -7,6 +7,7 @@
 
 #include "kp-block.h"
 #include "kp-error.h"
+#include "kp-s3-cork.h"
 #include "kp-s3-sign.h"
 #include "kp-s3-verdict.h"
 #include "kp-s3-watchdog.h"
@@ -233,6 +234,7 @@ typedef struct
   GCancellable *cancellable;
   KpS3Watch *watch;
   gsize body_written; /* bytes of the body since the last "starting" */
+  gboolean is_corked;
 } Attempt;
 
 static gsize
@@ -338,8 +340,11 @@ starting_cb (SoupMessage *message, Attempt *attempt)
           = g_memory_input_stream_new_from_bytes (attempt->request->body);
       g_autoptr (GInputStream) throttled = kp_throttled_input_stream_new (memory, throttle);
       g_autoptr (GInputStream) watched = kp_s3_watch_outside (attempt->watch, throttled);
-      soup_message_set_request_body (message, NULL, watched,
-                                     (gssize) g_bytes_get_size (attempt->request->body));
+      gsize size = g_bytes_get_size (attempt->request->body);
+      soup_message_set_request_body (message, NULL, watched, (gssize) size);
+      /* Under a limit each piece has to go when its tokens are there. */
+      attempt->is_corked = size > 0 && kp_throttle_get_rate (throttle) == 0
+                           && kp_s3_cork_set (kp_s3_client_get_socket (attempt->client), TRUE);
     }
   sign (message, attempt);
 
@@ -353,7 +358,21 @@ static void
 wrote_body_data_cb (SoupMessage *message, guint chunk_size, Attempt *attempt)
 {
   attempt->body_written += chunk_size;
+  if (attempt->is_corked && attempt->body_written == g_bytes_get_size (attempt->request->body))
+    kp_s3_cork_set (kp_s3_client_get_socket (attempt->client), FALSE);
   kp_s3_watch_moved (attempt->watch, chunk_size);
+}
+
+/* A connection is new: later requests use it without a word. */
+static void
+network_event_cb (SoupMessage *message,
+                  GSocketClientEvent event,
+                  GIOStream *connection,
+                  Attempt *attempt)
+{
+  if (event == G_SOCKET_CLIENT_CONNECTED && G_IS_SOCKET_CONNECTION (connection))
+    kp_s3_client_set_socket (attempt->client,
+                             g_socket_connection_get_socket (G_SOCKET_CONNECTION (connection)));
 }
 
 /* Reads all of a reply. A reply that says its length gets just that much memory; the others are
@@ -365,9 +384,11 @@ read_reply (GInputStream *stream,
             GCancellable *cancellable,
             GError **error)
 {
-  goffset announced
-      = soup_message_headers_get_content_length (soup_message_get_response_headers (message));
-  gsize capacity = announced > 0 ? MIN ((gsize) announced, limit) + 1 : READ_SIZE;
+  SoupMessageHeaders *headers = soup_message_get_response_headers (message);
+  gboolean is_announced
+      = soup_message_headers_get_encoding (headers) == SOUP_ENCODING_CONTENT_LENGTH;
+  gsize announced = is_announced ? (gsize) soup_message_headers_get_content_length (headers) : 0;
+  gsize capacity = is_announced ? MIN (announced, limit) + 1 : READ_SIZE;
   g_autofree char *buffer = kp_block_alloc (capacity);
   gsize length = 0;
 
@@ -410,7 +431,9 @@ build_message (KpS3Request *request, KpS3Location *location, Attempt *attempt)
       soup_message_headers_replace (headers, pair->name, pair->value);
     }
   g_signal_connect (message, "starting", G_CALLBACK (starting_cb), attempt);
-  g_signal_connect (message, "wrote-body-data", G_CALLBACK (wrote_body_data_cb), attempt);
+  g_signal_connect (message, "network-event", G_CALLBACK (network_event_cb), attempt);
+  if (request->body != NULL)
+    g_signal_connect (message, "wrote-body-data", G_CALLBACK (wrote_body_data_cb), attempt);
   return message;
 }
 
@@ -426,6 +449,25 @@ get_patience (KpS3Request *request, KpS3Service *service)
 
   /* The socket's own timeout comes first where nothing at all moves. */
   return is_long ? timeout * LONG_OPERATION : timeout + 1;
+}
+
+/* Most replies to what is stored have nothing to hold back. */
+static gboolean
+is_empty (SoupMessage *message)
+{
+  SoupMessageHeaders *headers = soup_message_get_response_headers (message);
+
+  return soup_message_headers_get_encoding (headers) == SOUP_ENCODING_CONTENT_LENGTH
+         && soup_message_headers_get_content_length (headers) == 0;
+}
+
+static GInputStream *
+open_reply (GInputStream *raw, SoupMessage *message, KpS3Watch *watch, KpThrottle *throttle)
+{
+  if (is_empty (message))
+    return g_object_ref (raw);
+  g_autoptr (GInputStream) watched = kp_s3_watch_inside (watch, raw);
+  return kp_throttled_input_stream_new (watched, throttle);
 }
 
 static KpS3Reply *
@@ -450,8 +492,7 @@ send_watched (KpS3Request *request,
   if (raw != NULL)
     {
       KpThrottle *throttle = kp_s3_service_get_download_throttle (service);
-      g_autoptr (GInputStream) watched = kp_s3_watch_inside (watch, raw);
-      g_autoptr (GInputStream) stream = kp_throttled_input_stream_new (watched, throttle);
+      g_autoptr (GInputStream) stream = open_reply (raw, message, watch, throttle);
       unsigned status = soup_message_get_status (message);
       gboolean success = status >= 200 && status < 300;
 
