@@ -25,6 +25,8 @@ typedef struct
   GAsyncQueue *results; /* of KpTask */
   GMutex lock;          /* guards what follows */
   GCond recorded_more;
+  GCond enough_results;
+  guint64 wake_at;    /* of n_results: when the job's thread wants to be woken */
   guint64 n_results;  /* put into the queue… */
   guint64 n_recorded; /* …and recorded, or failed to be; counted alike */
 

@@ -105,7 +105,11 @@ hand_back (KpTask *task)
 
   g_mutex_lock (&transfer->lock);
   guint64 number = ++transfer->n_results;
+  if (task->is_awaited)
+    transfer->wake_at = 0;
   g_async_queue_push (transfer->results, task);
+  if (number >= transfer->wake_at)
+    g_cond_signal (&transfer->enough_results);
   g_mutex_unlock (&transfer->lock);
   return number;
 }
@@ -831,6 +835,27 @@ take_result (KpTransfer *transfer, KpTask **owned, GError **error)
     }
 }
 
+/* Waits until half of what workers have in hand is there, somebody waits for a record, or the time
+ * is over; then takes the next. To be woken for each would cost more than to record it. */
+static KpTask *
+next_result (KpTransfer *transfer, gint64 now, gint64 deadline)
+{
+  KpTask *next = NULL;
+
+  if (transfer->outstanding == 0)
+    return g_async_queue_try_pop (transfer->results);
+  if (now >= deadline)
+    return NULL;
+  g_mutex_lock (&transfer->lock);
+  transfer->wake_at = transfer->n_results + MAX (transfer->outstanding / 2, 1);
+  next = g_async_queue_try_pop (transfer->results);
+  while (next == NULL && transfer->n_results < transfer->wake_at
+         && g_cond_wait_until (&transfer->enough_results, &transfer->lock, deadline))
+    ;
+  g_mutex_unlock (&transfer->lock);
+  return next != NULL ? next : g_async_queue_try_pop (transfer->results);
+}
+
 /* Records what has been finished, in one transaction for all that comes within a moment: a commit
  * for each small file would cost more than the file. What a kill takes of that moment is found
  * again by asking the server. */
@@ -863,11 +888,7 @@ take_results (KpTransfer *transfer, GError **error)
       kp_pool_adapt (transfer->pool, now);
       if (is_awaited)
         deadline = now;
-      next = !ok                          ? NULL
-             : transfer->outstanding == 0 ? g_async_queue_try_pop (transfer->results)
-             : now < deadline
-                 ? g_async_queue_timeout_pop (transfer->results, (guint64) (deadline - now))
-                 : NULL;
+      next = ok ? next_result (transfer, now, deadline) : NULL;
     }
   /* What was recorded before a failure is true and stays. */
   ok = kp_catalogue_commit (transfer->mirror->catalogue, ok ? error : NULL) && ok;
@@ -1005,6 +1026,7 @@ kp_transfer_run (KpMirror *mirror, GError **error)
 
   g_mutex_init (&transfer.lock);
   g_cond_init (&transfer.recorded_more);
+  g_cond_init (&transfer.enough_results);
   transfer.pool
       = kp_pool_new (mirror->service, mirror->options.jobs, task_cb, task_drop, &transfer);
   gboolean ok = kp_stale_end_uploads (mirror, error)
@@ -1022,6 +1044,7 @@ kp_transfer_run (KpMirror *mirror, GError **error)
   kp_budget_free (transfer.budget);
   g_mutex_clear (&transfer.lock);
   g_cond_clear (&transfer.recorded_more);
+  g_cond_clear (&transfer.enough_results);
   if (transfer.names_unsaid > 0)
     kp_report_notice (mirror->report,
                       "The bucket could not be told of which other names (hard links) a file has, "
