@@ -12,7 +12,7 @@ struct _KpBudget
   GMutex lock; /* guards what follows */
   GCond cond;
   guint64 left;
-  unsigned waiting; /* threads; waking nobody costs a system call all the same */
+  GQueue waiting; /* threads in the order in which they came, each by an address of its own */
 };
 
 KpBudget *
@@ -40,21 +40,27 @@ kp_budget_free (KpBudget *budget)
  * @bytes: what is going to be held; what exceeds the whole budget gets all of it, alone
  * @error: %G_IO_ERROR_CANCELLED; then nothing is taken
  *
- * Waits until there is room. Whoever has taken some must not take more.
+ * Waits until there is room, behind those who came before. Whoever has taken some must not take
+ * more.
  */
 gboolean
 kp_budget_take (KpBudget *budget, guint64 bytes, GCancellable *cancellable, GError **error)
 {
   guint64 wanted = MIN (bytes, budget->size);
+  GList place = { .data = &wanted };
 
   g_mutex_lock (&budget->lock);
-  budget->waiting++;
-  while (budget->left < wanted && !g_cancellable_is_cancelled (cancellable))
+  g_queue_push_tail_link (&budget->waiting, &place);
+  while ((budget->left < wanted || budget->waiting.head != &place)
+         && !g_cancellable_is_cancelled (cancellable))
     g_cond_wait_until (&budget->cond, &budget->lock, g_get_monotonic_time () + LOOK_AGAIN);
-  budget->waiting--;
+  g_queue_unlink (&budget->waiting, &place);
   gboolean ok = !g_cancellable_set_error_if_cancelled (cancellable, error);
   if (ok)
     budget->left -= wanted;
+  /* There may be room for the next one, too. Waking nobody costs a system call all the same. */
+  if (budget->waiting.length > 0)
+    g_cond_broadcast (&budget->cond);
   g_mutex_unlock (&budget->lock);
   return ok;
 }
@@ -68,7 +74,21 @@ kp_budget_give_back (KpBudget *budget, guint64 bytes)
 {
   g_mutex_lock (&budget->lock);
   budget->left += MIN (bytes, budget->size);
-  if (budget->waiting > 0)
+  if (budget->waiting.length > 0)
     g_cond_broadcast (&budget->cond);
   g_mutex_unlock (&budget->lock);
+}
+
+/**
+ * kp_budget_get_waiting:
+ *
+ * Returns: how many threads wait in kp_budget_take() at this moment
+ */
+unsigned
+kp_budget_get_waiting (KpBudget *budget)
+{
+  g_mutex_lock (&budget->lock);
+  unsigned waiting = budget->waiting.length;
+  g_mutex_unlock (&budget->lock);
+  return waiting;
 }

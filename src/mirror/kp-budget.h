@@ -17,6 +17,7 @@ void kp_budget_free (KpBudget *budget);
 gboolean kp_budget_take (KpBudget *budget, guint64 bytes, GCancellable *cancellable, GError **error)
     G_GNUC_WARN_UNUSED_RESULT;
 void kp_budget_give_back (KpBudget *budget, guint64 bytes);
+unsigned kp_budget_get_waiting (KpBudget *budget);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (KpBudget, kp_budget_free)
 

@@ -137,14 +137,10 @@ kp_pool_free (KpPool *pool)
   g_free (pool);
 }
 
+/* One item more is in the queue. The lock is held. */
 static void
-push (KpPool *pool, void *item, gboolean first)
+call_worker (KpPool *pool)
 {
-  g_mutex_lock (&pool->lock);
-  if (first)
-    g_queue_push_head (&pool->queue, item);
-  else
-    g_queue_push_tail (&pool->queue, item);
   /* Threads are made when there is work for them, so that a small job does not open 64 connections.
    */
   if (!pool->stopping && pool->threads->len < pool->n_allowed
@@ -152,13 +148,15 @@ push (KpPool *pool, void *item, gboolean first)
     g_ptr_array_add (pool->threads, g_thread_new ("keepsake-worker", worker_main, pool));
   if (pool->n_idle > 0)
     g_cond_signal (&pool->cond);
-  g_mutex_unlock (&pool->lock);
 }
 
 void
 kp_pool_push (KpPool *pool, void *item)
 {
-  push (pool, item, FALSE);
+  g_mutex_lock (&pool->lock);
+  g_queue_push_tail (&pool->queue, item);
+  call_worker (pool);
+  g_mutex_unlock (&pool->lock);
 }
 
 /**
@@ -169,7 +167,27 @@ kp_pool_push (KpPool *pool, void *item)
 void
 kp_pool_push_first (KpPool *pool, void *item)
 {
-  push (pool, item, TRUE);
+  g_mutex_lock (&pool->lock);
+  g_queue_push_head (&pool->queue, item);
+  call_worker (pool);
+  g_mutex_unlock (&pool->lock);
+}
+
+/**
+ * kp_pool_push_all_first:
+ * @items: not owned; its elements are
+ *
+ * Puts them before all others, in their order, before any worker takes one.
+ */
+void
+kp_pool_push_all_first (KpPool *pool, GPtrArray *items)
+{
+  g_mutex_lock (&pool->lock);
+  for (guint i = items->len; i-- > 0;)
+    g_queue_push_head (&pool->queue, g_ptr_array_index (items, i));
+  for (guint i = 0; i < items->len; i++)
+    call_worker (pool);
+  g_mutex_unlock (&pool->lock);
 }
 
 /**

@@ -29,6 +29,7 @@ KpPool *kp_pool_new (KpS3Service *service,
 void kp_pool_free (KpPool *pool);
 void kp_pool_push (KpPool *pool, void *item);
 void kp_pool_push_first (KpPool *pool, void *item);
+void kp_pool_push_all_first (KpPool *pool, GPtrArray *items);
 unsigned kp_pool_get_room (KpPool *pool);
 unsigned kp_pool_get_workers (KpPool *pool);
 void kp_pool_adapt (KpPool *pool, gint64 now);

@@ -13,6 +13,7 @@
 #include "kp-content.h"
 #include "kp-error.h"
 #include "kp-name.h"
+#include "kp-part-chunks.h"
 #include "kp-transfer-private.h"
 
 #include <openssl/evp.h>
@@ -30,16 +31,18 @@ struct _KpUpload
   gboolean copy_refused;     /* it was UploadPartCopy that the server would not do */
   unsigned attempt;          /* how often the file was begun, from 1 */
   gboolean has_known_chunks; /* the chunks were there before: each part is held against them */
+  KpPartChunks *part_chunks; /* finds them in the parts as they are sent; else NULL */
 
   GMutex lock;        /* guards what follows */
   char **etags;       /* of the parts that the server has */
   char **sent_hashes; /* SHA-256 of the parts that this job sent */
-  char **read_hashes; /* SHA-256 of what the chunks were made of, part by part */
-  GArray *chunks;     /* of the content; NULL until they are found */
-  unsigned left;      /* tasks that have not ended */
-  guint64 sent;       /* bytes that this job sent */
-  guint64 counted;    /* bytes that the progress counts as done */
-  GError *error;      /* the first */
+  char *
+      *read_hashes; /* SHA-256 of what the chunks were made of, part by part; NULL: what was sent */
+  GArray *chunks;   /* of the content; NULL until they are found */
+  unsigned left;    /* tasks that have not ended */
+  guint64 sent;     /* bytes that this job sent */
+  guint64 counted;  /* bytes that the progress counts as done */
+  GError *error;    /* the first */
 };
 
 static unsigned
@@ -76,6 +79,7 @@ upload_free (KpUpload *upload)
   g_free (upload->upload_id);
   g_clear_pointer (&upload->layout, kp_layout_free);
   g_clear_pointer (&upload->headers, kp_s3_header_list_free);
+  g_clear_pointer (&upload->part_chunks, kp_part_chunks_free);
   g_clear_pointer (&upload->chunks, g_array_unref);
   g_clear_error (&upload->error);
   g_mutex_clear (&upload->lock);
@@ -329,6 +333,31 @@ end (KpUpload *upload, KpS3Client *client)
   finish (upload);
 }
 
+static KpTask *
+new_chunks_task (KpUpload *upload)
+{
+  KpTask *task = kp_task_new (upload->task->transfer, KP_TASK_CHUNKS);
+
+  task->upload = upload;
+  return task;
+}
+
+/* Takes the chunks that were found in the parts. Returns FALSE where the file has to be read for
+ * them after all, by a task that was handed to the pool. */
+static gboolean
+take_chunks (KpUpload *upload)
+{
+  if (upload->part_chunks == NULL || upload->error != NULL)
+    return TRUE;
+  upload->chunks = kp_part_chunks_finish (upload->part_chunks);
+  g_clear_pointer (&upload->part_chunks, kp_part_chunks_free);
+  if (upload->chunks != NULL)
+    return TRUE;
+  upload->left = 1;
+  kp_pool_push_first (upload->task->transfer->pool, new_chunks_task (upload));
+  return FALSE;
+}
+
 /* One task of the upload has ended. */
 static void
 end_task (KpUpload *upload, KpS3Client *client, GError *error)
@@ -338,7 +367,7 @@ end_task (KpUpload *upload, KpS3Client *client, GError *error)
     upload->error = g_error_copy (error);
   gboolean is_last = --upload->left == 0;
   g_mutex_unlock (&upload->lock);
-  if (is_last)
+  if (is_last && take_chunks (upload))
     end (upload, client);
 }
 
@@ -421,6 +450,30 @@ send_bytes (KpUpload *upload, KpS3Client *client, unsigned i, GBytes *body, GErr
                                    upload->task->transfer->mirror->cancellable, error);
 }
 
+/* Sends a part of a file whose chunks are found on the way, one after the other: which part it is
+ * turns out when there is memory for one. */
+static char *
+send_next_part (KpUpload *upload, KpS3Client *client, unsigned *i, GError **error)
+{
+  KpTransfer *transfer = upload->task->transfer;
+  /* The first is as large as any. */
+  guint64 held = get_part (upload, 0)->length;
+  char *etag = NULL;
+
+  if (!kp_budget_take (transfer->budget, held, transfer->mirror->cancellable, error))
+    return NULL;
+  *i = kp_part_chunks_begin (upload->part_chunks);
+  const KpPart *part = get_part (upload, *i);
+  g_autoptr (GBytes) body = kp_content_read (upload->fd, part->offset, part->length, error);
+  kp_part_chunks_add (upload->part_chunks, *i, body != NULL ? g_bytes_get_data (body, NULL) : NULL,
+                      part->length, transfer->mirror->cancellable);
+  if (body != NULL)
+    etag = send_bytes (upload, client, *i, body, error);
+  g_clear_pointer (&body, g_bytes_unref);
+  kp_budget_give_back (transfer->budget, held);
+  return etag;
+}
+
 static char *
 send_part (KpUpload *upload, KpS3Client *client, unsigned i, GError **error)
 {
@@ -485,18 +538,17 @@ kp_upload_do_part (KpTask *task, KpS3Client *client)
 {
   KpUpload *upload = task->upload;
   unsigned i = task->part;
-  const KpPart *part = get_part (upload, i);
   g_autoptr (GError) error = NULL;
   char *etag = NULL;
 
   kp_task_free (task);
   if (!is_given_up (upload))
-    {
-      etag = part->source < 0 ? send_part (upload, client, i, &error)
-                              : copy_part (upload, client, i, &error);
-    }
+    etag = upload->part_chunks != NULL        ? send_next_part (upload, client, &i, &error)
+           : get_part (upload, i)->source < 0 ? send_part (upload, client, i, &error)
+                                              : copy_part (upload, client, i, &error);
   if (etag != NULL)
     {
+      const KpPart *part = get_part (upload, i);
       record (upload, KP_TASK_PART_DONE, i, etag);
       g_mutex_lock (&upload->lock);
       upload->etags[i] = etag;
@@ -548,8 +600,9 @@ hash_parts_cb (const guint8 *bytes, gsize length, void *user_data)
  * kp_upload_do_chunks:
  * @task: of the kind %KP_TASK_CHUNKS; owned
  *
- * Reads the file once more for its chunks, beside the parts. What is found counts only when the
- * file did not change until the upload's end, and when the bytes were those that were sent.
+ * Reads the file for its chunks, where they could not be found in the parts that are sent. What is
+ * found counts only when the file did not change until the upload's end, and when the bytes were
+ * those that were sent.
  */
 void
 kp_upload_do_chunks (KpTask *task, KpS3Client *client)
@@ -799,9 +852,10 @@ kp_upload_begin (KpTask *task, KpS3Client *client)
   /* Those of a mere copy are known from what it is copied from. */
   if (upload->chunks == NULL && upload->layout->to_send > 0)
     {
-      KpTask *chunks = kp_task_new (transfer, KP_TASK_CHUNKS);
-      chunks->upload = upload;
-      g_ptr_array_add (todo, chunks);
+      if (todo->len == n_parts (upload) && !kp_layout_has_copies (upload->layout))
+        upload->part_chunks = kp_part_chunks_new (n_parts (upload));
+      else
+        g_ptr_array_add (todo, new_chunks_task (upload));
     }
   if (todo->len == 0)
     {
@@ -809,7 +863,5 @@ kp_upload_begin (KpTask *task, KpS3Client *client)
       return;
     }
   upload->left = todo->len;
-  /* From the last to the first, as each goes before all others. */
-  for (guint i = todo->len; i-- > 0;)
-    kp_pool_push_first (transfer->pool, g_ptr_array_index (todo, i));
+  kp_pool_push_all_first (transfer->pool, todo);
 }

@@ -158,8 +158,9 @@ test_each_once (void)
 static void
 test_order (void)
 {
-  static const int expected[] = { 1, 5, 4, 2, 3 };
+  static const int expected[] = { 1, 6, 7, 8, 5, 4, 2, 3 };
   g_auto (Work) work = { 0 };
+  g_autoptr (GPtrArray) several = g_ptr_array_new ();
 
   work_init (&work);
   KpPool *pool = new_pool (&work, 1);
@@ -168,8 +169,11 @@ test_order (void)
   push (pool, 2, 3);
   kp_pool_push_first (pool, GINT_TO_POINTER (4));
   kp_pool_push_first (pool, GINT_TO_POINTER (5));
-  permit (&work, 5);
-  wait_for (&work, &work.n_finished, 5);
+  for (int i = 6; i <= 8; i++)
+    g_ptr_array_add (several, GINT_TO_POINTER (i));
+  kp_pool_push_all_first (pool, several);
+  permit (&work, 8);
+  wait_for (&work, &work.n_finished, 8);
   kp_pool_free (pool);
 
   g_assert_cmpuint (work.most_in_hand, ==, 1);
