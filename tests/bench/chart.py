@@ -17,7 +17,8 @@ MARKS = {
 }  # fmt: skip
 
 INK, PALE, RULE, OURS = "#241f31", "#5e5c64", "#deddda", "#26a269"
-LINE, GAP, LEFT, WIDTH, TOP = 22, 14, 238, 220, 92
+LINE, GAP, LEFT, WIDTH, TOP = 24, 36, 262, 216, 92
+APART = 3.2  # of two tools in one line, up and down, so that neither hides the other
 LOW, HIGH = -4.0, 8.0  # log2 of what the scales show: a sixteenth to 256 times
 
 Dots = Mapping[str, Mapping[str, float]]
@@ -91,13 +92,19 @@ def _scale(left: int, bottom: int, title: str) -> Iterator[str]:
 
 
 def _marks(left: int, y: int, logs: Mapping[str, float]) -> Iterator[str]:
+    places = {name: APART * (number - (len(MARKS) - 1) / 2) for number, name in enumerate(MARKS)}
     for name, log in logs.items():
-        x = _x(left, log)
-        yield _mark(name, x, y)
-        if log > HIGH or log < LOW:
-            side, anchor = (-9, "end") if log > HIGH else (9, "start")
-            ratio = f"{2**log:,.0f}" if log > 0 else f"1/{2**-log:,.0f}"
-            yield _text(x + side, y + 4, ratio, 10, MARKS[name][0], anchor)
+        yield _mark(name, _x(left, log), y + places[name])
+    # What lies beyond the scale is written: of several, the one that is farthest.
+    for outermost, limit, side, anchor in ((max, HIGH, -9, "end"), (min, LOW, 9, "start")):
+        if not logs:
+            continue
+        name = outermost(logs, key=lambda tool: logs[tool])
+        log = logs[name]
+        if outermost(log, limit) == limit:
+            continue
+        ratio = f"{2**log:,.0f}" if log > 0 else f"1/{2**-log:,.0f}"
+        yield _text(_x(left, log) + side, y + 4, ratio, 10, MARKS[name][0], anchor)
 
 
 def _mark(name: str, x: float, y: float) -> str:

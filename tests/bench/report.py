@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -228,13 +229,16 @@ class Claims:
         self.lines.append([what, verdict, why])
 
     def _against(self, case: str, step: str, name: str, measure: str) -> float | None:
-        """How many times ours the tool has."""
+        """How many times ours the tool has; of one that was stopped, at least."""
         row = self.rows.get((case, step))
         ours = row.ours() if row else None
         theirs = row.tools.get(name, {}) if row else {}
-        if ours is None or "wall" not in theirs:
+        if ours is None:
             return None
-        return value(theirs, measure) / value(ours, measure)
+        stopped = re.fullmatch(r"gave up after (\d+) s", theirs.get("reason", ""))
+        if stopped and measure == "wall":
+            return float(stopped[1]) / value(ours, measure)
+        return value(theirs, measure) / value(ours, measure) if "wall" in theirs else None
 
     def all(self) -> list[list[str]]:
         self._tiny()
@@ -319,15 +323,18 @@ class Claims:
 
 
 def worse(all_rows: list[Row], titles: dict[str, str]) -> list[str]:
-    """What Keepsake needs more of than the best peer, the worst first."""
-    found = []
-    for row in all_rows:
-        for measure, word in MEASURES:
+    """What Keepsake needs more of than the best peer, by what it is, the worst first."""
+    lines = []
+    for measure, word in MEASURES:
+        found = []
+        for row in all_rows:
             ratio = row.ratio(measure) if row.kind != "limit" else None
             if ratio is not None and ratio[0] > 1.05:
-                found.append((ratio[0], f"- {row.name}: {times(ratio[0])} times the {word} of "
-                                        f"{titles[ratio[1]]}"))  # fmt: skip
-    return [line for _, line in sorted(found, key=lambda pair: -pair[0])] or ["- nothing of this"]
+                found.append((ratio[0], f"{row.name} ({times(ratio[0])} times {titles[ratio[1]]})"))
+        if found:
+            texts = [text for _, text in sorted(found, key=lambda pair: -pair[0])]
+            lines.append(f"- **{word}**: " + "; ".join(texts))
+    return lines or ["- nothing of this"]
 
 
 # -- the page -----------------------------------------------------------------------------------
@@ -347,11 +354,12 @@ other, on the same files, against the same server, before the files are changed 
 | tools | {versions} |
 
 All requests go through the same nginx, which counts them and holds nothing back. Tool, nginx and
-server share the processors, so times are those of a machine that is busy with its own server, and
-all files have been read before and are in the page cache. CPU is user and system time of the tool and all that
-it starts (s3fs with rsync); memory the largest of its processes; bytes include the heads. A tool
-has {limit} seconds for a step. *Faithful* says whether the bytes of all objects are those of the files,
-and whether mode and time of up to 60 objects are; of restic, whether what it restores is.
+server share the processors, and other work on the machine shows in the times and a little in the CPU: only
+what was measured in one run can be compared. All files have been read before and are in the page cache.
+CPU is user and system time of the tool and of all that it starts (s3fs with rsync); memory the largest
+of its processes; bytes include the heads. A tool has {limit} seconds for a step. *Faithful* says
+whether the bytes of all objects are those of the files, and whether mode and time of up to 60 objects
+are; of restic, whether what it restores is.
 
 The tools are used as their manuals say, without tuning, but for rclone's `--track-renames` where a
 folder was renamed. s3fs is mounted for each run, as in a nightly job.
