@@ -205,6 +205,7 @@ class Results:
         self.data["cases"][case.name] = {
             "title": case.title,
             "complete": False,
+            "run": self.data["run"],
             "steps": {step.name: {"title": step.title, "kind": step.kind, "tools": {}}
                       for step in case.steps},
         }  # fmt: skip
@@ -239,6 +240,7 @@ def about(tools: list[Tool], sizes: Sizes) -> dict[str, Any]:
         ["ceph", "--version"], env=clean_environment(), text=True, capture_output=True, timeout=20
     ).stdout.split()
     return {
+        "run": secrets.token_hex(4),
         "date": time.strftime("%Y-%m-%d"),
         "machine": f"{os.cpu_count()} processors ({cpu[1] if cpu else platform.machine()}), "
                    f"{int(memory[1]) / 2**20 if memory else 0:.0f} GiB of memory",
