@@ -214,7 +214,7 @@ def test_deletion_is_stopped(
     app.wait_for_text(f"0 of {len(stored)} objects deleted")
     app.look("deleting")
     app.press("Cancel Job")
-    app.wait_for_text("Cancelled")
+    app.wait_for_text("Deletion cancelled")
     app.wait_for("Back Up Now")
     assert plan.jobs()[0]["kind"] == "erase" and plan.file.exists()
     assert keys(s3, bucket) == stored
@@ -260,7 +260,7 @@ def test_deletion_is_stopped_half_way(
             app.look("deleted-in-part-plan")
             app.press("Back")
             app.wait_for_text("Its backup is deleted in part")
-            assert not app.has_text("Backed up")
+            app.wait_for_none(part="Backed up")
             app.look("deleted-in-part")
             proxy.rules.clear()
     app.wait_for("Keep Your Folders Safe", timeout=60)
