@@ -128,11 +128,11 @@ count_over_cb (void *data)
 static void
 end_count (Query *query)
 {
-  CountOver *over = g_new0 (CountOver, 1);
+  g_autofree CountOver *over = g_new0 (CountOver, 1);
 
   over->agent = g_steal_pointer (&query->agent);
   over->cancellable = g_steal_pointer (&query->cancellable);
-  g_idle_add (count_over_cb, over);
+  g_idle_add (count_over_cb, g_steal_pointer (&over));
 }
 
 /* --- threads --------------------------------------------------------------------------------- */

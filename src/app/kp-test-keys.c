@@ -46,13 +46,13 @@ forget_main (void *data)
 void
 kp_test_keys_run (GThreadFunc func, void *data)
 {
-  Deed *deed = g_new0 (Deed, 1);
+  g_autofree Deed *deed = g_new0 (Deed, 1);
 
   if (thread == NULL)
     thread = g_thread_pool_new (deed_cb, NULL, 1, TRUE, NULL);
   deed->func = func;
   deed->data = data;
-  g_thread_pool_push (thread, deed, NULL);
+  g_thread_pool_push (thread, g_steal_pointer (&deed), NULL);
 }
 
 /**

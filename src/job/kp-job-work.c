@@ -62,8 +62,8 @@ note_deletion (KpJob *self)
   if (self->history_id == 0)
     return;
   kp_erase_get_progress (self->erase, &progress);
-  if (!kp_history_set_counts (self->history, self->history_id,
-                              &(KpHistoryCounts){ .unchanged = progress.actions_total }, &error))
+  KpHistoryCounts counts = { .unchanged = progress.actions_total };
+  if (!kp_history_set_counts (self->history, self->history_id, &counts, &error))
     g_warning ("%s", error->message);
 }
 
