@@ -82,13 +82,6 @@ same_bytes (GBytes *a, GBytes *b)
   return a != NULL && b != NULL && g_bytes_equal (a, b);
 }
 
-/* The same attributes, or none on either side. */
-static gboolean
-same_xattrs (GBytes *a, GBytes *b)
-{
-  return (a == NULL && b == NULL) || same_bytes (a, b);
-}
-
 /* What the object has to say of the other names of the file. */
 static char *
 read_hard_link (const Look *look, int fd)
@@ -170,7 +163,7 @@ look_at_file (Look *look, int fd)
                            .xattrs_left_out = known->xattrs_left_out,
                            .hard_link = read_hard_link (look, fd) };
   look->same_metadata = look->same_content && kp_compare_same_metadata (info, &known->info)
-                        && same_xattrs (look->known.xattrs, known->xattrs)
+                        && kp_xattrs_same_digest (look->known.xattrs, known->xattrs)
                         && g_strcmp0 (look->known.hard_link, known->hard_link) == 0;
 }
 

@@ -417,6 +417,19 @@ kp_xattrs_digest (GPtrArray *xattrs)
 }
 
 /**
+ * kp_xattrs_same_digest:
+ * @a: (nullable): of kp_xattrs_digest()
+ * @b: (nullable): the same
+ *
+ * Returns: whether they are of the same attributes, or of none on either side
+ */
+gboolean
+kp_xattrs_same_digest (GBytes *a, GBytes *b)
+{
+  return a == NULL || b == NULL ? a == b : g_bytes_equal (a, b);
+}
+
+/**
  * kp_metadata_read_hard_link:
  * @fd: an open file
  *

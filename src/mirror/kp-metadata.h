@@ -51,6 +51,7 @@ typedef struct
 GPtrArray *kp_xattrs_read (int fd, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 char *kp_xattrs_format (GPtrArray *xattrs);
 GPtrArray *kp_xattrs_parse (const char *text);
+gboolean kp_xattrs_same_digest (GBytes *a, GBytes *b);
 GBytes *kp_xattrs_digest (GPtrArray *xattrs);
 
 /* Says which names were one file: see kp_metadata_read_hard_link(). */

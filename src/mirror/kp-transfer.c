@@ -470,12 +470,10 @@ lacks_only_names (const KpTask *task, const KpFileInfo *info)
 {
   const KpChange *change = &task->change;
   const KpKnown *known = &change->known;
-  gboolean same_xattrs = task->known.xattrs == NULL || known->xattrs == NULL
-                             ? task->known.xattrs == known->xattrs
-                             : g_bytes_equal (task->known.xattrs, known->xattrs);
 
   return change->action == KP_ACTION_METADATA && S_ISREG (info->mode)
-         && kp_compare_same_metadata (info, &known->info) && same_xattrs && !task->xattrs_left_out
+         && kp_compare_same_metadata (info, &known->info)
+         && kp_xattrs_same_digest (task->known.xattrs, known->xattrs) && !task->xattrs_left_out
          && !known->xattrs_left_out && g_strcmp0 (task->known.hard_link, known->hard_link) != 0;
 }
 
