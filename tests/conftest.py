@@ -141,6 +141,12 @@ def cold_class(rgw: CephRgw) -> str:
     return name
 
 
+def outlived_by_bucket(request: pytest.FixtureRequest) -> None:
+    """For a fixture with programs that may store something until it ends. What begins first ends last."""
+    if "bucket" in request.fixturenames:
+        request.getfixturevalue("bucket")
+
+
 def empty_bucket(s3: Any, name: str) -> None:
     for page in s3.get_paginator("list_multipart_uploads").paginate(Bucket=name):
         for upload in page.get("Uploads", []):

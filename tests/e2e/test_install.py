@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import SANITIZER, TOP, short_folder
+from conftest import SANITIZER, TOP, outlived_by_bucket, short_folder
 from fixtures import PATIENCE, wait_until
 from fixtures.agent import NAME as AGENT_NAME
 from fixtures.agent import Agent
@@ -104,8 +104,9 @@ def installed() -> Iterator[Installed]:
 
 
 @pytest.fixture
-def session(installed: Installed) -> Iterator[SessionBus]:
+def session(installed: Installed, request: pytest.FixtureRequest) -> Iterator[SessionBus]:
     """One that finds the prefix, and has what a desktop brings with it."""
+    outlived_by_bucket(request)
     variables = {name: value for name, value in SANITIZER.items() if name != "LD_PRELOAD"}
     with short_folder("session") as folder, SessionBus(folder, **variables) as bus:
         bus.set_environment(
