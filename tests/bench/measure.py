@@ -18,10 +18,6 @@ from pathlib import Path
 BEAT = 0.05  # seconds between two looks at the memory
 
 
-class GaveUp(Exception):
-    """The program took longer than it may, and was stopped."""
-
-
 @dataclass
 class Cost:
     wall: float = 0
@@ -29,6 +25,14 @@ class Cost:
     rss: int = 0  # bytes; the largest of its processes
     status: int = 0
     output: str = ""  # the end of it
+
+
+class GaveUp(Exception):
+    """The program took longer than it may, and was stopped."""
+
+    def __init__(self, cost: Cost):
+        super().__init__()
+        self.cost = cost  # until then
 
 
 class Program:
@@ -57,8 +61,7 @@ class Program:
         while not select.select([self._pidfd], [], [], BEAT)[0]:
             self._weigh()
             if time.monotonic() > deadline:
-                self.kill()
-                raise GaveUp
+                raise GaveUp(self.kill())
         return self._reap()
 
     def is_over(self) -> bool:

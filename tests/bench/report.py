@@ -117,7 +117,7 @@ def fidelity(result: Result) -> str:
 
 def in_short(result: Result) -> str:
     if "wall" not in result:
-        return result["reason"]
+        return result["reason"] + (f": {kinds(result)}" if "cpu" in result else "")
     text = (
         f"{seconds(result['wall'])}, CPU {seconds(result['cpu'])}, {size(result['rss'])}, "
         f"{kinds(result)}, {size(result['up'])} sent, server {seconds(result['server_cpu'])}, "
@@ -184,13 +184,15 @@ def case_tables(all_rows: list[Row], titles: dict[str, str]) -> Iterator[str]:
 
 
 def _cells(result: Result) -> list[str]:
-    if "wall" not in result:
+    if "cpu" not in result:
         return [result["reason"], *[""] * 6]
     mark = " ¹" if result.get("helped") else ""
     mark += " ²" if result["status"] else ""
+    is_over = "wall" in result
     return [
-        seconds(result["wall"]) + mark, seconds(result["cpu"]), size(result["rss"]), kinds(result),
-        size(result["up"]), size(result["down"]), fidelity(result),
+        (seconds(result["wall"]) if is_over else result["reason"]) + mark, seconds(result["cpu"]),
+        size(result["rss"]), kinds(result), size(result["up"]), size(result["down"]),
+        fidelity(result) if is_over else "",
     ]  # fmt: skip
 
 
@@ -238,7 +240,7 @@ class Claims:
         stopped = re.fullmatch(r"gave up after (\d+) s", theirs.get("reason", ""))
         if stopped and measure == "wall":
             return float(stopped[1]) / value(ours, measure)
-        return value(theirs, measure) / value(ours, measure) if "wall" in theirs else None
+        return value(theirs, measure) / value(ours, measure) if "cpu" in theirs else None
 
     def all(self) -> list[list[str]]:
         self._tiny()
@@ -263,14 +265,19 @@ class Claims:
 
     def _tiny(self) -> None:
         row = self.rows.get(("tiny", "none"))
-        ours, best = (row.ours(), row.best("cpu")) if row else (None, None)
+        ours = row.ours() if row else None
+        others = row.tools.items() if row else ()
+        # Also those that were stopped: they have used so much until then.
+        used = sorted(
+            (result["cpu"], name) for name, result in others if name != OURS and "cpu" in result)
         what = "nothing changed among very many files: less CPU than any"
-        if ours is None or best is None:
+        if ours is None or not used:
             self._add(what, None, "")
             return
-        self._add(what, ours["cpu"] < best[1],
-                  f"{seconds(ours['cpu'])} and {size(ours['rss'])}; {self.titles[best[0]]}, the next, "
-                  f"{seconds(best[1])}")  # fmt: skip
+        cpu, name = used[0]
+        self._add(what, ours["cpu"] < cpu,
+                  f"{seconds(ours['cpu'])} and {size(ours['rss'])}; {self.titles[name]}, the next, "
+                  f"{seconds(cpu)}")  # fmt: skip
 
     def _cpu_of_first(self, case: str, words: str) -> None:
         row = self.rows.get((case, "first"))
@@ -359,7 +366,8 @@ All requests go through the same nginx, which counts them and holds nothing back
 server share the processors, and other work on the machine shows in the times and a little in the CPU: only
 what was measured in one run can be compared. All files have been read before and are in the page cache.
 CPU is user and system time of the tool and of all that it starts (s3fs with rsync); memory the largest
-of its processes; bytes include the heads. A tool has {limit} seconds for a step. *Faithful* says
+of its processes; bytes include the heads. A tool has {limit} seconds for a step, Keepsake as long as it
+needs; of one that was stopped the figures are those until then. *Faithful* says
 whether the bytes of all objects are those of the files, and whether mode and time of up to 60 objects
 are; of restic, whether what it restores is.
 
@@ -368,7 +376,8 @@ folder was renamed. s3fs is mounted for each run, as in a nightly job.
 """
 
 NOTES = """\
-¹ A run before was stopped, and Keepsake has put the rest there; its objects are as s3fs writes them.
+¹ A run before was stopped, and Keepsake has put the rest there, or all of it; its objects are as s3fs
+writes them.
 ² The tool ended with an error.
 """
 

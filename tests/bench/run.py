@@ -42,6 +42,9 @@ from fixtures.line_meter import Flow, LineMeter  # noqa: E402
 
 Result = dict[str, Any]
 
+# What Keepsake may take for a step: the next steps of the others may need what it has stored.
+OUR_SECONDS = 1800
+
 
 class Bench:
     """`folder` keeps the results, and the work while it is done."""
@@ -66,6 +69,10 @@ class Bench:
         say(f"{case.title}: making them")
         case.fill(source)
         places = {tool.name: self._place(tool, case, source, sizes) for tool in self.tools}
+        buckets = [place.bucket for place in places.values()]
+        ours = next(places[tool.name] for tool in self.tools if isinstance(tool, Keepsake))
+        # What nobody changes need not be there for each of them.
+        shared = ours if all(step.change is None for step in case.steps) else None
         self.results.begin(case)
         ready: dict[str, str] = {}  # why a tool cannot go on, or nothing
         before: dict[str, File] = {}
@@ -80,13 +87,15 @@ class Bench:
             for tool in self.tools[first:] + self.tools[:first]:
                 place = places[tool.name]
                 result = self._measure(tool, step, place, before, wanted, ready)
+                if "wall" not in result and ready.get(tool.name, "stopped") != "stopped":
+                    places[tool.name], ready[tool.name] = self._help(tool, place, shared)
                 self.results.add(case, step, tool, result)
                 say(f"  {step.title}: {tool.title}: {report.in_short(result)}")
             before = wanted
         if sum(file.size for file in before.values()) > 100 << 20:
             # The server has all of it in its memory. To empty the others takes longer than is worth it.
-            for place in places.values():
-                empty_bucket(self.s3, place.bucket)
+            for bucket in buckets:
+                empty_bucket(self.s3, bucket)
         self._clear()
 
     def _clear(self) -> None:
@@ -104,7 +113,7 @@ class Bench:
         self.server.create_bucket(bucket)
         return Place(
             source, home, self.line.endpoint, bucket, self.server.access_key,
-            self.server.secret_key, sizes.seconds,
+            self.server.secret_key, OUR_SECONDS if isinstance(tool, Keepsake) else sizes.seconds,
         )  # fmt: skip
 
     def _measure(
@@ -127,8 +136,11 @@ class Bench:
             result |= {"wall": cost.wall, "cpu": cost.cpu, "rss": cost.rss, "status": cost.status}
             if cost.status != 0:
                 result["reason"] = f"ended with {cost.status}: {last_line(cost.output)}"
-        except measure.GaveUp:
-            result["reason"] = f"gave up after {place.seconds:g} s"
+        except measure.GaveUp as end:
+            result |= {
+                "cpu": end.cost.cpu, "rss": end.cost.rss, "status": 0,
+                "reason": f"gave up after {place.seconds:g} s",
+            }  # fmt: skip
         result["server_cpu"] = self._server_cpu() - server_cpu
         count = self.proxy.count()
         result |= {
@@ -139,8 +151,6 @@ class Bench:
             result["helped"] = True
         if "wall" in result:
             result["faults"] = faithful.faults(tool, place, step, self.s3, before, wanted)
-        else:
-            ready[tool.name] = self._help(tool, place)
         shutil.rmtree(place.target, ignore_errors=True)
         return result
 
@@ -172,16 +182,20 @@ class Bench:
             "tenth": fastest(meter, flow, 0.1) / 10,
         }
 
-    def _help(self, tool: Tool, place: Place) -> str:
+    def _help(self, tool: Tool, place: Place, shared: Place | None) -> tuple[Place, str]:
         """Has Keepsake put the rest there for a tool that was stopped, so that its next steps can be
-        measured: its objects are as s3fs writes them, which rclone and s3cmd read, too."""
+        measured: its objects are as s3fs writes them, which rclone and s3cmd read, too. Or shows it
+        those of Keepsake itself, where they are `shared`."""
         (keepsake,) = (other for other in self.tools if isinstance(other, Keepsake))
         if not tool.ordinary or tool is keepsake:
-            return "stopped"
+            return place, "stopped"
+        if shared:
+            return replace(place, bucket=shared.bucket), "helped"
         home = place.home / "help"
         home.mkdir(exist_ok=True)
-        helper = replace(place, home=home, endpoint=self.server.endpoint, seconds=1800)
-        return "helped" if keepsake.run(helper, Step("help", "")).status == 0 else "stopped"
+        helper = replace(place, home=home, endpoint=self.server.endpoint, seconds=OUR_SECONDS)
+        done = keepsake.run(helper, Step("help", ""))
+        return place, "helped" if done.status == 0 else "stopped"
 
 
 class Results:

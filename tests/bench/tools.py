@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.measure import Cost, Program
+from bench.measure import Cost, GaveUp, Program
 from bench.work import Step
 from fixtures import clean_environment, wait_until
 
@@ -153,13 +153,21 @@ class Recipe(Tool):
                 s3fs.weigh()
             subprocess.run(["fusermount3", "-u", mount], timeout=60, capture_output=True)
             cost = s3fs.wait(max(10, start + place.seconds - time.monotonic()))
+        except GaveUp as end:
+            with contextlib.suppress(OSError):
+                s3fs.weigh()
+            raise GaveUp(self._together(start, s3fs.kill(), end.cost)) from None
         finally:
             # Where it was stopped; else this finds nothing.
             s3fs.kill()
             unmount(mount)
+        return self._together(start, cost, rsync)
+
+    @staticmethod
+    def _together(start: float, s3fs: Cost, rsync: Cost) -> Cost:
         return Cost(
-            time.monotonic() - start, cost.cpu + rsync.cpu, max(cost.rss, rsync.rss),
-            rsync.status or cost.status, rsync.output or cost.output,
+            time.monotonic() - start, s3fs.cpu + rsync.cpu, max(s3fs.rss, rsync.rss),
+            rsync.status or s3fs.status, rsync.output or s3fs.output,
         )  # fmt: skip
 
     def _rsync(self, place: Place, step: Step, mount: Path) -> Cost:
