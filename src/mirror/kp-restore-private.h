@@ -93,6 +93,8 @@ typedef struct
   GBytes *sha256;          /* of the bytes that were stored; NULL where that is not known */
   GArray *chunks;          /* of KpChunk, the same of a large file; or NULL */
 
+  gboolean is_proved; /* its bytes are those that were recorded of this object */
+
   /* The outcome. */
   RestoreOutcome outcome;
   KpFileInfo info;
