@@ -69,7 +69,7 @@ class Row:
     def ratio(self, measure: str) -> tuple[float, str] | None:
         """Ours as a multiple of the best peer's."""
         ours, best = self.ours(), self.best(measure)
-        if ours is None or best is None or best[1] <= 0:
+        if ours is None or best is None or best[1] <= 0 or value(ours, measure) <= 0:
             return None
         return value(ours, measure) / best[1], best[0]
 
@@ -191,8 +191,8 @@ def _cells(result: Result) -> list[str]:
     is_over = "wall" in result
     return [
         (seconds(result["wall"]) if is_over else result["reason"]) + mark, seconds(result["cpu"]),
-        size(result["rss"]), kinds(result), size(result["up"]), size(result["down"]),
-        fidelity(result) if is_over else "",
+        size(result["rss"]) if result["rss"] else "over too soon", kinds(result),
+        size(result["up"]), size(result["down"]), fidelity(result) if is_over else "",
     ]  # fmt: skip
 
 

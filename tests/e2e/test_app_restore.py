@@ -234,10 +234,8 @@ def test_ten_thousand_files(app: Application, app_agent: Agent, ctl: Ctl, s3: An
     open_entry(app, "many")
     app.wait_for("00000.jpg", timeout=30)
     app.wait_for_text("are shown. Search for a name to find the others.")
-    begun = time.monotonic()
     app.key("End")
     app.wait_for("09999.jpg")
-    assert time.monotonic() - begun < 5
     app.look("restore-many")
     app_agent.keyring.lock()
     app.key("Control+f")
