@@ -132,6 +132,45 @@ def test_system_calls_of_unchanged_files(ctl: Any, tmp_path: Path, bucket: str) 
     assert sum(more[name] for name in by_chance - {"newfstatat"} if name in more) < 500, more
 
 
+# For a thousand files that are stored. What is exact is so for each of them; of the rest it is the most:
+# it depends on which thread is the first.
+EXACT = {
+    "openat2": 1000,  # below the folder, and nowhere else
+    "newfstatat": 3000,  # by the scan, and before and after it is read
+    "flistxattr": 1000,
+    "sendto": 2000,  # head and body …
+    "setsockopt": 2000,  # … in one packet: what is sent is held back from the first to the last
+}
+AT_MOST = {
+    "futex": 10_000,  # wake-ups and locks
+    "recvfrom": 5000, "poll": 2000, "eventfd2": 2000, "fcntl": 4000, "close": 3000,
+    "pwrite64": 5000, "pread64": 2000, "sync_file_range": 1000,
+    "fdatasync": 20,  # not once for each file
+}  # fmt: skip
+
+
+@sanitized
+def test_system_calls_of_stored_files(ctl: Any, tmp_path: Path, bucket: str) -> None:
+    """Each is opened once, by its folder; its request is one packet; what is recorded of all of them is
+    written to the disk a few times."""
+    if not shutil.which("strace"):
+        pytest.skip("there is no strace here")
+    counts = []
+    for files in (200, 1200):
+        folder = tmp_path / f"{files}"
+        work.fill_tiny(folder, files)
+        arguments = ["mirror", "--jobs=4", f"{folder}/", f"s3://{bucket}/{files}"]
+        counts.append(system_calls(ctl, tmp_path / f"trace-{files}", *arguments))
+    few, many = counts
+    more = {name: many[name] - few[name] for name in many}
+    for name, count in EXACT.items():
+        assert count <= more[name] <= count + 20, more
+    for name, count in AT_MOST.items():
+        assert more[name] <= count, more
+    rest = {name: n for name, n in more.items() if n > 200 and name not in {*EXACT, *AT_MOST}}
+    assert not rest, rest
+
+
 # -- instructions -------------------------------------------------------------------------------
 
 
