@@ -322,12 +322,14 @@ class Claims:
             limit_words(ours),
         )  # fmt: skip
         others = [row.tools[name] for name in ("recipe", "rclone") if "mean" in row.tools.get(name, {})]
+        # Less tells nothing of the means: a packet of 64 KiB, sooner or later, is a hundredth of 6 MiB.
+        tolerance = LIMIT / 500
         closer = all(
-            abs(ours["mean"] - LIMIT) <= abs(other["mean"] - LIMIT)
+            abs(ours["mean"] - LIMIT) <= abs(other["mean"] - LIMIT) + tolerance
             and ours["second"] <= other["second"] and ours["tenth"] <= other["tenth"]
             for other in others
         )  # fmt: skip
-        self._add("limit: kept more closely than by trickle and rclone, in all three",
+        self._add("limit: kept more closely than by trickle and rclone; means within 0.2 % count as equal",
                   closer if len(others) == 2 else None, "the table below")  # fmt: skip
 
 
