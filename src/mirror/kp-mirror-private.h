@@ -3,8 +3,9 @@
 
 #pragma once
 
-/* What the phases of a mirror share. Only kp-mirror.c, kp-change-set.c, kp-keep.c, kp-stale.c,
- * kp-sweep.c, kp-transfer.c, kp-upload.c and kp-vanished.c see it. */
+/* What the phases of a mirror share. Only kp-mirror.c, kp-change-set.c, kp-keep.c, kp-roots.c,
+ * kp-stale.c, kp-sweep.c, kp-transfer.c, kp-transfer-record.c, kp-upload.c and kp-vanished.c see
+ * it. */
 
 #include "kp-mirror.h"
 #include "kp-s3-client.h"

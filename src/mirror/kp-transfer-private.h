@@ -3,8 +3,8 @@
 
 #pragma once
 
-/* What kp-transfer.c (feeding, small files, copies, recording) and kp-upload.c (large files in
- * parts) share. */
+/* What kp-transfer.c (feeding, small files, copies), kp-upload.c (large files in parts) and
+ * kp-transfer-record.c (what came of them) share. */
 
 #include "kp-budget.h"
 #include "kp-layout.h"
@@ -94,8 +94,6 @@ typedef struct
 
 void kp_task_free (void *task);
 KpTask *kp_task_new (KpTransfer *transfer, KpTaskKind kind);
-void kp_task_finish (KpTask *task);
-gboolean kp_task_finish_and_wait (KpTask *task, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 gboolean kp_task_open_file (KpTask *task, int *fd, KpFileInfo *info, GError **error)
     G_GNUC_WARN_UNUSED_RESULT;
 KpS3HeaderList *kp_task_make_headers (KpTask *task, int fd, const KpFileInfo *info, GError **error)
@@ -109,6 +107,12 @@ gboolean kp_task_check_object (KpTask *task,
                                const char *etag,
                                GError **error) G_GNUC_WARN_UNUSED_RESULT;
 gboolean kp_task_keep (KpTask *task, KpS3Client *client, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+
+void kp_task_finish (KpTask *task);
+gboolean kp_task_finish_and_wait (KpTask *task, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+gboolean kp_transfer_take_results (KpTransfer *transfer, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+gboolean kp_transfer_check_denials (KpTransfer *transfer, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+void kp_transfer_drain (KpTransfer *transfer);
 
 void kp_upload_begin (KpTask *task, KpS3Client *client);
 void kp_upload_do_part (KpTask *task, KpS3Client *client);
