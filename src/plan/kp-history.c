@@ -3,14 +3,13 @@
 
 #define G_LOG_DOMAIN "keepsake-plan"
 
-#include "kp-history.h"
+#include "kp-history-private.h"
 
 #include "kp-error.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <glib/gstdio.h>
-#include <sqlite3.h>
 #include <stdarg.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -49,74 +48,6 @@ static const char schema[]
       "  until INTEGER NOT NULL, count INTEGER NOT NULL, reason TEXT NOT NULL, message TEXT,"
       "  after_job INTEGER NOT NULL);"
       "CREATE INDEX IF NOT EXISTS skip_by_plan ON skip (plan, id);";
-
-#define COVERAGE_COLUMNS "c.objects, c.objects_proved, c.bytes, c.bytes_proved, c.oldest_proof"
-#define JOB_COLUMNS                                                                                \
-  "id, plan, kind, trigger, started, ended, state, reason, message, put, delta, copied, "          \
-  "metadata, deleted, unchanged, failed, bytes_sent, bytes_saved, " COVERAGE_COLUMNS
-#define JOB_TABLE "job LEFT JOIN coverage c ON c.job = job.id"
-
-static const char *const kind_names[] = { "backup", "restore", "verify", "erase", NULL };
-static const char *const trigger_names[] = { "scheduled", "manual", "catch-up", "watch", NULL };
-static const char *const state_names[]
-    = { "running", "finished", "failed", "cancelled", "interrupted", NULL };
-
-struct _KpHistory
-{
-  char *path;
-  GMutex lock;
-  sqlite3 *db;
-  int lock_fd;      /* or -1 */
-  GHashTable *open; /* (element-type gint64): jobs that this connection has begun */
-};
-
-typedef sqlite3_stmt Statement;
-G_DEFINE_AUTOPTR_CLEANUP_FUNC (Statement, sqlite3_finalize)
-
-const char *
-kp_history_kind_name (KpHistoryKind kind)
-{
-  return kind_names[kind];
-}
-
-const char *
-kp_history_trigger_name (KpHistoryTrigger trigger)
-{
-  return trigger_names[trigger];
-}
-
-const char *
-kp_history_state_name (KpHistoryState state)
-{
-  return state_names[state];
-}
-
-void
-kp_history_job_free (KpHistoryJob *job)
-{
-  g_free (job->plan_id);
-  g_free (job->reason);
-  g_free (job->message);
-  g_free (job);
-}
-
-void
-kp_history_failure_free (KpHistoryFailure *failure)
-{
-  g_free (failure->path);
-  g_free (failure->reason);
-  g_free (failure->message);
-  g_free (failure);
-}
-
-void
-kp_history_skip_free (KpHistorySkip *skip)
-{
-  g_free (skip->plan_id);
-  g_free (skip->reason);
-  g_free (skip->message);
-  g_free (skip);
-}
 
 /* --- SQL ------------------------------------------------------------------------------------ */
 
@@ -173,8 +104,8 @@ prepare (KpHistory *self, GError **error, const char *sql, const char *types, va
   return statement;
 }
 
-static Statement *
-query (KpHistory *self, GError **error, const char *sql, const char *types, ...)
+Statement *
+kp_history_query (KpHistory *self, GError **error, const char *sql, const char *types, ...)
 {
   va_list arguments;
 
@@ -198,8 +129,8 @@ run (KpHistory *self, GError **error, const char *sql, const char *types, ...)
 }
 
 /* Steps to the next row. FALSE with an error, or without one after the last. */
-static gboolean
-next_row (KpHistory *self, Statement *statement, GError **error)
+gboolean
+kp_history_next_row (KpHistory *self, Statement *statement, GError **error)
 {
   int result = sqlite3_step (statement);
 
@@ -221,7 +152,7 @@ fetch_number (KpHistory *self,
   if (statement == NULL)
     return FALSE;
   *number = fallback;
-  if (next_row (self, statement, &local_error))
+  if (kp_history_next_row (self, statement, &local_error))
     *number = sqlite3_column_int64 (statement, 0);
   if (local_error == NULL)
     return TRUE;
@@ -245,24 +176,6 @@ finish (KpHistory *self, gboolean ok, GError **error)
     return TRUE;
   sqlite3_exec (self->db, "ROLLBACK", NULL, NULL, NULL);
   return FALSE;
-}
-
-static char *
-column_text (Statement *statement, int column)
-{
-  return g_strdup ((const char *) sqlite3_column_text (statement, column));
-}
-
-/* A word that a newer version has written is taken for the first. */
-static int
-column_word (Statement *statement, int column, const char *const *names)
-{
-  const char *word = (const char *) sqlite3_column_text (statement, column);
-
-  for (int i = 0; names[i] != NULL; i++)
-    if (g_strcmp0 (names[i], word) == 0)
-      return i;
-  return 0;
 }
 
 /* --- who still lives ------------------------------------------------------------------------ */
@@ -295,11 +208,11 @@ mark_interrupted (KpHistory *self, GError **error)
   g_autoptr (GError) local_error = NULL;
   g_autoptr (GArray) dead = g_array_new (FALSE, FALSE, sizeof (gint64));
   g_autoptr (Statement) running
-      = query (self, error, "SELECT id FROM job WHERE state = 'running'", "");
+      = kp_history_query (self, error, "SELECT id FROM job WHERE state = 'running'", "");
 
   if (running == NULL)
     return FALSE;
-  while (next_row (self, running, &local_error))
+  while (kp_history_next_row (self, running, &local_error))
     {
       gint64 id = sqlite3_column_int64 (running, 0);
       if (!is_alive (self, id))
@@ -338,13 +251,14 @@ check_version (KpHistory *self, gboolean *is_new, GError **error)
   gint64 application_id;
   gint64 version;
   gint64 n_tables;
-  g_autoptr (Statement) get_id = query (self, error, "PRAGMA application_id", "");
+  g_autoptr (Statement) get_id = kp_history_query (self, error, "PRAGMA application_id", "");
   if (!fetch_number (self, get_id, 0, &application_id, error))
     return FALSE;
-  g_autoptr (Statement) get_version = query (self, error, "PRAGMA user_version", "");
+  g_autoptr (Statement) get_version = kp_history_query (self, error, "PRAGMA user_version", "");
   if (!fetch_number (self, get_version, 0, &version, error))
     return FALSE;
-  g_autoptr (Statement) count = query (self, error, "SELECT count(*) FROM sqlite_schema", "");
+  g_autoptr (Statement) count
+      = kp_history_query (self, error, "SELECT count(*) FROM sqlite_schema", "");
   if (!fetch_number (self, count, 0, &n_tables, error))
     return FALSE;
 
@@ -496,7 +410,7 @@ insert_job (KpHistory *self,
 {
   if (!run (self, error,
             "INSERT INTO job (plan, kind, trigger, started, state) VALUES (?, ?, ?, ?, 'running')",
-            "sssi", plan_id, kind_names[kind], trigger_names[trigger], now))
+            "sssi", plan_id, kp_history_kind_name (kind), kp_history_trigger_name (trigger), now))
     return FALSE;
   *id = sqlite3_last_insert_rowid (self->db);
   /* Before anybody can see the row. */
@@ -630,7 +544,7 @@ kp_history_end_job (KpHistory *self,
   gboolean ok = set_counts (self, job_id, counts, error)
                 && run (self, error,
                         "UPDATE job SET state = ?, ended = ?, reason = ?, message = ? WHERE id = ?",
-                        "sissi", state_names[state], now, reason, text, job_id);
+                        "sissi", kp_history_state_name (state), now, reason, text, job_id);
   if (!finish (self, ok, error))
     return FALSE;
   g_hash_table_remove (self->open, &job_id);
@@ -649,14 +563,14 @@ insert_skip (KpHistory *self,
   gint64 last_job;
   gint64 series;
   g_autoptr (Statement) get_job
-      = query (self, error, "SELECT max(id) FROM job WHERE plan = ?", "s", plan_id);
+      = kp_history_query (self, error, "SELECT max(id) FROM job WHERE plan = ?", "s", plan_id);
   if (!fetch_number (self, get_job, 0, &last_job, error))
     return FALSE;
-  g_autoptr (Statement) get_series
-      = query (self, error,
-               "SELECT id FROM (SELECT * FROM skip WHERE plan = ? ORDER BY id DESC LIMIT 1)"
-               " WHERE reason = ? AND after_job = ?",
-               "ssi", plan_id, reason, last_job);
+  g_autoptr (Statement) get_series = kp_history_query (
+      self, error,
+      "SELECT id FROM (SELECT * FROM skip WHERE plan = ? ORDER BY id DESC LIMIT 1)"
+      " WHERE reason = ? AND after_job = ?",
+      "ssi", plan_id, reason, last_job);
   if (!fetch_number (self, get_series, 0, &series, error))
     return FALSE;
 
@@ -714,282 +628,6 @@ kp_history_add_skip (KpHistory *self,
 
   return begin (self, error)
          && finish (self, insert_skip (self, plan_id, reason, text, now, error), error);
-}
-
-/* --- asking --------------------------------------------------------------------------------- */
-
-typedef gpointer (*ReadRow) (Statement *statement);
-
-/* NULL reads as 0. */
-static void
-read_coverage (Statement *statement, int column, KpHistoryCoverage *coverage)
-{
-  coverage->objects = (guint64) sqlite3_column_int64 (statement, column);
-  coverage->objects_proved = (guint64) sqlite3_column_int64 (statement, column + 1);
-  coverage->bytes = (guint64) sqlite3_column_int64 (statement, column + 2);
-  coverage->bytes_proved = (guint64) sqlite3_column_int64 (statement, column + 3);
-  coverage->oldest_proof = sqlite3_column_int64 (statement, column + 4);
-}
-
-static gpointer
-read_job (Statement *statement)
-{
-  KpHistoryJob *job = g_new0 (KpHistoryJob, 1);
-  KpHistoryCounts *counts = &job->counts;
-  guint64 *const numbers[] = { &counts->put,      &counts->delta,      &counts->copied,
-                               &counts->metadata, &counts->deleted,    &counts->unchanged,
-                               &counts->failed,   &counts->bytes_sent, &counts->bytes_saved };
-
-  job->id = sqlite3_column_int64 (statement, 0);
-  job->plan_id = column_text (statement, 1);
-  job->kind = (KpHistoryKind) column_word (statement, 2, kind_names);
-  job->trigger = (KpHistoryTrigger) column_word (statement, 3, trigger_names);
-  job->started = sqlite3_column_int64 (statement, 4);
-  job->ended = sqlite3_column_int64 (statement, 5);
-  job->state = (KpHistoryState) column_word (statement, 6, state_names);
-  job->reason = column_text (statement, 7);
-  job->message = column_text (statement, 8);
-  for (gsize i = 0; i < G_N_ELEMENTS (numbers); i++)
-    *numbers[i] = (guint64) sqlite3_column_int64 (statement, 9 + (int) i);
-  read_coverage (statement, 9 + (int) G_N_ELEMENTS (numbers), &job->coverage);
-  return job;
-}
-
-static gpointer
-read_failure (Statement *statement)
-{
-  KpHistoryFailure *failure = g_new0 (KpHistoryFailure, 1);
-
-  failure->path
-      = g_strndup (sqlite3_column_blob (statement, 0), (gsize) sqlite3_column_bytes (statement, 0));
-  failure->reason = column_text (statement, 1);
-  failure->message = column_text (statement, 2);
-  return failure;
-}
-
-static gpointer
-read_skip (Statement *statement)
-{
-  KpHistorySkip *skip = g_new0 (KpHistorySkip, 1);
-
-  skip->plan_id = column_text (statement, 0);
-  skip->from = sqlite3_column_int64 (statement, 1);
-  skip->until = sqlite3_column_int64 (statement, 2);
-  skip->count = (guint64) sqlite3_column_int64 (statement, 3);
-  skip->reason = column_text (statement, 4);
-  skip->message = column_text (statement, 5);
-  return skip;
-}
-
-static GPtrArray *
-read_rows (KpHistory *self,
-           Statement *statement,
-           ReadRow read_row,
-           GDestroyNotify free_row,
-           GError **error)
-{
-  g_autoptr (GPtrArray) rows = g_ptr_array_new_with_free_func (free_row);
-  g_autoptr (GError) local_error = NULL;
-
-  if (statement == NULL)
-    return NULL;
-  while (next_row (self, statement, &local_error))
-    g_ptr_array_add (rows, read_row (statement));
-  if (local_error == NULL)
-    return g_steal_pointer (&rows);
-  g_propagate_error (error, g_steal_pointer (&local_error));
-  return NULL;
-}
-
-/**
- * kp_history_get_job:
- * @error: %KP_ERROR_NOT_FOUND, %KP_ERROR_LOCAL_STORAGE
- *
- * Returns: (transfer full): the job
- */
-KpHistoryJob *
-kp_history_get_job (KpHistory *self, gint64 job_id, GError **error)
-{
-  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->lock);
-  g_autoptr (Statement) statement
-      = query (self, error, "SELECT " JOB_COLUMNS " FROM " JOB_TABLE " WHERE id = ?", "i", job_id);
-  g_autoptr (GPtrArray) rows
-      = read_rows (self, statement, read_job, (GDestroyNotify) kp_history_job_free, error);
-
-  if (rows == NULL)
-    return NULL;
-  if (rows->len == 0)
-    {
-      g_set_error (error, KP_ERROR, KP_ERROR_NOT_FOUND, "There is no job %" G_GINT64_FORMAT,
-                   job_id);
-      return NULL;
-    }
-  return g_ptr_array_steal_index (rows, 0);
-}
-
-/**
- * kp_history_list_jobs:
- * @plan_id: (nullable): %NULL for all plans
- * @limit: at most so many
- * @error: %KP_ERROR_LOCAL_STORAGE
- *
- * Returns: (transfer full) (element-type KpHistoryJob): the latest jobs
- */
-GPtrArray *
-kp_history_list_jobs (KpHistory *self, const char *plan_id, guint limit, GError **error)
-{
-  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->lock);
-  g_autoptr (Statement) statement
-      = plan_id != NULL
-            ? query (self, error,
-                     "SELECT " JOB_COLUMNS " FROM " JOB_TABLE
-                     " WHERE plan = ? ORDER BY id DESC LIMIT ?",
-                     "si", plan_id, (gint64) limit)
-            : query (self, error,
-                     "SELECT " JOB_COLUMNS " FROM " JOB_TABLE " ORDER BY id DESC LIMIT ?", "i",
-                     (gint64) limit);
-
-  return read_rows (self, statement, read_job, (GDestroyNotify) kp_history_job_free, error);
-}
-
-/**
- * kp_history_list_failures:
- * @limit: at most so many
- * @error: %KP_ERROR_LOCAL_STORAGE
- *
- * Returns: (transfer full) (element-type KpHistoryFailure): the first files of the job that failed,
- *   in the order in which they did
- */
-GPtrArray *
-kp_history_list_failures (KpHistory *self, gint64 job_id, guint limit, GError **error)
-{
-  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->lock);
-  g_autoptr (Statement) statement = query (
-      self, error, "SELECT path, reason, message FROM failure WHERE job = ? ORDER BY id LIMIT ?",
-      "ii", job_id, (gint64) limit);
-
-  return read_rows (self, statement, read_failure, (GDestroyNotify) kp_history_failure_free, error);
-}
-
-/**
- * kp_history_list_skips:
- * @plan_id: (nullable): %NULL for all plans
- * @limit: at most so many
- * @error: %KP_ERROR_LOCAL_STORAGE
- *
- * Returns: (transfer full) (element-type KpHistorySkip): the latest skips
- */
-GPtrArray *
-kp_history_list_skips (KpHistory *self, const char *plan_id, guint limit, GError **error)
-{
-  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->lock);
-  g_autoptr (Statement) statement
-      = query (self, error,
-               "SELECT plan, since, until, count, reason, message FROM skip"
-               " WHERE ?1 IS NULL OR plan = ?1 ORDER BY id DESC LIMIT ?2",
-               "si", plan_id, (gint64) limit);
-
-  return read_rows (self, statement, read_skip, (GDestroyNotify) kp_history_skip_free, error);
-}
-
-static gboolean
-read_last_coverage (KpHistory *self,
-                    const char *plan_id,
-                    KpHistoryCoverage *coverage,
-                    GError **error)
-{
-  g_autoptr (GError) local_error = NULL;
-  g_autoptr (Statement) statement
-      = query (self, error,
-               "SELECT " COVERAGE_COLUMNS " FROM job JOIN coverage c ON c.job = job.id"
-               " WHERE plan = ? ORDER BY id DESC LIMIT 1",
-               "s", plan_id);
-
-  if (statement == NULL)
-    return FALSE;
-  if (next_row (self, statement, &local_error))
-    read_coverage (statement, 0, coverage);
-  if (local_error == NULL)
-    return TRUE;
-  g_propagate_error (error, g_steal_pointer (&local_error));
-  return FALSE;
-}
-
-/* Deletions of what is stored after the last backup that went to its end. One that ended without a
- * word may have taken what it was about to take; one that went to its end says exactly what. */
-static gboolean
-read_erased (KpHistory *self, const char *plan_id, KpHistorySummary *summary, GError **error)
-{
-  g_autoptr (GError) local_error = NULL;
-  g_autoptr (Statement) statement
-      = query (self, error,
-               "SELECT max(max(started, ended)), sum(deleted),"
-               " max(id) = max(id) FILTER (WHERE state = 'finished' AND failed = 0)"
-               " FROM job WHERE plan = ?1 AND kind = 'erase' AND state <> 'running'"
-               " AND (deleted > 0 OR (unchanged > 0 AND state <> 'finished'))"
-               " AND id > coalesce((SELECT max(id) FROM job"
-               "  WHERE plan = ?1 AND kind = 'backup' AND state = 'finished'), 0)",
-               "s", plan_id);
-
-  if (statement == NULL)
-    return FALSE;
-  if (next_row (self, statement, &local_error))
-    {
-      /* NULL reads as 0. */
-      summary->erased_at = sqlite3_column_int64 (statement, 0);
-      summary->erased = (guint64) sqlite3_column_int64 (statement, 1);
-      summary->erased_all = sqlite3_column_int64 (statement, 2) != 0;
-      return TRUE;
-    }
-  g_propagate_error (error, g_steal_pointer (&local_error));
-  return FALSE;
-}
-
-/**
- * kp_history_get_summary:
- * @now: the present, so that a job that a wrong clock put into the future counts for nothing
- * @summary: (out): what the schedule and the overview have to know
- * @error: %KP_ERROR_LOCAL_STORAGE
- */
-gboolean
-kp_history_get_summary (KpHistory *self,
-                        const char *plan_id,
-                        gint64 now,
-                        KpHistorySummary *summary,
-                        GError **error)
-{
-  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->lock);
-  g_autoptr (GError) local_error = NULL;
-  g_autoptr (Statement) statement = query (
-      self, error,
-      "SELECT max(started) FILTER (WHERE kind = 'backup' AND started <= ?2),"
-      " max(ended) FILTER (WHERE kind = 'backup' AND state = 'finished' AND ended <= ?2),"
-      " max(ended) FILTER (WHERE kind = 'backup' AND state = 'finished' AND failed = 0"
-      "  AND ended <= ?2),"
-      " max(ended) FILTER (WHERE kind = 'verify' AND state = 'finished' AND failed = 0"
-      "  AND ended <= ?2),"
-      " (SELECT min(started) FROM job WHERE plan = ?1 AND kind = 'backup' AND started <= ?2"
-      "  AND id > coalesce((SELECT max(id) FROM job"
-      "   WHERE plan = ?1 AND kind = 'backup' AND state = 'finished' AND ended <= ?2), 0))"
-      " FROM job WHERE plan = ?1",
-      "si", plan_id, now);
-
-  *summary = (KpHistorySummary){ 0 };
-  if (statement == NULL)
-    return FALSE;
-  if (!next_row (self, statement, &local_error))
-    {
-      g_propagate_error (error, g_steal_pointer (&local_error));
-      return FALSE;
-    }
-  /* NULL reads as 0. */
-  summary->last_start = sqlite3_column_int64 (statement, 0);
-  summary->last_success = sqlite3_column_int64 (statement, 1);
-  summary->last_complete = sqlite3_column_int64 (statement, 2);
-  summary->last_verified = sqlite3_column_int64 (statement, 3);
-  summary->failing_since = sqlite3_column_int64 (statement, 4);
-  return read_erased (self, plan_id, summary, error)
-         && read_last_coverage (self, plan_id, &summary->coverage, error);
 }
 
 /* --- forgetting ----------------------------------------------------------------------------- */

@@ -298,7 +298,7 @@ def test_history(agent: Agent, tmp_path: Path, bucket: str) -> None:
 def test_words_of_the_history() -> None:
     rows = {words(columns)[-1]: words(meaning) for _, columns, meaning in
             table("The history", "table")[:6]}  # fmt: skip
-    source = (TOP / "src/plan/kp-history.c").read_text()
+    source = (TOP / "src/plan/kp-history-queries.c").read_text()
     for column in ("kind", "trigger", "state"):
         (names,) = re.findall(rf"const {column}_names\[\]\s*= {{ ([^}}]*), NULL }}", source)
         assert rows[column] == re.findall(r'"([^"]*)"', names)
