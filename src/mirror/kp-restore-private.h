@@ -3,8 +3,9 @@
 
 #pragma once
 
-/* What the files of a restore share: kp-restore.c lists, hands out and sums up, kp-restore-fetch.c
- * fetches in the workers, kp-restore-links.c makes files one again in the end. */
+/* What the files of a restore share: kp-restore.c lists, hands out and sums up,
+ * kp-restore-folders.c makes folders and finishes them in the end, kp-restore-fetch.c fetches in
+ * the workers, kp-restore-links.c makes files one again. */
 
 #include "kp-budget.h"
 #include "kp-catalogue.h"
@@ -126,6 +127,13 @@ struct _RestoreDownload
   GError *error;      /* the first */
 };
 
+void kp_restore_report_failure (KpRestore *restore, const char *key, const GError *error);
+gboolean kp_restore_enter_folders (KpRestore *restore, const char *path, GError **error)
+    G_GNUC_WARN_UNUSED_RESULT;
+gboolean kp_restore_remember_folder (KpRestore *restore, const RestoreTask *task, GError **error)
+    G_GNUC_WARN_UNUSED_RESULT;
+gboolean kp_restore_finish_folders (KpRestore *restore, gint64 deadline, GError **error)
+    G_GNUC_WARN_UNUSED_RESULT;
 guint64 kp_restore_get_fetched (KpRestore *restore,
                                 const char *key,
                                 const char *path,

@@ -34,10 +34,6 @@
  * microseconds. Those that do not get their turn are for their owner alone. */
 #define LAST_MOMENTS (10 * G_TIME_SPAN_SECOND)
 
-/* In the table of folders, in the place of an ETag: what is known of one. */
-#define ONLY_MODE "mode"
-#define ALL_METADATA "all"
-
 G_DEFINE_FINAL_TYPE (KpRestore, kp_restore, G_TYPE_OBJECT)
 
 static void
@@ -119,75 +115,15 @@ kp_restore_new (KpS3Service *service,
   return self;
 }
 
-static void
-report_failure (KpRestore *self, const char *key, const GError *error)
+/**
+ * kp_restore_report_failure:
+ * @key: of an object that could not be restored, or the path of a folder
+ */
+void
+kp_restore_report_failure (KpRestore *self, const char *key, const GError *error)
 {
   self->result.failed++;
   kp_report_failed (self->report, key, error);
-}
-
-/* Folders get their metadata when all that lies in them is there; until then they wait in a table.
- */
-static gboolean
-remember_directory (KpRestore *self, RestoreTask *task, GError **error)
-{
-  g_autoptr (GBytes) xattrs
-      = task->xattrs != NULL ? g_bytes_new (task->xattrs, strlen (task->xattrs)) : NULL;
-  KpKnown known = { .etag = (char *) ALL_METADATA, .info = task->info, .xattrs = xattrs };
-
-  return kp_catalogue_put_known (self->catalogue, task->path, &known, error);
-}
-
-/* Makes a folder that is about to be filled, and notes down the mode that it has to have in the
- * end, unless its own object says more: where that cannot be fetched, a new one stays private. */
-static gboolean
-enter_folder (KpRestore *self, const char *path, gboolean has_object, GError **error)
-{
-  KpKnown known = { .etag = (char *) ONLY_MODE };
-  gboolean is_new;
-  guint32 mode;
-
-  if (!kp_target_enter_directory (self->target_fd, path, &is_new, &mode))
-    return TRUE;
-  if (is_new || (*path == '\0' && self->target_is_new))
-    mode = has_object ? 0700 : self->default_mode;
-  known.info.mode = S_IFDIR | mode;
-  return kp_catalogue_put_known (self->catalogue, path, &known, error);
-}
-
-/* Enters the folders on the way to an object that the last object did not lie in. In the order of
- * keys all that lies in a folder is together, and its own object comes first. */
-static gboolean
-enter_folders (KpRestore *self, const char *path, GError **error)
-{
-  const char *slash = strrchr (path, '/');
-  g_autofree char *folder = g_strndup (path, slash != NULL ? (gsize) (slash - path) : 0);
-  gboolean has_object = slash == NULL ? *path == '\0' : slash[1] == '\0';
-  const char *last = self->folder;
-  gsize length = 0;
-
-  /* Of a path that leads elsewhere, not even the first folder. */
-  if (!kp_beneath_is_safe (has_object ? folder : path) && *path != '\0')
-    return TRUE;
-  if (last == NULL && !enter_folder (self, "", has_object && *folder == '\0', error))
-    return FALSE;
-  while (folder[length] != '\0')
-    {
-      gsize end = length + strcspn (folder + length, "/");
-      gboolean is_in = last != NULL && strncmp (last, folder, end) == 0
-                       && (last[end] == '/' || last[end] == '\0');
-      if (!is_in)
-        {
-          g_autofree char *part = g_strndup (folder, end);
-          last = NULL;
-          if (!enter_folder (self, part, has_object && folder[end] == '\0', error))
-            return FALSE;
-        }
-      length = end + (folder[end] == '/' ? 1 : 0);
-    }
-  g_free (self->folder);
-  self->folder = g_steal_pointer (&folder);
-  return TRUE;
 }
 
 /* Says by name what was restored and is not what this computer has stored, as far as it has a
@@ -217,7 +153,7 @@ report_bytes_of_folder (KpRestore *self, RestoreTask *task)
       " bytes, too, which no folder can hold; fetch them with another tool if they are of use",
       task->size);
 
-  report_failure (self, task->key, error);
+  kp_restore_report_failure (self, task->key, error);
 }
 
 static gboolean
@@ -241,7 +177,7 @@ take_result (KpRestore *self, RestoreTask *task, GError **error)
         }
       self->result.archived += kp_error_is (task->error, KP_ERROR_ARCHIVED) ? 1 : 0;
       self->result.requested += task->is_requested ? 1 : 0;
-      report_failure (self, task->key, task->error);
+      kp_restore_report_failure (self, task->key, task->error);
       return TRUE;
     }
 
@@ -265,7 +201,7 @@ take_result (KpRestore *self, RestoreTask *task, GError **error)
       kp_report_add_total (self->report, 0, -(gint64) task->size);
       break;
     case OUTCOME_DIRECTORY:
-      if (!remember_directory (self, task, error))
+      if (!kp_restore_remember_folder (self, task, error))
         return FALSE;
       if (task->size == 0)
         break;
@@ -376,10 +312,10 @@ push_object (KpRestore *self, KpListed *listed, GError **error)
     g_set_error_literal (&key_error, KP_ERROR, KP_ERROR_CONFLICT, KP_RESTORE_HIDDEN_BY_FOLDER);
   if (path == NULL || key_error != NULL)
     {
-      report_failure (self, key, key_error);
+      kp_restore_report_failure (self, key, key_error);
       return TRUE;
     }
-  if (!self->options.dry_run && !enter_folders (self, path, error))
+  if (!self->options.dry_run && !kp_restore_enter_folders (self, path, error))
     return FALSE;
   RestoreTask *task = g_new0 (RestoreTask, 1);
   task->restore = self;
@@ -473,7 +409,7 @@ report_doubtful (KpRestore *self)
           KP_ERROR, KP_ERROR_CORRUPT,
           "It was restored as it is in the bucket, but these are not the bytes that were stored");
       if (g_atomic_int_get (&self->etags) == ETAGS_ARE_MD5)
-        report_failure (self, owned, error);
+        kp_restore_report_failure (self, owned, error);
     }
 }
 
@@ -502,50 +438,9 @@ report_missing (KpRestore *self, GError **error)
                                  "It was stored from this computer, and is no longer in the "
                                  "bucket. If another computer has "
                                  "deleted it there, that is no fault");
-      report_failure (self, key, missing);
+      kp_restore_report_failure (self, key, missing);
     }
   return TRUE;
-}
-
-static gboolean
-finish_directory (KpRestore *self, const char *path, KpKnown *known, GError **error)
-{
-  if (g_str_equal (known->etag, ONLY_MODE))
-    return kp_target_leave_directory (self->target_fd, path, known->info.mode & 07777, error);
-
-  g_autofree char *text = known->xattrs != NULL ? g_strndup (g_bytes_get_data (known->xattrs, NULL),
-                                                             g_bytes_get_size (known->xattrs))
-                                                : NULL;
-  g_autoptr (GPtrArray) xattrs = kp_xattrs_parse (text);
-  gboolean is_ours;
-
-  known->info.atime = known->info.mtime;
-  gboolean ok
-      = kp_target_set_directory (self->target_fd, path, &known->info, xattrs, &is_ours, error);
-  self->is_ours |= is_ours;
-  return ok;
-}
-
-/* @deadline: monotonic; 0 for none */
-static gboolean
-finish_directories (KpRestore *self, gint64 deadline, GError **error)
-{
-  g_autoptr (KpCursor) cursor = kp_catalogue_list_known_backwards (self->catalogue, error);
-  int result = 1;
-
-  if (cursor == NULL)
-    return FALSE;
-  while (result == 1 && (deadline == 0 || g_get_monotonic_time () < deadline))
-    {
-      g_autofree char *path = NULL;
-      g_auto (KpKnown) known = { 0 };
-      g_autoptr (GError) local_error = NULL;
-
-      result = kp_cursor_next_known (cursor, &path, &known, error);
-      if (result == 1 && !finish_directory (self, path, &known, &local_error))
-        report_failure (self, path, local_error);
-    }
-  return result >= 0;
 }
 
 /* After an error, or when cancelled: what is known of folders is theirs all the same. */
@@ -559,9 +454,9 @@ finish_early (KpRestore *self)
     {
       g_autoptr (RestoreTask) task = item;
       if (task->error == NULL && task->outcome == OUTCOME_DIRECTORY)
-        ok = remember_directory (self, task, &error);
+        ok = kp_restore_remember_folder (self, task, &error);
     }
-  if (!ok || !finish_directories (self, g_get_monotonic_time () + LAST_MOMENTS, &error))
+  if (!ok || !kp_restore_finish_folders (self, g_get_monotonic_time () + LAST_MOMENTS, &error))
     g_debug ("Cannot finish the folders: %s", error->message);
 }
 
@@ -846,7 +741,7 @@ run_phases (KpRestore *self, GError **error)
   g_clear_pointer (&self->budget, kp_budget_free);
   ok = ok && kp_restore_join_links (self, error);
   if (ok)
-    ok = finish_directories (self, 0, error) && report_missing (self, error)
+    ok = kp_restore_finish_folders (self, 0, error) && report_missing (self, error)
          && kp_catalogue_commit (self->catalogue, error);
   else
     finish_early (self);
