@@ -53,13 +53,6 @@ struct _KpS3Request
   gboolean is_stored; /* the ETag of the reply is that of the body */
 };
 
-struct _KpS3Reply
-{
-  SoupMessage *message;
-  GBytes *body;
-  unsigned attempts;
-};
-
 static void
 pair_clear (void *data)
 {
@@ -512,13 +505,8 @@ send_watched (KpS3Request *request,
         }
     }
   g_signal_handlers_disconnect_by_data (message, &attempt);
-  if (body == NULL)
-    return NULL;
-
-  KpS3Reply *reply = g_new0 (KpS3Reply, 1);
-  reply->message = g_steal_pointer (&message);
-  reply->body = g_steal_pointer (&body);
-  return reply;
+  return body != NULL ? kp_s3_reply_new (g_steal_pointer (&message), g_steal_pointer (&body))
+                      : NULL;
 }
 
 static KpS3Reply *
@@ -579,7 +567,7 @@ take_region (const char *text)
 static void
 read_complaint (KpS3Reply *reply, Complaint *complaint)
 {
-  g_autoptr (KpS3Xml) xml = kp_s3_xml_parse (reply->body, NULL);
+  g_autoptr (KpS3Xml) xml = kp_s3_xml_parse (kp_s3_reply_get_body (reply), NULL);
 
   complaint->region = take_region (kp_s3_reply_get_header (reply, "x-amz-bucket-region"));
   if (xml == NULL || !g_str_equal (kp_s3_xml_get_root (xml), "Error"))
@@ -785,19 +773,6 @@ judge_head (KpS3Reply *reply,
   return verdict;
 }
 
-/* libsoup takes a chunked reply that was cut for a whole one; of a range, the head tells its
- * length. */
-static gboolean
-is_whole (KpS3Reply *reply)
-{
-  goffset start, end, total;
-
-  return kp_s3_reply_get_status (reply) != 206
-         || !soup_message_headers_get_content_range (kp_s3_reply_get_headers (reply), &start, &end,
-                                                     &total)
-         || g_bytes_get_size (reply->body) == (guint64) (end - start + 1);
-}
-
 /* Whether the server's ETag of what it has stored is the MD5 of what was sent, as far as that can
  * be told. The signature has the server check what it reads, not what it writes. */
 static gboolean
@@ -813,7 +788,7 @@ is_stored_right (KpS3Request *request,
 
   /* Whoever stores something says its ETag and no more. A page of some gateway on the way does
    * neither, nor does an <Error> with status 200. */
-  if (*etag == '\0' && g_bytes_get_size (reply->body) > 0)
+  if (*etag == '\0' && g_bytes_get_size (kp_s3_reply_get_body (reply)) > 0)
     {
       g_set_error (error, KP_ERROR, KP_ERROR_SERVER,
                    "%s does not answer as S3 does; check the endpoint [no ETag, but a document]",
@@ -854,7 +829,7 @@ judge (KpS3Request *request,
   if (success && request->hides_errors)
     {
       g_autoptr (GError) broken = NULL;
-      g_autoptr (KpS3Xml) xml = kp_s3_xml_parse (reply->body, &broken);
+      g_autoptr (KpS3Xml) xml = kp_s3_xml_parse (kp_s3_reply_get_body (reply), &broken);
 
       if (xml == NULL)
         {
@@ -864,7 +839,7 @@ judge (KpS3Request *request,
           return KP_S3_VERDICT_TRANSIENT;
         }
     }
-  if (!is_whole (reply))
+  if (!kp_s3_reply_is_whole (reply))
     {
       g_set_error (error, KP_ERROR, KP_ERROR_SERVER, "%s broke off in the middle of its reply",
                    kp_s3_location_get_endpoint (location));
@@ -961,7 +936,7 @@ kp_s3_request_send (KpS3Request *request,
       switch (verdict)
         {
         case KP_S3_VERDICT_OK:
-          reply->attempts = sent;
+          kp_s3_reply_set_attempts (reply, sent);
           return g_steal_pointer (&reply);
         case KP_S3_VERDICT_CLOCK:
         case KP_S3_VERDICT_REGION:
@@ -997,53 +972,4 @@ kp_s3_request_send (KpS3Request *request,
       if (!pause_for (wait, cancellable, error))
         return NULL;
     }
-}
-
-unsigned
-kp_s3_reply_get_status (KpS3Reply *reply)
-{
-  return soup_message_get_status (reply->message);
-}
-
-/**
- * kp_s3_reply_get_header:
- *
- * Returns: (nullable): the value of the header @name
- */
-const char *
-kp_s3_reply_get_header (KpS3Reply *reply, const char *name)
-{
-  return soup_message_headers_get_one (soup_message_get_response_headers (reply->message), name);
-}
-
-SoupMessageHeaders *
-kp_s3_reply_get_headers (KpS3Reply *reply)
-{
-  return soup_message_get_response_headers (reply->message);
-}
-
-GBytes *
-kp_s3_reply_get_body (KpS3Reply *reply)
-{
-  return reply->body;
-}
-
-/**
- * kp_s3_reply_get_attempts:
- *
- * Returns: how often the request was sent; more than once means that an earlier attempt may have
- * been carried out without our hearing of it
- */
-unsigned
-kp_s3_reply_get_attempts (KpS3Reply *reply)
-{
-  return reply->attempts;
-}
-
-void
-kp_s3_reply_free (KpS3Reply *reply)
-{
-  g_object_unref (reply->message);
-  g_bytes_unref (reply->body);
-  g_free (reply);
 }

@@ -10,11 +10,11 @@
  * otherwise send nothing and call it a success. Never give it a live file. */
 
 #include "kp-s3-client.h"
+#include "kp-s3-reply.h"
 
 G_BEGIN_DECLS
 
 typedef struct _KpS3Request KpS3Request;
-typedef struct _KpS3Reply KpS3Reply;
 
 KpS3Request *kp_s3_request_new (KpS3Operation operation, const char *method, const char *key);
 void kp_s3_request_free (KpS3Request *request);
@@ -31,14 +31,6 @@ KpS3Reply *kp_s3_request_send (KpS3Request *request,
                                GCancellable *cancellable,
                                GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
-unsigned kp_s3_reply_get_status (KpS3Reply *reply);
-const char *kp_s3_reply_get_header (KpS3Reply *reply, const char *name);
-SoupMessageHeaders *kp_s3_reply_get_headers (KpS3Reply *reply);
-GBytes *kp_s3_reply_get_body (KpS3Reply *reply);
-unsigned kp_s3_reply_get_attempts (KpS3Reply *reply);
-void kp_s3_reply_free (KpS3Reply *reply);
-
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (KpS3Request, kp_s3_request_free)
-G_DEFINE_AUTOPTR_CLEANUP_FUNC (KpS3Reply, kp_s3_reply_free)
 
 G_END_DECLS
