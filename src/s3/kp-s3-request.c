@@ -7,6 +7,7 @@
 
 #include "kp-block.h"
 #include "kp-error.h"
+#include "kp-s3-complaint.h"
 #include "kp-s3-cork.h"
 #include "kp-s3-sign.h"
 #include "kp-s3-verdict.h"
@@ -533,202 +534,10 @@ send_once (KpS3Request *request,
   return NULL;
 }
 
-/* What the server said about a failure. */
-typedef struct
-{
-  char *code;
-  char *message;
-  char *region;
-} Complaint;
-
-static void
-complaint_clear (Complaint *complaint)
-{
-  g_free (complaint->code);
-  g_free (complaint->message);
-  g_free (complaint->region);
-}
-
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Complaint, complaint_clear)
-
-static char *
-display (const char *text)
-{
-  return text != NULL ? kp_s3_xml_display (text) : NULL;
-}
-
-/* NULL for what cannot be the name of a region. */
-static char *
-take_region (const char *text)
-{
-  return text != NULL && kp_s3_service_is_region (text) ? g_strdup (text) : NULL;
-}
-
-static void
-read_complaint (KpS3Reply *reply, Complaint *complaint)
-{
-  g_autoptr (KpS3Xml) xml = kp_s3_xml_parse (kp_s3_reply_get_body (reply), NULL);
-
-  complaint->region = take_region (kp_s3_reply_get_header (reply, "x-amz-bucket-region"));
-  if (xml == NULL || !g_str_equal (kp_s3_xml_get_root (xml), "Error"))
-    return;
-  complaint->code = display (kp_s3_xml_get (xml, "Code"));
-  /* A success with an error in it is none, though it does not say which. */
-  if (complaint->code == NULL && kp_s3_reply_get_status (reply) < 300)
-    complaint->code = g_strdup ("Error");
-  complaint->message = display (kp_s3_xml_get (xml, "Message"));
-  if (complaint->region == NULL)
-    complaint->region = take_region (kp_s3_xml_get (xml, "Region"));
-}
-
-static const char *
-operation_in_words (KpS3Operation operation)
-{
-  switch (operation)
-    {
-    case KP_S3_OPERATION_LIST:
-      return "list the bucket";
-    case KP_S3_OPERATION_HEAD:
-    case KP_S3_OPERATION_GET:
-      return "read objects";
-    case KP_S3_OPERATION_PUT:
-    case KP_S3_OPERATION_COPY:
-    case KP_S3_OPERATION_MULTIPART:
-      return "write objects";
-    case KP_S3_OPERATION_DELETE:
-      return "delete objects";
-    case KP_S3_OPERATION_BUCKET:
-    default:
-      return "see the bucket's settings";
-    }
-}
-
-/* One sentence with cause and remedy. The server's own words come last, in brackets. */
-static GError *
-describe_complaint (KpS3Request *request,
-                    KpS3Service *service,
-                    KpS3Location *location,
-                    unsigned status,
-                    const Complaint *complaint,
-                    KpError code)
-{
-  const char *endpoint = kp_s3_location_get_endpoint (location);
-  const char *bucket = kp_s3_location_get_bucket (location);
-  const char *access_key
-      = kp_s3_credentials_get_access_key (kp_s3_service_get_credentials (service));
-  g_autofree char *key = kp_s3_xml_display (request->key != NULL ? request->key : "");
-  g_autofree char *said = NULL;
-  g_autofree char *text = NULL;
-
-  if (complaint->code != NULL)
-    said = g_strdup_printf ("[%u %s%s%s]", status, complaint->code,
-                            complaint->message != NULL && *complaint->message != '\0' ? ": " : "",
-                            complaint->message != NULL ? complaint->message : "");
-  else
-    said = g_strdup_printf ("[%u]", status);
-
-  switch ((int) code)
-    {
-    case KP_ERROR_BAD_CREDENTIALS:
-      if (g_strcmp0 (complaint->code, "SignatureDoesNotMatch") == 0)
-        text
-            = g_strdup_printf ("The secret key does not belong to the access key “%s” at %s; enter "
-                               "the secret key again",
-                               access_key, endpoint);
-      else if (g_strcmp0 (complaint->code, "ExpiredToken") == 0)
-        text = g_strdup_printf ("The temporary keys for %s have expired; get new ones", endpoint);
-      else
-        text
-            = g_strdup_printf ("%s does not know the access key “%s”; check the access key and the "
-                               "endpoint",
-                               endpoint, access_key);
-      break;
-    case KP_ERROR_ACCESS_DENIED:
-      text = g_strdup_printf ("The access key “%s” may not %s in “%s”; ask the bucket's owner for "
-                              "that permission",
-                              access_key, operation_in_words (request->operation), bucket);
-      break;
-    case KP_ERROR_NO_SUCH_BUCKET:
-      text = g_strdup_printf ("There is no bucket “%s” at %s; check the name, or create it there "
-                              "first",
-                              bucket, endpoint);
-      break;
-    case KP_ERROR_CLOCK_SKEW:
-      text = g_strdup_printf ("%s says that this computer's clock is wrong, and setting it by the "
-                              "server's did not help; set the clock",
-                              endpoint);
-      break;
-    case KP_ERROR_WRONG_REGION:
-      if (complaint->region != NULL)
-        text = g_strdup_printf ("The bucket “%s” is in the region %s, not %s; use --region %s",
-                                bucket, complaint->region, kp_s3_location_get_region (location),
-                                complaint->region);
-      else
-        text = g_strdup_printf ("%s is not the right address or region for the bucket “%s”; check "
-                                "--endpoint-url and --region",
-                                endpoint, bucket);
-      break;
-    case KP_ERROR_QUOTA:
-      text = g_strdup_printf ("The storage at %s is full; free some, or raise the quota", endpoint);
-      break;
-    case KP_ERROR_UNSUPPORTED_BY_PROVIDER:
-      text = g_strdup_printf ("%s does not offer this operation", endpoint);
-      break;
-    case KP_ERROR_NOT_FOUND:
-      text = g_strdup_printf ("“%s” does not exist in “%s”", key, bucket);
-      break;
-    case KP_ERROR_CONFLICT:
-      text = g_strdup_printf ("“%s” was changed in the bucket at the same time",
-                              *key != '\0' ? key : bucket);
-      break;
-    case KP_ERROR_ARCHIVED:
-      text = g_strdup_printf ("“%s” is archived; request its retrieval first", key);
-      break;
-    case KP_ERROR_REFUSED:
-      text
-          = g_strdup_printf ("%s refuses to %s", endpoint, operation_in_words (request->operation));
-      break;
-    default:
-      text = g_strdup_printf ("%s cannot %s at the moment", endpoint,
-                              operation_in_words (request->operation));
-      break;
-    }
-  return g_error_new (KP_ERROR, (int) code, "%s %s", text, said);
-}
-
-static GError *
-describe_transport (const GError *transport_error, KpS3Location *location, KpError code)
-{
-  const char *endpoint = kp_s3_location_get_endpoint (location);
-
-  if (g_error_matches (transport_error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
-    return g_error_copy (transport_error);
-  if (code == KP_ERROR_TLS)
-    return g_error_new (
-        KP_ERROR, KP_ERROR_TLS,
-        "The certificate of %s is not trusted; if it is your own server, name its CA "
-        "with --ca-bundle FILE [%s]",
-        endpoint, transport_error->message);
-  /* Something is there. A head that is too long is to libsoup the same as one that is cut. */
-  if (code == KP_ERROR_OFFLINE
-      && (g_error_matches (transport_error, SOUP_SESSION_ERROR, SOUP_SESSION_ERROR_PARSING)
-          || g_error_matches (transport_error, SOUP_SESSION_ERROR, SOUP_SESSION_ERROR_ENCODING)
-          || g_error_matches (transport_error, G_IO_ERROR, G_IO_ERROR_PARTIAL_INPUT)))
-    return g_error_new (KP_ERROR, KP_ERROR_OFFLINE,
-                        "%s breaks off, or does not answer as a server does; check the network and "
-                        "the endpoint [%s]",
-                        endpoint, transport_error->message);
-  if (code == KP_ERROR_OFFLINE)
-    return g_error_new (KP_ERROR, KP_ERROR_OFFLINE,
-                        "Cannot reach %s; check the network and the endpoint [%s]", endpoint,
-                        transport_error->message);
-  return g_error_new (KP_ERROR, (int) code, "%s [%s]", transport_error->message, endpoint);
-}
-
 static gboolean
 learn_from (KpS3Verdict verdict,
             KpS3Reply *reply,
-            const Complaint *complaint,
+            const KpS3Complaint *complaint,
             KpS3Service *service,
             KpS3Location *location)
 {
@@ -748,7 +557,7 @@ learn_from (KpS3Verdict verdict,
  * region header still tell. */
 static KpS3Verdict
 judge_head (KpS3Reply *reply,
-            const Complaint *complaint,
+            const KpS3Complaint *complaint,
             KpS3Service *service,
             KpS3Location *location,
             KpS3Verdict verdict,
@@ -819,7 +628,7 @@ judge (KpS3Request *request,
        KpS3Service *service,
        KpS3Location *location,
        KpS3Reply *reply,
-       Complaint *complaint,
+       KpS3Complaint *complaint,
        GError **error)
 {
   KpError code;
@@ -846,14 +655,14 @@ judge (KpS3Request *request,
       return KP_S3_VERDICT_TRANSIENT;
     }
   if (!success || request->hides_errors)
-    read_complaint (reply, complaint);
+    kp_s3_complaint_read (complaint, reply);
 
   KpS3Verdict verdict = kp_s3_judge_reply (status, complaint->code, &code);
   if (verdict != KP_S3_VERDICT_OK && g_str_equal (request->method, "HEAD"))
     verdict = judge_head (reply, complaint, service, location, verdict, &code);
   if (verdict != KP_S3_VERDICT_OK)
-    g_propagate_error (error,
-                       describe_complaint (request, service, location, status, complaint, code));
+    g_propagate_error (error, kp_s3_complaint_describe (complaint, code, request->operation,
+                                                        request->key, service, location));
   else if (request->is_stored && !is_stored_right (request, service, location, reply, error))
     verdict = KP_S3_VERDICT_TRANSIENT;
   return verdict;
@@ -904,7 +713,7 @@ kp_s3_request_send (KpS3Request *request,
     {
       g_autoptr (GError) attempt_error = NULL;
       g_autoptr (KpS3Location) location = kp_s3_service_ref_location (service);
-      g_auto (Complaint) complaint = { NULL };
+      g_auto (KpS3Complaint) complaint = { 0 };
       g_autoptr (KpS3Reply) reply = NULL;
       KpS3Verdict verdict;
       gint64 wait = 0;
@@ -929,7 +738,7 @@ kp_s3_request_send (KpS3Request *request,
           GError *transport_error = g_steal_pointer (&attempt_error);
 
           verdict = kp_s3_judge_transport (transport_error, &code);
-          attempt_error = describe_transport (transport_error, location, code);
+          attempt_error = kp_s3_describe_transport (transport_error, code, location);
           g_error_free (transport_error);
         }
 
