@@ -840,10 +840,7 @@ kp_s3_client_get_versioning (KpS3Client *client,
   g_autoptr (KpS3Request) request = kp_s3_request_new (KP_S3_OPERATION_BUCKET, "GET", NULL);
 
   kp_s3_request_add_query (request, "versioning", "");
-  kp_s3_request_set_hides_errors (request);
-  g_autoptr (KpS3Reply) reply = kp_s3_request_send (request, client, cancellable, error);
-  g_autoptr (KpS3Xml) xml
-      = reply != NULL ? kp_s3_xml_parse (kp_s3_reply_get_body (reply), error) : NULL;
+  g_autoptr (KpS3Xml) xml = kp_s3_request_send_for_document (request, client, cancellable, error);
   if (xml == NULL)
     return FALSE;
   *enabled = g_strcmp0 (kp_s3_xml_get (xml, "Status"), "Enabled") == 0;

@@ -155,7 +155,6 @@ page_request (KpS3Listing *listing, unsigned version, gboolean url_encoding)
   if (url_encoding)
     kp_s3_request_add_query (request, "encoding-type", "url");
   kp_s3_request_set_reply_limit (request, PAGE_LIMIT);
-  kp_s3_request_set_hides_errors (request);
   return request;
 }
 
@@ -426,9 +425,10 @@ kp_s3_listing_next_page (KpS3Listing *listing,
   g_autoptr (GError) local_error = NULL;
   g_autoptr (KpS3Request) request
       = page_request (listing, version, kp_s3_location_get_provider (location)->url_encoding);
-  g_autoptr (KpS3Reply) reply = kp_s3_request_send (request, client, cancellable, &local_error);
+  g_autoptr (KpS3Xml) xml
+      = kp_s3_request_send_for_document (request, client, cancellable, &local_error);
 
-  if (reply == NULL)
+  if (xml == NULL)
     {
       if (listing->of_versions || version == 1 || !speaks_v1_only (local_error))
         {
@@ -439,9 +439,6 @@ kp_s3_listing_next_page (KpS3Listing *listing,
       return kp_s3_listing_next_page (listing, client, cancellable, error);
     }
 
-  g_autoptr (KpS3Xml) xml = kp_s3_xml_parse (kp_s3_reply_get_body (reply), error);
-  if (xml == NULL)
-    return NULL;
   if (!g_str_equal (kp_s3_xml_get_root (xml),
                     listing->of_versions ? "ListVersionsResult" : "ListBucketResult"))
     {

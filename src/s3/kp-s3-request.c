@@ -782,3 +782,23 @@ kp_s3_request_send (KpS3Request *request,
         return NULL;
     }
 }
+
+/**
+ * kp_s3_request_send_for_document:
+ * @error: those of kp_s3_request_send()
+ *
+ * Sends a request whose answer is an XML document: with status 200 also where that says that it
+ * failed.
+ *
+ * Returns: (transfer full): the document, which is no <Error>
+ */
+KpS3Xml *
+kp_s3_request_send_for_document (KpS3Request *request,
+                                 KpS3Client *client,
+                                 GCancellable *cancellable,
+                                 GError **error)
+{
+  kp_s3_request_set_hides_errors (request);
+  g_autoptr (KpS3Reply) reply = kp_s3_request_send (request, client, cancellable, error);
+  return reply != NULL ? kp_s3_xml_parse (kp_s3_reply_get_body (reply), error) : NULL;
+}

@@ -11,6 +11,7 @@
 
 #include "kp-s3-client.h"
 #include "kp-s3-reply.h"
+#include "kp-s3-xml.h"
 
 G_BEGIN_DECLS
 
@@ -30,6 +31,10 @@ KpS3Reply *kp_s3_request_send (KpS3Request *request,
                                KpS3Client *client,
                                GCancellable *cancellable,
                                GError **error) G_GNUC_WARN_UNUSED_RESULT;
+KpS3Xml *kp_s3_request_send_for_document (KpS3Request *request,
+                                          KpS3Client *client,
+                                          GCancellable *cancellable,
+                                          GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (KpS3Request, kp_s3_request_free)
 

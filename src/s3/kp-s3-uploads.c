@@ -34,18 +34,6 @@ kp_s3_upload_free (KpS3Upload *upload)
   g_free (upload);
 }
 
-static KpS3Xml *
-send_for_document (KpS3Request *request,
-                   KpS3Client *client,
-                   GCancellable *cancellable,
-                   GError **error)
-{
-  kp_s3_request_set_hides_errors (request);
-  kp_s3_request_set_reply_limit (request, LISTING_LIMIT);
-  g_autoptr (KpS3Reply) reply = kp_s3_request_send (request, client, cancellable, error);
-  return reply != NULL ? kp_s3_xml_parse (kp_s3_reply_get_body (reply), error) : NULL;
-}
-
 static guint64
 parse_number (const char *text)
 {
@@ -105,7 +93,9 @@ kp_s3_client_list_parts (KpS3Client *client,
       g_autoptr (KpS3Request) request = kp_s3_request_new (KP_S3_OPERATION_LIST, "GET", key);
       kp_s3_request_add_query (request, "uploadId", upload_id);
       kp_s3_request_add_query (request, "part-number-marker", marker);
-      g_autoptr (KpS3Xml) xml = send_for_document (request, client, cancellable, error);
+      kp_s3_request_set_reply_limit (request, LISTING_LIMIT);
+      g_autoptr (KpS3Xml) xml
+          = kp_s3_request_send_for_document (request, client, cancellable, error);
       if (xml == NULL)
         return NULL;
 
@@ -168,7 +158,9 @@ kp_s3_client_list_uploads (KpS3Client *client,
       kp_s3_request_add_query (request, "prefix", prefix);
       kp_s3_request_add_query (request, "key-marker", key_marker);
       kp_s3_request_add_query (request, "upload-id-marker", id_marker);
-      g_autoptr (KpS3Xml) xml = send_for_document (request, client, cancellable, error);
+      kp_s3_request_set_reply_limit (request, LISTING_LIMIT);
+      g_autoptr (KpS3Xml) xml
+          = kp_s3_request_send_for_document (request, client, cancellable, error);
       if (xml == NULL)
         return NULL;
 

@@ -19,10 +19,8 @@ list_page (KpS3Client *client, const char *key, GCancellable *cancellable, GErro
 
   kp_s3_request_add_query (request, "versions", "");
   kp_s3_request_add_query (request, "prefix", key);
-  kp_s3_request_set_hides_errors (request);
   kp_s3_request_set_reply_limit (request, LISTING_LIMIT);
-  g_autoptr (KpS3Reply) reply = kp_s3_request_send (request, client, cancellable, error);
-  return reply != NULL ? kp_s3_xml_parse (kp_s3_reply_get_body (reply), error) : NULL;
+  return kp_s3_request_send_for_document (request, client, cancellable, error);
 }
 
 static gboolean
