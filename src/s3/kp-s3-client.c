@@ -399,13 +399,8 @@ gboolean
 kp_s3_client_delete (KpS3Client *client, const char *key, GCancellable *cancellable, GError **error)
 {
   g_autoptr (KpS3Request) request = kp_s3_request_new (KP_S3_OPERATION_DELETE, "DELETE", key);
-  g_autoptr (GError) local_error = NULL;
-  g_autoptr (KpS3Reply) reply = kp_s3_request_send (request, client, cancellable, &local_error);
 
-  if (reply != NULL || kp_error_is (local_error, KP_ERROR_NOT_FOUND))
-    return TRUE;
-  g_propagate_error (error, g_steal_pointer (&local_error));
-  return FALSE;
+  return kp_s3_request_send_deletion (request, client, cancellable, error);
 }
 
 /* XML 1.0 has no way to write most control characters, and readers turn a carriage return into a
@@ -817,14 +812,9 @@ kp_s3_client_abort_upload (KpS3Client *client,
                            GError **error)
 {
   g_autoptr (KpS3Request) request = kp_s3_request_new (KP_S3_OPERATION_MULTIPART, "DELETE", key);
-  g_autoptr (GError) local_error = NULL;
 
   kp_s3_request_add_query (request, "uploadId", upload_id);
-  g_autoptr (KpS3Reply) reply = kp_s3_request_send (request, client, cancellable, &local_error);
-  if (reply != NULL || kp_error_is (local_error, KP_ERROR_NOT_FOUND))
-    return TRUE;
-  g_propagate_error (error, g_steal_pointer (&local_error));
-  return FALSE;
+  return kp_s3_request_send_deletion (request, client, cancellable, error);
 }
 
 /**

@@ -802,3 +802,24 @@ kp_s3_request_send_for_document (KpS3Request *request,
   g_autoptr (KpS3Reply) reply = kp_s3_request_send (request, client, cancellable, error);
   return reply != NULL ? kp_s3_xml_parse (kp_s3_reply_get_body (reply), error) : NULL;
 }
+
+/**
+ * kp_s3_request_send_deletion:
+ * @error: those of kp_s3_request_send(), but for %KP_ERROR_NOT_FOUND
+ *
+ * Sends a request that deletes something. That it is no more is a success.
+ */
+gboolean
+kp_s3_request_send_deletion (KpS3Request *request,
+                             KpS3Client *client,
+                             GCancellable *cancellable,
+                             GError **error)
+{
+  g_autoptr (GError) local_error = NULL;
+  g_autoptr (KpS3Reply) reply = kp_s3_request_send (request, client, cancellable, &local_error);
+
+  if (reply != NULL || kp_error_is (local_error, KP_ERROR_NOT_FOUND))
+    return TRUE;
+  g_propagate_error (error, g_steal_pointer (&local_error));
+  return FALSE;
+}

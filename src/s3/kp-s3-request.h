@@ -35,6 +35,10 @@ KpS3Xml *kp_s3_request_send_for_document (KpS3Request *request,
                                           KpS3Client *client,
                                           GCancellable *cancellable,
                                           GError **error) G_GNUC_WARN_UNUSED_RESULT;
+gboolean kp_s3_request_send_deletion (KpS3Request *request,
+                                      KpS3Client *client,
+                                      GCancellable *cancellable,
+                                      GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (KpS3Request, kp_s3_request_free)
 

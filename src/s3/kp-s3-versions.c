@@ -31,14 +31,9 @@ delete_version (KpS3Client *client,
                 GError **error)
 {
   g_autoptr (KpS3Request) request = kp_s3_request_new (KP_S3_OPERATION_DELETE, "DELETE", key);
-  g_autoptr (GError) local_error = NULL;
 
   kp_s3_request_add_query (request, "versionId", version_id);
-  g_autoptr (KpS3Reply) reply = kp_s3_request_send (request, client, cancellable, &local_error);
-  if (reply != NULL || kp_error_is (local_error, KP_ERROR_NOT_FOUND))
-    return TRUE;
-  g_propagate_error (error, g_steal_pointer (&local_error));
-  return FALSE;
+  return kp_s3_request_send_deletion (request, client, cancellable, error);
 }
 
 /**
