@@ -52,6 +52,19 @@ kp_s3_reply_get_header (KpS3Reply *reply, const char *name)
   return soup_message_headers_get_one (soup_message_get_response_headers (reply->message), name);
 }
 
+/**
+ * kp_s3_reply_get_date:
+ *
+ * Returns: (transfer full) (nullable): the time that the server has, or %NULL where it does not say
+ */
+GDateTime *
+kp_s3_reply_get_date (KpS3Reply *reply)
+{
+  const char *date = kp_s3_reply_get_header (reply, "Date");
+
+  return date != NULL ? soup_date_time_new_from_http_string (date) : NULL;
+}
+
 SoupMessageHeaders *
 kp_s3_reply_get_headers (KpS3Reply *reply)
 {

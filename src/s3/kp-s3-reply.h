@@ -17,6 +17,7 @@ void kp_s3_reply_free (KpS3Reply *reply);
 
 unsigned kp_s3_reply_get_status (KpS3Reply *reply);
 const char *kp_s3_reply_get_header (KpS3Reply *reply, const char *name);
+GDateTime *kp_s3_reply_get_date (KpS3Reply *reply);
 SoupMessageHeaders *kp_s3_reply_get_headers (KpS3Reply *reply);
 GBytes *kp_s3_reply_get_body (KpS3Reply *reply);
 gboolean kp_s3_reply_is_whole (KpS3Reply *reply);

@@ -545,8 +545,7 @@ learn_from (KpS3Verdict verdict,
     return complaint->region != NULL && *complaint->region != '\0'
            && kp_s3_service_learn_region (service, location, complaint->region);
 
-  const char *date = kp_s3_reply_get_header (reply, "Date");
-  g_autoptr (GDateTime) time = date != NULL ? soup_date_time_new_from_http_string (date) : NULL;
+  g_autoptr (GDateTime) time = kp_s3_reply_get_date (reply);
   if (time == NULL)
     return FALSE;
   kp_s3_service_learn_time (service, g_date_time_to_unix (time));
@@ -564,8 +563,7 @@ judge_head (KpS3Reply *reply,
             KpError *code)
 {
   unsigned status = kp_s3_reply_get_status (reply);
-  const char *date = kp_s3_reply_get_header (reply, "Date");
-  g_autoptr (GDateTime) time = date != NULL ? soup_date_time_new_from_http_string (date) : NULL;
+  g_autoptr (GDateTime) time = kp_s3_reply_get_date (reply);
 
   if ((status == 400 || status == 301) && complaint->region != NULL
       && !g_str_equal (complaint->region, kp_s3_location_get_region (location)))
