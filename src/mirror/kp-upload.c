@@ -197,52 +197,71 @@ check_sources (KpUpload *upload, KpS3Client *client, GError **error)
   return TRUE;
 }
 
-/* Says once why a whole file is sent where a part of it would have done. */
+/* What the server would not do for this file it will not do for others: they do without, and it is
+ * said once. */
 static void
-give_up_copying (KpUpload *upload)
+give_up_copying (KpTransfer *transfer)
 {
-  KpTransfer *transfer = upload->task->transfer;
-  g_autofree char *name = kp_name_display (upload->task->change.local.key);
-
-  if (upload->copy_refused)
-    {
-      if (g_atomic_int_compare_and_exchange (&transfer->no_part_copy, 0, 1))
-        kp_report_notice (transfer->mirror->report,
-                          "The server does not copy parts of objects; changed large files are sent "
-                          "as a whole");
-    }
-  else if (kp_error_is (upload->error, KP_ERROR_ARCHIVED))
+  if (g_atomic_int_compare_and_exchange (&transfer->no_part_copy, 0, 1))
     kp_report_notice (transfer->mirror->report,
-                      "“%s” is sent as a whole: what was to be copied is in an archive", name);
-  else if (kp_error_is (upload->error, KP_ERROR_CONFLICT))
-    kp_report_notice (transfer->mirror->report,
-                      "“%s” is sent as a whole: what was to be copied changed in the bucket", name);
-  else
-    kp_report_notice (transfer->mirror->report, "“%s” is sent as a whole: %s", name,
-                      upload->error->message);
+                      "The server does not copy parts of objects; changed large files are sent as "
+                      "a whole");
 }
 
-/* Starts the same file again: as a whole, when copying was what failed. */
+/* Says why a whole file is sent where a part of it would have done. */
 static void
-start_again (KpUpload *upload, KpS3Client *client, gboolean as_a_whole)
+report_sent_whole (KpUpload *upload)
+{
+  KpReport *report = upload->task->transfer->mirror->report;
+  g_autofree char *name = kp_name_display (upload->task->change.local.key);
+
+  if (kp_error_is (upload->error, KP_ERROR_ARCHIVED))
+    kp_report_notice (report, "“%s” is sent as a whole: what was to be copied is in an archive",
+                      name);
+  else if (kp_error_is (upload->error, KP_ERROR_CONFLICT))
+    kp_report_notice (report,
+                      "“%s” is sent as a whole: what was to be copied changed in the bucket", name);
+  else
+    kp_report_notice (report, "“%s” is sent as a whole: %s", name, upload->error->message);
+}
+
+static void
+start_again (KpUpload *upload, KpS3Client *client)
 {
   KpTask *task = upload->task;
 
   g_clear_pointer (&task->layout, kp_layout_free);
-  if (as_a_whole)
-    {
-      /* What was announced was only what would have been sent beside the copies. */
-      kp_report_add_total (task->transfer->mirror->report, 0,
-                           (gint64) (upload->layout->size - upload->layout->to_send));
-      task->carried_out = KP_ACTION_PUT;
-      /* It was the headers that it did not like. */
-      task->class_refused |= upload->upload_id == NULL;
-      if (upload->has_known_chunks)
-        task->chunks = g_steal_pointer (&upload->chunks);
-    }
   task->part = upload->attempt;
   upload_free (upload);
   kp_upload_begin (task, client);
+}
+
+/* Copying was what failed: sends the file as a whole, or leaves the object as it is. */
+static void
+send_instead (KpUpload *upload, KpS3Client *client)
+{
+  KpTask *task = upload->task;
+  KpTransfer *transfer = task->transfer;
+
+  /* That the server does not copy parts is worth knowing in any case. */
+  if (upload->copy_refused)
+    give_up_copying (transfer);
+  if (kp_task_leave_names (task, upload->error))
+    {
+      upload_free (upload);
+      return;
+    }
+  if (!upload->copy_refused)
+    report_sent_whole (upload);
+  /* What was announced was only what would have been sent beside the copies. */
+  kp_report_add_total (transfer->mirror->report, 0,
+                       (gint64) (upload->layout->size - upload->layout->to_send));
+  task->carried_out = KP_ACTION_PUT;
+  /* It was the headers that it did not like. */
+  task->class_refused |= upload->upload_id == NULL;
+  if (upload->has_known_chunks)
+    task->chunks = g_steal_pointer (&upload->chunks);
+  start_again (upload, client);
 }
 
 static void
@@ -252,7 +271,6 @@ fail (KpUpload *upload, KpS3Client *client)
   KpTransfer *transfer = task->transfer;
   gboolean as_a_whole
       = !task->keep_failed && kp_layout_has_copies (upload->layout) && cannot_copy (upload->error);
-  gboolean again = !task->keep_failed && (as_a_whole || is_retryable (upload->error));
 
   kp_report_add_bytes (transfer->mirror->report, -(gint64) upload->counted);
   /* A job that is stopped leaves its upload for the next one, and so does one that could not keep
@@ -268,19 +286,15 @@ fail (KpUpload *upload, KpS3Client *client)
         record (upload, KP_TASK_UPLOAD_GONE, 0, NULL);
     }
 
-  /* That the server does not copy parts is worth knowing in any case. */
-  if (as_a_whole && upload->copy_refused)
-    give_up_copying (upload);
-  if (as_a_whole && kp_task_leave_names (task, upload->error))
+  if (as_a_whole)
     {
-      upload_free (upload);
+      send_instead (upload, client);
       return;
     }
-  if (as_a_whole && !upload->copy_refused)
-    give_up_copying (upload);
-  if (again && (as_a_whole || upload->attempt < KP_TRANSFER_MAX_READS))
+  gboolean again = !task->keep_failed && is_retryable (upload->error);
+  if (again && upload->attempt < KP_TRANSFER_MAX_READS)
     {
-      start_again (upload, client, as_a_whole);
+      start_again (upload, client);
       return;
     }
   if (again)
