@@ -597,6 +597,18 @@ are_problems_told (KpAgent *self)
   return kp_settings_get_boolean (self->settings, KP_SETTING_NOTIFY_PROBLEMS, TRUE);
 }
 
+/* @buttons: pairs of action and label, ended by %NULL */
+static void
+show_critical (KpAgentPlan *plan, const char *title, const char *body, const char *const *buttons)
+{
+  kp_notifier_show (plan->agent->notifier, kp_plan_get_id (plan->plan),
+                    &(KpNotification){ .title = title,
+                                       .body = body,
+                                       .urgency = KP_NOTIFICATION_CRITICAL,
+                                       .percent = -1,
+                                       .buttons = buttons });
+}
+
 static void
 show_problem (KpAgentPlan *plan, const char *title, const char *body)
 {
@@ -605,12 +617,7 @@ show_problem (KpAgentPlan *plan, const char *title, const char *body)
                             is_locked ? _ ("Unlock Keyring") : _ ("Back Up Now"), ACTION_DETAILS,
                             _ ("Details"), NULL };
 
-  kp_notifier_show (plan->agent->notifier, kp_plan_get_id (plan->plan),
-                    &(KpNotification){ .title = title,
-                                       .body = body,
-                                       .urgency = KP_NOTIFICATION_CRITICAL,
-                                       .percent = -1,
-                                       .buttons = buttons });
+  show_critical (plan, title, body, buttons);
 }
 
 /* In any case what was said before of the plan is over. */
@@ -784,12 +791,7 @@ kp_agent_announce_not_removed (KpAgentPlan *plan, const char *message)
   /* Translators: %s is why, a sentence */
   g_autofree char *body = g_strdup_printf (_ ("%s. It does not run by itself any more."), message);
 
-  kp_notifier_show (plan->agent->notifier, kp_plan_get_id (plan->plan),
-                    &(KpNotification){ .title = title,
-                                       .body = body,
-                                       .urgency = KP_NOTIFICATION_CRITICAL,
-                                       .percent = -1,
-                                       .buttons = buttons });
+  show_critical (plan, title, body, buttons);
 }
 
 /**
@@ -811,12 +813,7 @@ kp_agent_announce_held (KpAgentPlan *plan)
   g_autofree char *title
       = g_strdup_printf (_ ("“%s” cannot be backed up"), kp_plan_get_name (plan->plan));
   plan->is_told = TRUE;
-  kp_notifier_show (plan->agent->notifier, kp_plan_get_id (plan->plan),
-                    &(KpNotification){ .title = title,
-                                       .body = plan->held_message,
-                                       .urgency = KP_NOTIFICATION_CRITICAL,
-                                       .percent = -1,
-                                       .buttons = buttons });
+  show_critical (plan, title, plan->held_message, buttons);
 }
 
 /**
