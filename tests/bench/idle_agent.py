@@ -2,7 +2,7 @@
 # SPDX-FileCopyrightText: The Keepsake authors
 """What the agent costs while nothing is due: memory and wake-ups, with the real clock.
 
-    ./dev idle [SECONDS]      # 300 if left out
+    /usr/bin/python3 tests/bench/idle_agent.py [SECONDS]      # 300 if left out
 
 A session with a tray, a keyring and a plan that was backed up and is due tomorrow. A wake-up is a
 thread that slept and runs again: a voluntary context switch, of all threads.
