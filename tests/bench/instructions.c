@@ -8,24 +8,15 @@
 
 #include "kp-chunker.h"
 #include "kp-s3-sign.h"
-
-#include <string.h>
+#include "random-bytes.h"
 
 #define MIB (1024 * 1024)
 
 static void
 cut (gsize size)
 {
-  g_autofree guint8 *data = g_malloc (size);
-  guint64 state = 1;
+  g_autofree guint8 *data = random_bytes_new (size);
 
-  for (gsize i = 0; i + sizeof state <= size; i += sizeof state)
-    {
-      state ^= state << 13;
-      state ^= state >> 7;
-      state ^= state << 17;
-      memcpy (data + i, &state, sizeof state);
-    }
   for (gsize offset = 0; offset < size;)
     offset += kp_chunker_cut (data + offset, size - offset);
 }
