@@ -58,7 +58,26 @@ kp_catalogue_put_chunks (KpCatalogue *catalogue,
   return ok;
 }
 
-/* Reads rows of offset, length, hash; the statement is bound and the lock held. */
+/**
+ * kp_catalogue_read_chunk:
+ * @statement: stands at a row of offset, length and SHA-256
+ *
+ * Returns: whether there is a SHA-256; else it is all zeros
+ */
+gboolean
+kp_catalogue_read_chunk (sqlite3_stmt *statement, KpChunk *chunk)
+{
+  const void *hash = sqlite3_column_blob (statement, 2);
+
+  *chunk = (KpChunk){ .offset = kp_sql_column_number (statement, 0),
+                      .length = kp_sql_column_u32 (statement, 1) };
+  if (hash == NULL || sqlite3_column_bytes (statement, 2) != sizeof chunk->sha256)
+    return FALSE;
+  memcpy (chunk->sha256, hash, sizeof chunk->sha256);
+  return TRUE;
+}
+
+/* The statement is bound and the lock held. */
 static GArray *
 read_chunks (KpCatalogue *catalogue, sqlite3_stmt *statement, GError **error)
 {
@@ -67,11 +86,8 @@ read_chunks (KpCatalogue *catalogue, sqlite3_stmt *statement, GError **error)
 
   while ((result = sqlite3_step (statement)) == SQLITE_ROW)
     {
-      KpChunk chunk = { .offset = kp_sql_column_number (statement, 0),
-                        .length = kp_sql_column_u32 (statement, 1) };
-      const void *hash = sqlite3_column_blob (statement, 2);
-      if (hash != NULL && sqlite3_column_bytes (statement, 2) == sizeof chunk.sha256)
-        memcpy (chunk.sha256, hash, sizeof chunk.sha256);
+      KpChunk chunk;
+      kp_catalogue_read_chunk (statement, &chunk);
       g_array_append_val (chunks, chunk);
     }
   if (result != SQLITE_DONE)

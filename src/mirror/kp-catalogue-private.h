@@ -6,7 +6,8 @@
 /* What the files of the catalogue share: kp-catalogue.c opens it and keeps what is known of
  * objects, kp-catalogue-work.c holds the tables of a running job, kp-catalogue-cursor.c goes
  * through them, kp-catalogue-past.c finds out what was there, kp-catalogue-chunks.c knows the
- * insides of large objects and unfinished uploads, kp-catalogue-proofs.c what was verified. */
+ * insides of large objects and unfinished uploads, kp-catalogue-proofs.c what was verified. And
+ * what kp-record.c, which reads the same file, needs of it. */
 
 #include "kp-catalogue.h"
 #include "kp-sql.h"
@@ -104,5 +105,6 @@ gboolean kp_catalogue_has_key (KpCatalogue *catalogue,
                                const char *key,
                                gboolean *found,
                                GError **error);
+gboolean kp_catalogue_read_chunk (sqlite3_stmt *statement, KpChunk *chunk);
 
 G_END_DECLS

@@ -5,7 +5,7 @@
 
 #include "kp-record.h"
 
-#include "kp-sql.h"
+#include "kp-catalogue-private.h"
 
 #include <string.h>
 #include <sys/stat.h>
@@ -140,11 +140,9 @@ kp_record_find_chunks (KpRecord *record, const char *key, const char *etag)
   kp_sql_bind_text (record->chunks, 2, etag);
   while (sqlite3_step (record->chunks) == SQLITE_ROW)
     {
-      KpChunk chunk = { .offset = kp_sql_column_number (record->chunks, 0),
-                        .length = kp_sql_column_u32 (record->chunks, 1) };
-      if (sqlite3_column_bytes (record->chunks, 2) != sizeof chunk.sha256)
+      KpChunk chunk;
+      if (!kp_catalogue_read_chunk (record->chunks, &chunk))
         break;
-      memcpy (chunk.sha256, sqlite3_column_blob (record->chunks, 2), sizeof chunk.sha256);
       g_array_append_val (chunks, chunk);
     }
   sqlite3_reset (record->chunks);
