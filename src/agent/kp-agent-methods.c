@@ -376,15 +376,6 @@ make_restore (KpAgentPlan *plan, const KpJobSettings *settings, void *data)
                              &request->options);
 }
 
-static char *
-dup_bytes (GVariant *bytes)
-{
-  gsize length;
-  const char *data = g_variant_get_fixed_array (bytes, &length, 1);
-
-  return g_strndup (data != NULL ? data : "", length);
-}
-
 static gboolean
 read_overwrite (GVariant *options, KpOverwrite *overwrite, GError **error)
 {
@@ -411,8 +402,8 @@ read_restore_request (GVariant *path,
   g_autofree const char **exclude = NULL;
   const char *retrieve = NULL;
 
-  request->path = dup_bytes (path);
-  request->target = dup_bytes (target);
+  request->path = kp_dbus_dup_bytes (path);
+  request->target = kp_dbus_dup_bytes (target);
   if (!kp_dbus_options_check (options, known, error)
       || !read_overwrite (options, &request->options.overwrite, error))
     return FALSE;

@@ -116,9 +116,8 @@ failures_cb (GObject *source, GAsyncResult *result, void *data)
   while (g_variant_iter_next (&iter, "(@ay&s&s)", &path_variant, &reason, &message))
     {
       g_autoptr (GVariant) owned = path_variant;
-      gsize length;
-      const char *bytes = g_variant_get_fixed_array (owned, &length, 1);
-      g_autofree char *path = g_utf8_make_valid (bytes != NULL ? bytes : "", (gssize) length);
+      g_autofree char *bytes = kp_dbus_dup_bytes (owned);
+      g_autofree char *path = g_utf8_make_valid (bytes, -1);
       g_autofree char *advice
           = self->shows_damage ? kp_words_damage_advice (reason) : kp_words_problem_advice (reason);
       g_string_append_printf (self->problems_text, "%s\t%s\n", path, message);
@@ -138,15 +137,6 @@ failures_cb (GObject *source, GAsyncResult *result, void *data)
   gtk_widget_set_visible (GTK_WIDGET (self->problems_group), n > 0);
 }
 
-static guint64
-look_up (GVariant *row, const char *name)
-{
-  guint64 value = 0;
-
-  g_variant_lookup (row, name, "t", &value);
-  return value;
-}
-
 /* Whoever calls it keeps @row, in which the texts are. */
 static void
 read_history_row (GVariant *row, KpHistoryFacts *facts)
@@ -157,13 +147,13 @@ read_history_row (GVariant *row, KpHistoryFacts *facts)
   g_variant_lookup (row, "state", "&s", &facts->state);
   g_variant_lookup (row, "started", "x", &facts->started);
   g_variant_lookup (row, "ended", "x", &facts->ended);
-  facts->changed = look_up (row, "put") + look_up (row, "delta") + look_up (row, "copied")
-                   + look_up (row, "metadata");
-  facts->unchanged = look_up (row, "unchanged");
-  facts->deleted = look_up (row, "deleted");
-  facts->failed = look_up (row, "failed");
-  facts->bytes_sent = look_up (row, "bytes-sent");
-  facts->bytes_saved = look_up (row, "bytes-saved");
+  facts->changed = kp_dbus_get_count (row, "put") + kp_dbus_get_count (row, "delta")
+                   + kp_dbus_get_count (row, "copied") + kp_dbus_get_count (row, "metadata");
+  facts->unchanged = kp_dbus_get_count (row, "unchanged");
+  facts->deleted = kp_dbus_get_count (row, "deleted");
+  facts->failed = kp_dbus_get_count (row, "failed");
+  facts->bytes_sent = kp_dbus_get_count (row, "bytes-sent");
+  facts->bytes_saved = kp_dbus_get_count (row, "bytes-saved");
 }
 
 static void

@@ -273,11 +273,9 @@ static KpRestoreEntry *
 make_entry (GVariant *path_variant, const char *kind, guint64 size, gint64 stored, gboolean whole)
 {
   KpRestoreEntry *entry = g_object_new (KP_TYPE_RESTORE_ENTRY, NULL);
-  gsize length;
-  const char *bytes = g_variant_get_fixed_array (path_variant, &length, 1);
   const char *slash;
 
-  entry->path = g_strndup (bytes != NULL ? bytes : "", length);
+  entry->path = kp_dbus_dup_bytes (path_variant);
   slash = strrchr (entry->path, '/');
   entry->name = g_utf8_make_valid (whole || slash == NULL ? entry->path : slash + 1, -1);
   entry->key = g_utf8_collate_key_for_filename (entry->name, -1);

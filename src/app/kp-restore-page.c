@@ -214,9 +214,8 @@ failures_cb (GObject *source, GAsyncResult *result, void *data)
   while (g_variant_iter_next (&iter, "(@ay&s&s)", &path_variant, &reason, &message))
     {
       g_autoptr (GVariant) owned = path_variant;
-      gsize length;
-      const char *bytes = g_variant_get_fixed_array (owned, &length, 1);
-      g_autofree char *path = g_utf8_make_valid (bytes != NULL ? bytes : "", (gssize) length);
+      g_autofree char *bytes = kp_dbus_dup_bytes (owned);
+      g_autofree char *path = g_utf8_make_valid (bytes, -1);
       g_string_append_printf (text, "%s: %s\n", path, message);
     }
   if (text->len == 0)
@@ -224,15 +223,6 @@ failures_cb (GObject *source, GAsyncResult *result, void *data)
   g_free (self->details);
   self->details = g_string_free (g_steal_pointer (&text), FALSE);
   gtk_widget_set_visible (self->report_details, TRUE);
-}
-
-static guint64
-look_up (GVariant *result, const char *name)
-{
-  guint64 value = 0;
-
-  g_variant_lookup (result, name, "t", &value);
-  return value;
 }
 
 /* What lies in an archive: to be asked for, or asked for by now. */
@@ -269,13 +259,13 @@ describe_archived (KpRestorePage *self, guint64 requested, GString *text)
 static void
 show_report (KpRestorePage *self, const char *state, GVariant *result)
 {
-  guint64 restored = look_up (result, "put");
-  guint64 kept = look_up (result, "unchanged");
-  guint64 failed = look_up (result, "failed");
+  guint64 restored = kp_dbus_get_count (result, "put");
+  guint64 kept = kp_dbus_get_count (result, "unchanged");
+  guint64 failed = kp_dbus_get_count (result, "failed");
   const char *message = "";
   g_autoptr (GString) text = g_string_new (NULL);
-  guint64 requested = look_up (result, "requested");
-  self->n_archived = look_up (result, "archived") - requested;
+  guint64 requested = kp_dbus_get_count (result, "requested");
+  self->n_archived = kp_dbus_get_count (result, "archived") - requested;
   gboolean is_good = g_str_equal (state, "finished") && failed == 0;
 
   g_variant_lookup (result, "message", "&s", &message);
@@ -339,7 +329,7 @@ job_notify_cb (KpRestorePage *self)
       && !g_str_equal (state, "cancelled"))
     return;
   show_report (self, state, result);
-  if (look_up (result, "failed") > 0)
+  if (kp_dbus_get_count (result, "failed") > 0)
     kp_dbus_job_call_get_failures (self->job, g_variant_new ("a{sv}", NULL), self->cancellable,
                                    failures_cb, self);
 }

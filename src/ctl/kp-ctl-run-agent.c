@@ -133,16 +133,6 @@ start (KpPlan *plan, const KpCtlRunOptions *options, GError **error)
 
 /* --- while it runs -------------------------------------------------------------------------- */
 
-static guint64
-get_count (GVariant *dict, const char *name)
-{
-  guint64 value = 0;
-
-  if (dict != NULL)
-    g_variant_lookup (dict, name, "t", &value);
-  return value;
-}
-
 static const char *
 get_state (Watch *watch)
 {
@@ -203,20 +193,20 @@ progress_cb (void *data)
   gint64 left = -1;
   KpProgress progress = {
     .phase = phase_of (state),
-    .files_scanned = get_count (there, "files-scanned"),
-    .objects_listed = get_count (there, "objects-listed"),
-    .actions_total = get_count (there, "files-total"),
-    .actions_done = get_count (there, "files-done"),
-    .bytes_total = get_count (there, "bytes-total"),
-    .bytes_done = get_count (there, "bytes-done"),
-    .bytes_moved = get_count (there, "bytes-moved"),
-    .failed = get_count (there, "failed"),
+    .files_scanned = kp_dbus_get_count (there, "files-scanned"),
+    .objects_listed = kp_dbus_get_count (there, "objects-listed"),
+    .actions_total = kp_dbus_get_count (there, "files-total"),
+    .actions_done = kp_dbus_get_count (there, "files-done"),
+    .bytes_total = kp_dbus_get_count (there, "bytes-total"),
+    .bytes_done = kp_dbus_get_count (there, "bytes-done"),
+    .bytes_moved = kp_dbus_get_count (there, "bytes-moved"),
+    .failed = kp_dbus_get_count (there, "failed"),
   };
 
   if (there != NULL)
     g_variant_lookup (there, "left", "x", &left);
   if (progress.phase != KP_PHASE_STARTING)
-    kp_ctl_output_progress (watch->output, &progress, get_count (there, "rate"), left);
+    kp_ctl_output_progress (watch->output, &progress, kp_dbus_get_count (there, "rate"), left);
   else if (!kp_ctl_output_is_json (watch->output))
     {
       g_autofree char *text = g_strdup_printf (
@@ -311,9 +301,7 @@ say_failures (Watch *watch)
   while (g_variant_iter_next (&iter, "(@ay&s&s)", &path_bytes, &reason, &message))
     {
       g_autoptr (GVariant) owned = path_bytes;
-      gsize length = 0;
-      const char *bytes = g_variant_get_fixed_array (owned, &length, 1);
-      g_autofree char *path = g_strndup (bytes, length);
+      g_autofree char *path = kp_dbus_dup_bytes (owned);
       g_autoptr (GError) error = g_error_new_literal (KP_ERROR, error_code_of (reason), message);
       kp_ctl_output_event_cb (&(KpEvent){ .type = KP_EVENT_FAILED, .path = path, .error = error },
                               watch->output);
@@ -348,37 +336,37 @@ report_end (Watch *watch, const KpCtlRunOptions *options)
       g_variant_lookup (result, "message", "&s", &message);
       g_variant_lookup (result, "guard", "&s", &guard);
     }
-  if (get_count (result, "failed") > 0)
+  if (kp_dbus_get_count (result, "failed") > 0)
     say_failures (watch);
   if (!g_str_equal (state, "finished"))
     return fail_as (error_code_of (reason), g_str_equal (state, "cancelled"), message);
 
   KpHistoryCounts counts = {
-    .put = get_count (result, "put"),
-    .delta = get_count (result, "delta"),
-    .copied = get_count (result, "copied"),
-    .metadata = get_count (result, "metadata"),
-    .deleted = get_count (result, "deleted"),
-    .unchanged = get_count (result, "unchanged"),
-    .failed = get_count (result, "failed"),
-    .bytes_sent = get_count (result, "bytes-sent"),
-    .bytes_saved = get_count (result, "bytes-saved"),
+    .put = kp_dbus_get_count (result, "put"),
+    .delta = kp_dbus_get_count (result, "delta"),
+    .copied = kp_dbus_get_count (result, "copied"),
+    .metadata = kp_dbus_get_count (result, "metadata"),
+    .deleted = kp_dbus_get_count (result, "deleted"),
+    .unchanged = kp_dbus_get_count (result, "unchanged"),
+    .failed = kp_dbus_get_count (result, "failed"),
+    .bytes_sent = kp_dbus_get_count (result, "bytes-sent"),
+    .bytes_saved = kp_dbus_get_count (result, "bytes-saved"),
   };
   KpHistoryCoverage coverage = { .objects = 0 };
   g_autoptr (GVariant) about = g_variant_lookup_value (result, "coverage", G_VARIANT_TYPE_VARDICT);
   if (about != NULL)
     {
-      coverage = (KpHistoryCoverage){ .objects = get_count (about, "objects"),
-                                      .objects_proved = get_count (about, "objects-proved"),
-                                      .bytes = get_count (about, "bytes"),
-                                      .bytes_proved = get_count (about, "bytes-proved") };
+      coverage = (KpHistoryCoverage){ .objects = kp_dbus_get_count (about, "objects"),
+                                      .objects_proved = kp_dbus_get_count (about, "objects-proved"),
+                                      .bytes = kp_dbus_get_count (about, "bytes"),
+                                      .bytes_proved = kp_dbus_get_count (about, "bytes-proved") };
       g_variant_lookup (about, "oldest-proof", "x", &coverage.oldest_proof);
     }
   return kp_ctl_report_counts (watch->output, options->verify, &counts, &coverage,
                                (KpMirrorResult){
-                                   .kept = get_count (result, "kept"),
-                                   .swept = get_count (result, "swept"),
-                                   .deletions_held = get_count (result, "deletions-held"),
+                                   .kept = kp_dbus_get_count (result, "kept"),
+                                   .swept = kp_dbus_get_count (result, "swept"),
+                                   .deletions_held = kp_dbus_get_count (result, "deletions-held"),
                                    .guard_reason = guard != NULL && *guard != '\0' ? guard : NULL,
                                });
 }

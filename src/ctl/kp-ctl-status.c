@@ -148,27 +148,17 @@ look_at_files (KpPlanStore *store, KpHistory *history, KpPlan *plan, gint64 now,
 
 /* --- from the agent ------------------------------------------------------------------------- */
 
-static guint64
-get_count (GVariant *dict, const char *name)
-{
-  guint64 value = 0;
-
-  if (dict != NULL)
-    g_variant_lookup (dict, name, "t", &value);
-  return value;
-}
-
 static void
 describe_job (Status *status, KpDBusJob *job)
 {
   GVariant *progress = kp_dbus_job_get_progress (job);
   const char *state = kp_dbus_job_get_state (job);
   const char *waiting = kp_dbus_job_get_waiting (job);
-  guint64 moved = get_count (progress, "bytes-moved");
-  guint64 total = get_count (progress, "bytes-total");
+  guint64 moved = kp_dbus_get_count (progress, "bytes-moved");
+  guint64 total = kp_dbus_get_count (progress, "bytes-total");
   g_autofree char *moved_text = kp_size_format (moved);
   g_autofree char *total_text = kp_size_format (total);
-  g_autofree char *rate = kp_rate_format (MAX (get_count (progress, "rate"), 1));
+  g_autofree char *rate = kp_rate_format (MAX (kp_dbus_get_count (progress, "rate"), 1));
   g_autoptr (GString) text = g_string_new (state != NULL ? state : "running");
   gint64 left = -1;
 
@@ -180,7 +170,7 @@ describe_job (Status *status, KpDBusJob *job)
       g_string_append_printf (text, ", %u %%, %s of %s", (unsigned) (status->job_fraction * 100),
                               moved_text, total_text);
     }
-  if (get_count (progress, "rate") > 0)
+  if (kp_dbus_get_count (progress, "rate") > 0)
     g_string_append_printf (text, " at %s", rate);
   if (progress != NULL && g_variant_lookup (progress, "left", "x", &left) && left >= 0)
     {

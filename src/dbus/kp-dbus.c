@@ -70,6 +70,37 @@ kp_dbus_bytes (const char *bytes)
 }
 
 /**
+ * kp_dbus_dup_bytes:
+ * @bytes: of the type "ay"
+ *
+ * Returns: (transfer full): what kp_dbus_bytes() was given; nothing behind a zero
+ */
+char *
+kp_dbus_dup_bytes (GVariant *bytes)
+{
+  gsize length;
+  const char *data = g_variant_get_fixed_array (bytes, &length, 1);
+
+  return g_strndup (data != NULL ? data : "", length);
+}
+
+/**
+ * kp_dbus_get_count:
+ * @dict: (nullable): of the type "a{sv}"
+ *
+ * Returns: the number of the type "t" that it has for @name; 0 for none
+ */
+guint64
+kp_dbus_get_count (GVariant *dict, const char *name)
+{
+  guint64 value = 0;
+
+  if (dict != NULL)
+    g_variant_lookup (dict, name, "t", &value);
+  return value;
+}
+
+/**
  * kp_dbus_return_error:
  * @invocation: (transfer full): from any thread
  * @error: (transfer full)

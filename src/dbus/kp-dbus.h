@@ -22,6 +22,8 @@ void kp_dbus_register_errors (void);
 char *kp_dbus_plan_path (const char *plan_id);
 char *kp_dbus_job_path (guint64 number);
 GVariant *kp_dbus_bytes (const char *bytes);
+char *kp_dbus_dup_bytes (GVariant *bytes);
+guint64 kp_dbus_get_count (GVariant *dict, const char *name);
 
 void kp_dbus_return_error (GDBusMethodInvocation *invocation, GError *error);
 gboolean kp_dbus_options_check (GVariant *options, const char *const *known, GError **error)
