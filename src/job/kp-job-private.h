@@ -3,8 +3,8 @@
 
 #pragma once
 
-/* What kp-job.c (states, pause, what is asked) and kp-job-work.c (what the job's thread does)
- * share. */
+/* What kp-job.c (states, pause, what is asked), kp-job-work.c (what the job's thread does) and
+ * kp-job-result.c (what came of it, in words) share. */
 
 #include "kp-erase.h"
 #include "kp-job.h"
@@ -78,5 +78,8 @@ gboolean kp_job_prepare (KpJob *job, KpS3Credentials *credentials, GError **erro
 gboolean kp_job_work (KpJob *job, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 gint64 kp_job_get_now (KpJob *job);
 void kp_job_keep_notice (KpJob *job, const char *text);
+
+/* kp-job-result.c */
+char *kp_job_describe_result (KpJob *job, const char **reason);
 
 G_END_DECLS
