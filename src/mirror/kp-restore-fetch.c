@@ -129,6 +129,14 @@ learn_etags (KpRestore *self, Etags etags)
                       "is taken for right, and the rest by its length");
 }
 
+/* One more object whose ETag was not its MD5, while it is not known whether any is. */
+static void
+doubt_etags (KpRestore *self)
+{
+  if (g_atomic_int_add (&self->etag_doubts, 1) + 1 >= DOUBTS_THAT_DECIDE)
+    learn_etags (self, ETAGS_ARE_NOT_MD5);
+}
+
 /* Whether bytes with the checksum @md5 are those of the object. An ETag that looks like an MD5 need
  * not be one, as with keys of a key service (SSE-KMS), and not every server says so in its headers;
  * rclone takes them all for MD5s, and then cannot fetch such an object at all. So what came is
@@ -166,8 +174,7 @@ check_md5 (const RestoreTask *task,
     }
   if (etags == ETAGS_UNKNOWN && g_str_equal (*wrong_md5, md5))
     {
-      if (g_atomic_int_add (&self->etag_doubts, 1) + 1 >= DOUBTS_THAT_DECIDE)
-        learn_etags (self, ETAGS_ARE_NOT_MD5);
+      doubt_etags (self);
       if (!task->replaces)
         {
           g_async_queue_push (self->doubtful, g_strdup (task->key));
@@ -401,7 +408,6 @@ take_range (RestoreDownload *download, guint64 *offset, guint64 *passed_over)
     {
       guint64 present = MIN (RANGE_SIZE, size - download->next);
       download->next += present;
-      download->continued = TRUE;
       *passed_over += present;
     }
   *offset = download->next;
@@ -470,9 +476,9 @@ prove_download (RestoreDownload *download, gboolean *again, GError **error)
       gboolean equal;
       if (!compare_with_record (download->task, download->file, &equal, error))
         return FALSE;
-      /* What was there may be what is wrong. */
-      *again = download->continued && !equal;
-      download->continued = FALSE;
+      /* What an earlier restore has left may be what is wrong, or what happened on the way. */
+      *again = !equal && !download->is_second;
+      download->is_second = TRUE;
       if (!*again)
         return equal || set_other_bytes_error (error);
       return kp_target_file_restart (download->file, size, error);
@@ -570,13 +576,24 @@ download_begin (RestoreTask *task, KpTargetFile *file, KpS3Object *object)
 }
 
 /* What was recorded of this very object proves its bytes better than an MD5, which costs more than
- * twice as much. It says nothing of what ETags are, which objects without a record need to know. */
+ * twice as much: that is computed only until it is known what ETags are, for objects without a
+ * record. */
 static gboolean
-prove_by_record (RestoreTask *task, GBytes *bytes)
+prove_by_record (RestoreTask *task, const KpS3Object *object, GBytes *bytes)
 {
-  task->is_proved = task->is_as_recorded && task->sha256 != NULL
-                    && g_atomic_int_get (&task->restore->etags) != ETAGS_UNKNOWN
-                    && are_recorded_bytes (task, bytes);
+  KpRestore *self = task->restore;
+
+  task->is_proved
+      = task->is_as_recorded && task->sha256 != NULL && are_recorded_bytes (task, bytes);
+  if (task->is_proved && object->is_md5_etag
+      && g_atomic_int_get (&self->etags) == (int) ETAGS_UNKNOWN)
+    {
+      g_autofree char *md5 = kp_content_md5 (bytes);
+      if (g_ascii_strcasecmp (md5, object->etag) == 0)
+        learn_etags (self, ETAGS_ARE_MD5);
+      else
+        doubt_etags (self);
+    }
   return task->is_proved;
 }
 
@@ -596,11 +613,16 @@ get_proved (RestoreTask *task, KpS3Client *client, KpS3Object **object, GError *
                                                    object, self->cancellable, &local_error);
 
       if (bytes != NULL && check_size (task, *object, g_bytes_get_size (bytes), &local_error)
-          && (*object)->is_md5_etag && !prove_by_record (task, bytes))
+          && !prove_by_record (task, *object, bytes) && (*object)->is_md5_etag)
         {
           g_autofree char *md5 = kp_content_md5 (bytes);
           if (!check_md5 (task, *object, md5, &wrong_md5, &again, &local_error))
             tries = 1;
+        }
+      if (local_error == NULL && !again && bytes != NULL)
+        {
+          take_object (task, *object);
+          check_bytes (task, bytes, &local_error);
         }
       if (local_error == NULL && !again)
         return g_steal_pointer (&bytes);
@@ -724,12 +746,13 @@ fetch_within_budget (RestoreTask *task, KpS3Client *client, gboolean *passed_on,
       bytes = get_proved (task, client, &object, error);
       if (bytes == NULL)
         return FALSE;
-      take_object (task, object);
     }
   else
-    bytes = g_bytes_new (NULL, 0);
-  if (!check_bytes (task, bytes, error))
-    return FALSE;
+    {
+      bytes = g_bytes_new (NULL, 0);
+      if (!check_bytes (task, bytes, error))
+        return FALSE;
+    }
   if (!kp_target_file_create (file, &task->info, bytes, error)
       || (S_ISREG (task->info.mode) && !kp_target_file_write (file, 0, bytes, error))
       || !commit (task, file, error))

@@ -120,7 +120,7 @@ struct _RestoreDownload
   char *wrong_md5; /* of the bytes that came first, when they are not what the ETag says; or NULL */
 
   GMutex lock;        /* guards what follows */
-  gboolean continued; /* some of it is from an earlier restore */
+  gboolean is_second; /* what came first was not what was recorded */
   unsigned left;      /* tasks */
   guint64 next;       /* the first byte that nobody fetches */
   guint64 fetched;    /* bytes */

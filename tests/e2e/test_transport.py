@@ -409,13 +409,19 @@ def test_bytes_that_changed_on_the_way_are_not_restored(
     assert os.listdir(tmp_path / "back") == ["good"]
 
 
+@pytest.mark.parametrize("recorded", [False, True], ids=["nothing but the key", "recorded"])
 def test_bytes_that_changed_once_are_fetched_again(
-    ctl: Any, tmp_path: Path, s3: Any, bucket: str, proxy: FaultProxy
+    ctl: Any, tmp_path: Path, s3: Any, bucket: str, proxy: FaultProxy, recorded: bool
 ) -> None:
-    """A large object that was stored in one piece has an MD5, too."""
+    """A large object that was stored in one piece has an MD5, and one in parts has what was recorded
+    of it; so has one whose ETag is none."""
     files = {"small": os.urandom(1000), "large": os.urandom(20 * MIB)}
-    for key, content in files.items():
-        s3.put_object(Bucket=bucket, Key=key, Body=content)
+    if recorded:
+        folder = write_files(tmp_path / "folder", files)
+        ctl("mirror", f"{folder}/", f"s3://{bucket}", check=0, endpoint=proxy)
+    else:
+        for key, content in files.items():
+            s3.put_object(Bucket=bucket, Key=key, Body=content)
     rules = [
         Rule(lambda r, key=key: operation(r) == "get" and r.key == key, ReplaceReply(flip_a_bit))
         for key in files
