@@ -283,7 +283,7 @@ kp_setup_storage_run_keys_job (KpSetupStorage *self,
       g_autofree char *access_key = kp_setup_storage_dup_text (self->access_row);
       g_autofree char *secret_key = kp_setup_storage_dup_text (self->secret_row);
       job->credentials = kp_s3_credentials_new (access_key, secret_key, NULL);
-      memset (secret_key, 0, strlen (secret_key));
+      explicit_bzero (secret_key, strlen (secret_key));
     }
   g_task_set_task_data (task, job, keys_job_free);
   kp_test_keys_run (keys_main, task);
