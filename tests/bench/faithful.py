@@ -104,7 +104,10 @@ def _metadata(s3: Any, bucket: str, name: str) -> tuple[int | None, int | None]:
     metadata = s3.head_object(Bucket=bucket, Key=f"{PREFIX}/{name}")["Metadata"]
     if attributes := metadata.get("s3cmd-attrs"):
         metadata = dict(pair.split(":", 1) for pair in attributes.split("/"))
-    mode = int(metadata["mode"]) & 0o7777 if "mode" in metadata else None
+    mode = None
+    if text := metadata.get("mode"):
+        # rclone writes it with octal digits: 100644, which is none as a number.
+        mode = int(text, 8 if int(text) > 0o177777 else 10) & 0o7777
     mtime = int(float(metadata["mtime"])) if "mtime" in metadata else None
     return mode, mtime
 

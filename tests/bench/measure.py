@@ -74,11 +74,13 @@ class Program:
     def kill(self) -> Cost:
         if self._cost is not None:
             return self._cost
+        # What it has started and not waited for is not in its own figures.
+        below = cpu_seconds(family(self.pid)[1:])
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
-        return self._reap()
+        return self._reap(below)
 
-    def _reap(self) -> Cost:
+    def _reap(self, below: float = 0) -> Cost:
         wall = time.monotonic() - self._start
         # Of its own children, too, as far as it has waited for them.
         _, status, usage = os.wait4(self.pid, 0)
@@ -86,7 +88,7 @@ class Program:
         self._process.returncode = os.waitstatus_to_exitcode(status)
         output = self._log.read_text("utf-8", "replace")[-3000:]
         self._cost = Cost(
-            wall, usage.ru_utime + usage.ru_stime, self._rss, self._process.returncode, output
+            wall, usage.ru_utime + usage.ru_stime + below, self._rss, self._process.returncode, output
         )
         return self._cost
 

@@ -58,12 +58,12 @@ class Bench:
         self.s3 = s3_client(server)
         self.results = Results(folder / "results.json")
 
-    def case(self, case: Case, sizes: Sizes) -> None:
+    def case(self, number: int, case: Case, sizes: Sizes) -> None:
         with self._line(case) as self.line:
-            self._steps(case, sizes)
+            self._steps(number, case, sizes)
 
-    def _steps(self, case: Case, sizes: Sizes) -> None:
-        """Each with all tools; the one that begins is another in each step."""
+    def _steps(self, offset: int, case: Case, sizes: Sizes) -> None:
+        """Each with all tools; the one that begins is another in each step, and in each case."""
         source = self.folder / "work" / case.name
         self._clear()
         say(f"{case.title}: making them")
@@ -83,9 +83,9 @@ class Bench:
             # does, before it takes a file that was changed within the last minute for settled.
             os.sync()
             wanted = files(source)
-            first = number % len(self.tools)
+            first = (offset + number) % len(self.tools)
             order = self.tools[first:] + self.tools[:first]
-            if shared:
+            if any(place is not ours and place.bucket == ours.bucket for place in places.values()):
                 # s3cmd deletes the objects of folders there, which it does not know.
                 order.sort(key=lambda tool: not isinstance(tool, Keepsake))
             for tool in order:
@@ -126,20 +126,26 @@ class Bench:
     ) -> Result:  # fmt: skip
         if missing := tool.missing():
             return {"reason": f"not installed: {missing}"}
-        if tool.name not in ready:
-            tool.prepare(place)
-            ready[tool.name] = ""
-        elif ready[tool.name] == "stopped":
+        if ready.get(tool.name) == "stopped":
             return {"reason": "its run before was stopped"}
         result: Result = {}
         self.proxy.count()
         server_cpu = self._server_cpu()
         try:
+            if tool.name not in ready:
+                ready[tool.name] = "stopped"
+                tool.prepare(place)
+                ready[tool.name] = ""
+                self.proxy.count()
+                server_cpu = self._server_cpu()
             with self._meter(step, result):
                 cost = tool.run(place, step)
             result |= {"wall": cost.wall, "cpu": cost.cpu, "rss": cost.rss, "status": cost.status}
             if cost.status != 0:
                 result["reason"] = f"ended with {cost.status}: {last_line(cost.output)}"
+        except (OSError, RuntimeError, AssertionError, subprocess.SubprocessError) as error:
+            # One that cannot be used at all is named; the others are measured.
+            return {"reason": f"failed: {error or type(error).__name__}"}
         except measure.GaveUp as end:
             result |= {
                 "cpu": end.cost.cpu, "rss": end.cost.rss, "status": 0,
@@ -154,7 +160,10 @@ class Bench:
         if ready[tool.name] == "helped":
             result["helped"] = True
         if "wall" in result:
-            result["faults"] = faithful.faults(tool, place, step, self.s3, before, wanted)
+            try:
+                result["faults"] = faithful.faults(tool, place, step, self.s3, before, wanted)
+            except (OSError, subprocess.SubprocessError, measure.GaveUp) as error:
+                result["faults"] = [f"its restore ends with {type(error).__name__}"]
         shutil.rmtree(place.target, ignore_errors=True)
         return result
 
@@ -198,8 +207,10 @@ class Bench:
         home = place.home / "help"
         home.mkdir(exist_ok=True)
         helper = replace(place, home=home, endpoint=self.server.endpoint, seconds=OUR_SECONDS)
-        done = keepsake.run(helper, Step("help", ""))
-        return place, "helped" if done.status == 0 else "stopped"
+        with contextlib.suppress(measure.GaveUp):
+            if keepsake.run(helper, Step("help", "")).status == 0:
+                return place, "helped"
+        return place, "stopped"
 
 
 class Results:
@@ -224,6 +235,10 @@ class Results:
             "title": case.title,
             "complete": False,
             "run": self.data["run"],
+            "about": {
+                "date": self.data["date"], "commit": self.data["commit"],
+                "seconds": self.data["sizes"]["seconds"],
+            },
             "steps": {step.name: {"title": step.title, "kind": step.kind, "tools": {}}
                       for step in case.steps},
         }  # fmt: skip
@@ -257,8 +272,13 @@ def about(tools: list[Tool], sizes: Sizes) -> dict[str, Any]:
     ceph = subprocess.run(
         ["ceph", "--version"], env=clean_environment(), text=True, capture_output=True, timeout=20
     ).stdout.split()
+    commit = subprocess.run(
+        ["git", "-C", TOP, "rev-parse", "--short", "HEAD"], env=clean_environment(), text=True,
+        capture_output=True, timeout=20,
+    ).stdout.strip()  # fmt: skip
     return {
         "run": secrets.token_hex(4),
+        "commit": commit or "unknown",
         "date": time.strftime("%Y-%m-%d"),
         "machine": f"{os.cpu_count()} processors ({cpu[1] if cpu else platform.machine()}), "
                    f"{int(memory[1]) / 2**20 if memory else 0:.0f} GiB of memory",
@@ -299,9 +319,9 @@ def run(folder: Path, sizes: Sizes, names: list[str], go_on: bool) -> None:
             bench.results.describe(**about(tools, sizes))
         else:
             bench.results.clear(**about(tools, sizes))
-        for case in wanted:
+        for number, case in enumerate(wanted):
             if not (go_on and bench.results.is_complete(case)):
-                bench.case(case, sizes)
+                bench.case(number, case, sizes)
                 bench.results.end(case)
 
 

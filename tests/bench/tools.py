@@ -195,6 +195,7 @@ class Rclone(Tool):
             args = ["copy", remote, place.target]
         else:
             args = ["sync", place.source, remote]
+        args.append("--metadata")
         if step.kind == "limit":
             args.append(f"--bwlimit={KIB_PER_SECOND}k")
         if step.name == "rename":

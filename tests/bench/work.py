@@ -80,7 +80,10 @@ def fill_pictures(folder: Path, count: int, between: tuple[int, int]) -> None:
     chance = random.Random("pictures")
     for number in range(count):
         data = random_bytes(chance.randint(*between), f"p{number}")
-        _put(folder / f"{2020 + number % 4}/IMG_{number:04}.jpg", data)
+        path = folder / f"{2020 + number % 4}/IMG_{number:04}.jpg"
+        _put(path, data)
+        if number % 3 == 0:
+            path.chmod(0o600)  # not what any program makes of a file that it knows no mode of
     _date(folder)
 
 
