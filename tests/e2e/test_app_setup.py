@@ -15,7 +15,9 @@ import pytest
 
 from fixtures import free_port, wait_until
 from fixtures.agent import Agent, Plan
-from fixtures.app import Application, add_plan, stalled
+from fixtures.app import (
+    Application, add_plan, begin_setup, choose_folder, fill_storage, stalled
+)  # fmt: skip
 from fixtures.ceph_rgw import CephRgw
 from fixtures.checks import keys, rsync_changes, write_files
 from fixtures.status_notifier import Tray
@@ -34,43 +36,6 @@ def folder(tmp_path: Path) -> Path:
     )  # fmt: skip
 
 
-def tab_to(app: Application, name: str, limit: int = 40) -> None:
-    """With the Tab key, as often as it takes."""
-    for _ in range(limit):
-        if name in app.focused_name():
-            return
-        app.tab()
-    raise AssertionError(f"“{name}” is not reached by Tab: {app.tabbed}\n{app.dump()}")
-
-
-def fill(app: Application, name: str, text: str) -> None:
-    tab_to(app, name)
-    app.key("Control+a")
-    app.type(text)
-
-
-def begin(app: Application, agent: Agent) -> None:
-    agent.start()
-    app.start()
-    app.wait_for("Keep Your Folders Safe")
-    app.key("Control+n")
-    app.wait_for("Folders")
-
-
-def choose_folder(app: Application, folder: Path) -> None:
-    fill(app, "Add a folder by its path", str(folder))
-    app.key("Return")
-    app.wait_for(name=folder.name)
-
-
-def fill_storage(app: Application, endpoint: str, bucket: str, key: str, secret: str) -> None:
-    fill(app, "Server address", endpoint)
-    fill(app, "Bucket", bucket)
-    fill(app, "Folder in the bucket", "laptop")
-    fill(app, "Access key", key)
-    fill(app, "Secret key", secret)
-
-
 def key_items(agent: Agent) -> list[Any]:
     return [row for row in agent.keyring.items() if "plan" in row[1]]
 
@@ -80,18 +45,18 @@ def test_whole_journey_by_keyboard(
 ) -> None:
     """… then a change is backed up from the tray, and all comes back into another folder."""
     before = len(key_items(app_agent))
-    begin(app, app_agent)
+    begin_setup(app, app_agent)
     choose_folder(app, folder)
     app.wait_for_text("3 files, 127 KiB to keep")
     app.wait_for_text("Saves 29 KiB")
-    tab_to(app, "Caches and thumbnails")
+    app.tab_to("Caches and thumbnails")
     app.key("Space")
     app.wait_for_text("2 files, 98 KiB to keep")
     app.look("setup-folders")
 
     app.key("Alt+n")
     app.wait_for("Where to?")
-    tab_to(app, "Provider")
+    app.tab_to("Provider")
     app.key("Space")
     app.choose("Ceph Object Gateway")
     fill_storage(app, rgw.endpoint, bucket, rgw.access_key, rgw.secret_key)
@@ -111,7 +76,7 @@ def test_whole_journey_by_keyboard(
     app.wait_for("Is this right?")
     app.wait_for_text("Every day at 12:30")
     app.look("setup-review")
-    fill(app, "Name of the plan", "Photos")
+    app.fill("Name of the plan", "Photos")
     app.key("Alt+c")
     app.wait_for_text("Backed up just now", timeout=40)
     app.look("setup-done")
@@ -132,17 +97,17 @@ def test_whole_journey_by_keyboard(
     app.wait_for_text("Backed up just now")
 
     # Back, into another folder.
-    tab_to(app, "Photos: ")
+    app.tab_to("Photos: ")
     app.key("Return")
     app.wait_for("Plan Menu")
-    tab_to(app, "Restore Files…")
+    app.tab_to("Restore Files…")
     app.key("Return")
     app.wait_for("All Folders")
     app.wait_for("Pictures")
-    tab_to(app, "Restore Everything…")  # it slides in when the list is there
+    app.tab_to("Restore Everything…")  # it slides in when the list is there
     app.key("Return")
     app.wait_for("Where to?")
-    fill(app, "Folder", str(tmp_path / "back"))
+    app.fill("Folder", str(tmp_path / "back"))
     app.key("Alt+r")
     app.wait_for("Restored", timeout=30)
     times = folder.stat()
@@ -183,11 +148,11 @@ def test_agent_does_not_answer_when_a_plan_is_saved(
 ) -> None:
     """What it does late is whole: a new plan has its keys, and one that was to be changed has the
     keys that belong to it."""
-    begin(app, app_agent)
+    begin_setup(app, app_agent)
     choose_folder(app, folder)
     app.key("Alt+n")
     app.wait_for("Where to?")
-    tab_to(app, "Provider")
+    app.tab_to("Provider")
     app.key("Space")
     app.choose("Ceph Object Gateway")
     fill_storage(app, rgw.endpoint, bucket, rgw.access_key, rgw.secret_key)
@@ -235,7 +200,7 @@ def test_wrong_entries(
     """A folder that is not there, a server that does not answer, wrong keys, a bucket that is not
     there or may only be read: explained beside the field, and nothing of it stays anywhere."""
     before = len(key_items(app_agent))
-    begin(app, app_agent)
+    begin_setup(app, app_agent)
     app.key("Alt+n")
     app.wait_for("Add at least one folder.")
     app.set_text("Add a folder by its path", str(folder / "gone"))
@@ -247,7 +212,7 @@ def test_wrong_entries(
     app.wait_for(folder.name)
     app.key("Alt+n")
     app.wait_for("Where to?")
-    tab_to(app, "Provider")
+    app.tab_to("Provider")
     app.key("Space")
     app.choose("Ceph Object Gateway")
 
@@ -296,11 +261,11 @@ def test_keep_versions(
     app: Application, app_agent: Agent, folder: Path, s3: Any, bucket: str, rgw: CephRgw
 ) -> None:
     """Offered beside what the test found, and done after a look at the rule."""
-    begin(app, app_agent)
+    begin_setup(app, app_agent)
     choose_folder(app, folder)
     app.key("Alt+n")
     app.wait_for("Where to?")
-    tab_to(app, "Provider")
+    app.tab_to("Provider")
     app.key("Space")
     app.choose("Ceph Object Gateway")
     fill_storage(app, rgw.endpoint, bucket, rgw.access_key, rgw.secret_key)
