@@ -142,6 +142,9 @@ set_upload_limit_cb (KpDBusManager *manager,
                               "for no limit",
                               rate));
   kp_agent_set_upload_limit (self, rate);
+  /* Whoever has the answer knows the limit, too. */
+  kp_dbus_manager_set_upload_limit (manager, rate);
+  g_dbus_interface_skeleton_flush (G_DBUS_INTERFACE_SKELETON (manager));
   return succeed (invocation);
 }
 

@@ -47,6 +47,7 @@ struct _KpPlanPage
   KpJobView *job_view;
   GtkWidget *limit_group;
   KpLimitRow *limit_row;
+  guint limits_asked; /* that the agent has not answered yet */
   AdwActionRow *verify_row;
   GtkWidget *verify_button;
   AdwPreferencesGroup *problems_group;
@@ -323,6 +324,10 @@ show_limit (KpPlanPage *self)
   KpPlan *plan = kp_plan_proxy_get_plan (self->plan);
   guint64 limit = 0;
 
+  /* What the agent says is older than where the slider was moved to since: it would jump back, and
+   * the next step would begin there. */
+  if (self->limits_asked > 0)
+    return;
   if (by_hand >= 0)
     limit = (guint64) by_hand;
   else if (plan != NULL && *kp_plan_get_upload_limit (plan) != '\0')
@@ -424,15 +429,28 @@ called_cb (GObject *source, GAsyncResult *result, void *data)
 }
 
 static void
+limit_set_cb (GObject *source, GAsyncResult *result, void *data)
+{
+  KpPlanPage *self = data;
+
+  self->limits_asked--;
+  if (self->plan != NULL)
+    show_limit (self);
+  called_cb (source, result, self);
+}
+
+static void
 limit_cb (KpPlanPage *self)
 {
   KpDBusManager *manager = self->client != NULL ? kp_agent_client_get_manager (self->client) : NULL;
 
-  if (manager != NULL)
-    g_dbus_proxy_call (
-        G_DBUS_PROXY (manager), "SetUploadLimit",
-        g_variant_new ("(xa{sv})", (gint64) kp_limit_row_get_limit (self->limit_row), NULL),
-        G_DBUS_CALL_FLAGS_NONE, -1, NULL, called_cb, g_object_ref (self));
+  if (manager == NULL)
+    return;
+  self->limits_asked++;
+  g_dbus_proxy_call (
+      G_DBUS_PROXY (manager), "SetUploadLimit",
+      g_variant_new ("(xa{sv})", (gint64) kp_limit_row_get_limit (self->limit_row), NULL),
+      G_DBUS_CALL_FLAGS_NONE, -1, NULL, limit_set_cb, g_object_ref (self));
 }
 
 static void

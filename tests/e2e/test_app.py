@@ -12,12 +12,14 @@ from typing import Any
 import pytest
 
 from fixtures import wait_until
-from fixtures.agent import Agent, Plan
+from fixtures.agent import Agent, Job, Plan
 from fixtures.app import Application, add_plan
 from fixtures.checks import keys, operation, put_many, write_files
 from fixtures.fault_proxy import Delay, FaultProxy, Hang, Rule
 
 pytest_plugins = ["fixtures.app_fixtures"]
+
+KIB = 1024
 
 
 @pytest.fixture
@@ -62,6 +64,50 @@ def test_backup(app: Application, app_agent: Agent, slow_folder: Path, bucket: s
     app.wait_for_text("Backed up")
     app.wait_for_text("Backed up 61 files")
     app.look("plan-done")
+
+
+def begin_endless_backup(app: Application, agent: Agent, tmp_path: Path, bucket: str) -> tuple[Plan, Job]:
+    """At its limit it would take 20 minutes. The plan's page is shown."""
+    folder = write_files(tmp_path / "Slow", {f"{i}.jpg": os.urandom(400_000) for i in range(100)})
+    agent.start()
+    plan = add_plan(agent, "Photos", folder, bucket, **{"upload-limit": "32K"})
+    app.start()
+    app.show_plan(plan)
+    job = plan.run()
+    assert job.wait_for_state("transferring", "finished", "failed") == "transferring"
+    app.wait_for("32 KiB/s")
+    return plan, job
+
+
+def test_limit_is_moved(app: Application, app_agent: Agent, tmp_path: Path, bucket: str) -> None:
+    """By the keys of the slider, while a backup runs: the agent follows each step, and so does what is
+    sent. The plan's own limit is for the next time."""
+    plan, job = begin_endless_backup(app, app_agent, tmp_path, bucket)
+    app.tab_to("Upload limit")
+    # Four double it. As fast as keys can be, there and back: no step is lost on the way.
+    for key in [*(["Right"] * 8 + ["Left"] * 8) * 10, *["Right"] * 4]:
+        app.key(key)
+    app.wait_for("64 KiB/s")
+    wait_until(lambda: app_agent.get("UploadLimit") == 64 * KIB, 10, "the new limit")
+    assert job.state == "transferring"
+    app.look("plan-limited")
+    app.key("End")
+    wait_until(lambda: app_agent.get("UploadLimit") == 128 * 1024 * KIB, 10, "the highest limit")
+    result = job.wait()
+    assert result["failed"] == 0 and result["put"] == 101
+    app.wait_for_text("Backed up just now")
+    assert json.loads(plan.file.read_text())["upload-limit"] == "32K"
+
+
+def test_limit_is_switched_off(
+    app: Application, app_agent: Agent, tmp_path: Path, bucket: str
+) -> None:
+    _, job = begin_endless_backup(app, app_agent, tmp_path, bucket)
+    app.tab_to("Limit the upload")
+    app.key("Space")
+    wait_until(lambda: app_agent.get("UploadLimit") == 0, 10, "no limit")
+    app.wait_for("As fast as the line allows")
+    assert job.wait()["failed"] == 0
 
 
 def test_verify(app: Application, app_agent: Agent, folder: Path, bucket: str) -> None:
