@@ -154,8 +154,8 @@ kp_agent_start_job (KpAgent *self, KpAgentJob *job)
   if (kp_job_get_kind (kp_agent_job_get_job (job)) == KP_HISTORY_ERASE)
     kp_job_spare (kp_agent_job_get_job (job), G_LIST_MODEL (self->store));
   kp_agent_job_start (job, executed_cb, g_object_ref (self));
-  if (self->upload_limit != KP_LIMIT_OF_PLANS)
-    kp_throttle_set_rate (self->upload, (guint64) self->upload_limit);
+  if (kp_agent_get_upload_limit (self) != KP_LIMIT_OF_PLANS)
+    kp_throttle_set_rate (self->upload, (guint64) kp_agent_get_upload_limit (self));
   KpAgentPlan *plan = kp_agent_find_plan (self, kp_agent_job_get_plan_id (job));
   if (plan != NULL)
     kp_agent_plan_show (plan);

@@ -132,18 +132,20 @@ set_upload_limit_cb (KpDBusManager *manager,
                      KpAgent *self)
 {
   GError *error = NULL;
+  gboolean until_idle = FALSE;
 
-  if (!kp_dbus_options_check (options, no_options, &error))
+  if (!kp_dbus_options_check (options, (const char *[]){ "until-idle", "b", NULL }, &error))
     return fail (invocation, error);
+  g_variant_lookup (options, "until-idle", "b", &until_idle);
   if (rate < KP_LIMIT_OF_PLANS)
     return fail (invocation,
                  g_error_new (KP_ERROR, KP_ERROR_USAGE,
                               "%" G_GINT64_FORMAT " is no rate; -1 stands for what plans say, 0 "
                               "for no limit",
                               rate));
-  kp_agent_set_upload_limit (self, rate);
+  kp_agent_set_upload_limit (self, rate, until_idle);
   /* Whoever has the answer knows the limit, too. */
-  kp_dbus_manager_set_upload_limit (manager, rate);
+  kp_dbus_manager_set_upload_limit (manager, kp_agent_get_upload_limit (self));
   g_dbus_interface_skeleton_flush (G_DBUS_INTERFACE_SKELETON (manager));
   return succeed (invocation);
 }

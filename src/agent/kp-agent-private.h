@@ -72,10 +72,11 @@ struct _KpAgent
   GPtrArray *jobs;   /* (element-type KpAgentJob): not ended, in their order */
   guint64 n_jobs;    /* so far */
   guint n_preflights;
-  gint64 paused_until; /* 0: not paused; KP_PAUSED_UNTIL_RESUMED */
-  gint64 quiet_until;  /* nothing is started by itself before */
-  gint64 upload_limit; /* or KP_LIMIT_OF_PLANS */
-  gint64 last_look;    /* when plans were looked at before */
+  gint64 paused_until;  /* 0: not paused; KP_PAUSED_UNTIL_RESUMED */
+  gint64 quiet_until;   /* nothing is started by itself before */
+  gint64 upload_limit;  /* or KP_LIMIT_OF_PLANS */
+  gint64 passing_limit; /* over it until the jobs have ended; or KP_LIMIT_OF_PLANS */
+  gint64 last_look;     /* when plans were looked at before */
   GSource *consider_source;
   gboolean begun;
   gboolean quitting;
@@ -98,7 +99,8 @@ struct _KpAgent
 void kp_agent_consider_soon (KpAgent *agent);
 void kp_agent_recheck_held_plans (KpAgent *agent);
 void kp_agent_set_paused (KpAgent *agent, gint64 until);
-void kp_agent_set_upload_limit (KpAgent *agent, gint64 rate);
+gint64 kp_agent_get_upload_limit (KpAgent *agent);
+void kp_agent_set_upload_limit (KpAgent *agent, gint64 rate, gboolean until_idle);
 KpAgentPlan *kp_agent_find_plan (KpAgent *agent, const char *id);
 gint64 kp_agent_next_morning (KpAgent *agent);
 

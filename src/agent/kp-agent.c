@@ -178,7 +178,7 @@ show_everything (KpAgent *self)
   hear_of_mounts (self, is_mount_awaited);
   kp_dbus_manager_set_conditions (self->manager, (const char *const *) conditions);
   kp_dbus_manager_set_paused_until (self->manager, self->paused_until);
-  kp_dbus_manager_set_upload_limit (self->manager, self->upload_limit);
+  kp_dbus_manager_set_upload_limit (self->manager, kp_agent_get_upload_limit (self));
   kp_agent_announce_state (self);
 }
 
@@ -211,6 +211,8 @@ consider_cb (void *data)
 
   g_clear_pointer (&self->consider_source, g_source_unref);
   kp_agent_drop_cancelled_jobs (self);
+  if (self->jobs->len == 0)
+    self->passing_limit = KP_LIMIT_OF_PLANS;
   if (self->quitting)
     {
       quit_if_at_rest (self);
@@ -292,15 +294,30 @@ kp_agent_next_morning (KpAgent *self)
 }
 
 /**
+ * kp_agent_get_upload_limit:
+ *
+ * Returns: what was set by hand and holds now; bytes per second, 0 for none, %KP_LIMIT_OF_PLANS
+ */
+gint64
+kp_agent_get_upload_limit (KpAgent *self)
+{
+  return self->passing_limit != KP_LIMIT_OF_PLANS ? self->passing_limit : self->upload_limit;
+}
+
+/**
  * kp_agent_set_upload_limit:
  * @rate: bytes per second, 0 for none, %KP_LIMIT_OF_PLANS
+ * @until_idle: no longer than until the jobs have ended; then what held before holds again
  */
 void
-kp_agent_set_upload_limit (KpAgent *self, gint64 rate)
+kp_agent_set_upload_limit (KpAgent *self, gint64 rate, gboolean until_idle)
 {
   KpAgentJob *job = kp_agent_get_running_job (self);
 
-  self->upload_limit = rate;
+  self->passing_limit = until_idle ? rate : KP_LIMIT_OF_PLANS;
+  if (!until_idle)
+    self->upload_limit = rate;
+  rate = kp_agent_get_upload_limit (self);
   if (rate != KP_LIMIT_OF_PLANS)
     kp_throttle_set_rate (self->upload, (guint64) rate);
   else if (job != NULL)
@@ -535,6 +552,7 @@ kp_agent_init (KpAgent *self)
   self->upload = kp_throttle_new (0);
   self->download = kp_throttle_new (0);
   self->upload_limit = KP_LIMIT_OF_PLANS;
+  self->passing_limit = KP_LIMIT_OF_PLANS;
   self->dock_percent = -1;
 }
 

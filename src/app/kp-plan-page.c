@@ -444,13 +444,17 @@ limit_cb (KpPlanPage *self)
 {
   KpDBusManager *manager = self->client != NULL ? kp_agent_client_get_manager (self->client) : NULL;
 
+  GVariantDict options;
+
   if (manager == NULL)
     return;
   self->limits_asked++;
-  g_dbus_proxy_call (
-      G_DBUS_PROXY (manager), "SetUploadLimit",
-      g_variant_new ("(xa{sv})", (gint64) kp_limit_row_get_limit (self->limit_row), NULL),
-      G_DBUS_CALL_FLAGS_NONE, -1, NULL, limit_set_cb, g_object_ref (self));
+  g_variant_dict_init (&options, NULL);
+  g_variant_dict_insert (&options, "until-idle", "b", TRUE);
+  g_dbus_proxy_call (G_DBUS_PROXY (manager), "SetUploadLimit",
+                     g_variant_new ("(x@a{sv})", (gint64) kp_limit_row_get_limit (self->limit_row),
+                                    g_variant_dict_end (&options)),
+                     G_DBUS_CALL_FLAGS_NONE, -1, NULL, limit_set_cb, g_object_ref (self));
 }
 
 static void

@@ -242,6 +242,19 @@ def test_limit_changes_while_it_runs(started: Agent, tmp_path: Path, bucket: str
     assert started.get("UploadLimit") == -1
 
 
+def test_limit_for_what_runs_now(started: Agent, tmp_path: Path, bucket: str) -> None:
+    """When it has ended, what was set before holds again."""
+    folder = write_files(tmp_path / "Big", {str(i): os.urandom(100_000) for i in range(50)})
+    plan = add(started, "Big", folder, bucket)
+    started.manager("SetUploadLimit", "(xa{sv})", 20 * 1024, {})
+    job = plan.run()
+    job.wait_for_state("transferring")
+    started.manager("SetUploadLimit", "(xa{sv})", 0, {"until-idle": GLib.Variant("b", True)})
+    assert started.get("UploadLimit") == 0
+    assert job.wait()["failed"] == 0
+    wait_until(lambda: started.get("UploadLimit") == 20 * 1024, 10, "the limit of before")
+
+
 # -- order ----------------------------------------------------------------------------------------
 
 
@@ -587,6 +600,7 @@ WRONG: list[tuple[str, str, str, tuple[Any, ...], str]] = [
     ("Manager", "Resume", "(a{sv})", ({"now": s("yes")},), "Usage"),
     ("Manager", "SetUploadLimit", "(xa{sv})", (-2, {}), "Usage"),
     ("Manager", "SetUploadLimit", "(xa{sv})", (1, {"x": s("")}), "Usage"),
+    ("Manager", "SetUploadLimit", "(xa{sv})", (1, {"until-idle": s("")}), "Usage"),
     ("Manager", "SetAutostart", "(ba{sv})", (True, {"x": s("")}), "Usage"),
     ("Manager", "Probe", "(sa{sv})", ("{}", {}), "Usage"),
     ("Manager", "Probe", "(sa{sv})", (PLAN, {"prompt": s("")}), "Usage"),

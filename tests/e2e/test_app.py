@@ -96,6 +96,7 @@ def test_limit_is_moved(app: Application, app_agent: Agent, tmp_path: Path, buck
     result = job.wait()
     assert result["failed"] == 0 and result["put"] == 101
     app.wait_for_text("Backed up just now")
+    wait_until(lambda: app_agent.get("UploadLimit") == -1, 10, "the limit to be the plan's again")
     assert json.loads(plan.file.read_text())["upload-limit"] == "32K"
 
 
