@@ -14,7 +14,7 @@ import pytest
 from fixtures import wait_until
 from fixtures.agent import Agent, Job, Plan
 from fixtures.app import Application, add_plan
-from fixtures.checks import keys, operation, put_many, write_files
+from fixtures.checks import body, etags, keys, operation, put_many, sent_keys, write_files
 from fixtures.fault_proxy import Delay, FaultProxy, Hang, Rule
 
 pytest_plugins = ["fixtures.app_fixtures"]
@@ -109,6 +109,40 @@ def test_limit_is_switched_off(
     wait_until(lambda: app_agent.get("UploadLimit") == 0, 10, "no limit")
     app.wait_for("As fast as the line allows")
     assert job.wait()["failed"] == 0
+
+
+def test_cancel(
+    app: Application, app_agent: Agent, slow_folder: Path, s3: Any, bucket: str, proxy: FaultProxy
+) -> None:
+    """What was stored until then stays, and is not sent again."""
+    app_agent.start()
+    plan = add_plan(app_agent, "Photos", slow_folder, bucket, endpoint=proxy.endpoint)
+    proxy.rules.append(Rule(lambda r: operation(r) == "put", Delay(0), times=20))
+    proxy.rules.append(Rule(lambda r: operation(r) == "put", Hang(600), times=None))
+    app.start()
+    app.show_plan(plan)
+    app.press("Back Up Now")
+    job = plan.wait_for_job()
+    wait_until(lambda: job.get("Progress")["files-done"] == 20, 30, "some files")
+    app.press("Cancel Job")
+    job.wait()
+    assert job.state == "cancelled"
+    app.wait_for("The backup was cancelled")
+    app.wait_for("Backup cancelled")
+    app.look("plan-cancelled")
+    assert plan.jobs()[0]["state"] == "cancelled" and plan.get("LastSuccess") == 0
+    stored = etags(s3, bucket)
+    assert len(stored) == 20
+
+    proxy.rules.clear()
+    proxy.requests.clear()
+    app.press("Back Up Now")
+    app.wait_for_text("Backed up just now")
+    app.wait_for_text("Backed up 41 files")
+    assert etags(s3, bucket).items() >= stored.items()
+    assert not stored.keys() & set(sent_keys(proxy, "put"))
+    for path in slow_folder.iterdir():
+        assert body(s3, bucket, f"photos/Slow/{path.name}") == path.read_bytes()
 
 
 def test_verify(app: Application, app_agent: Agent, folder: Path, bucket: str) -> None:
