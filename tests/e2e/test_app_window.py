@@ -222,6 +222,15 @@ LONG = "A plan whose name somebody did not want to end, and so it goes on " * 4
 HEBREW = "תמונות משפחה וחגים"
 
 
+def fail_last_job(agent: Agent, plan: Plan, message: str) -> None:
+    """Of an agent that is stopped: its history says so."""
+    with sqlite3.connect(agent.state / "history.sqlite") as history:
+        history.execute(
+            "UPDATE job SET state = 'failed', reason = 'server', message = ? WHERE plan = ?",
+            (message, plan.id),
+        )
+
+
 def test_texts_of_any_length(
     app: Application, app_agent: Agent, folder: Path, bucket: str
 ) -> None:
@@ -232,11 +241,7 @@ def test_texts_of_any_length(
     long_plan.run().wait()
     app_agent.stop()
     message = "The server said: " + "all kinds of things that nobody reads, " * 2700
-    with sqlite3.connect(app_agent.state / "history.sqlite") as history:
-        history.execute(
-            "UPDATE job SET state = 'failed', reason = 'server', message = ? WHERE plan = ?",
-            (message, long_plan.id),
-        )
+    fail_last_job(app_agent, long_plan, message)
     app.start()
     app.wait_for_text("The last backup failed")
     app.wait_for_text(HEBREW)
@@ -251,6 +256,26 @@ def test_texts_of_any_length(
     app.key("Escape")
     app.wait_for_none("Technical details")
     is_alive(app)
+
+
+def test_details_are_copied(
+    app: Application, app_agent: Agent, folder: Path, bucket: str
+) -> None:
+    """All of them, however long: somebody wants to send them to somebody who can help."""
+    app_agent.start()
+    plan = add_plan(app_agent, "Photos", folder, bucket)
+    plan.run().wait()
+    app_agent.stop()
+    lines = (f"{number}: “{HEBREW}” could not be read" for number in range(2000))
+    message = "Some files could not be read:\n" + "\n".join(lines)
+    fail_last_job(app_agent, plan, message)
+    app.start()
+    app.show_plan(plan)
+    app.press("Show Details")
+    app.wait_for("Technical details")
+    app.press("Copy")
+    app.wait_for_none("Technical details")
+    assert app.desktop.read_clipboard() == message
 
 
 def test_right_to_left(app: Application, app_agent: Agent, folder: Path, bucket: str) -> None:
