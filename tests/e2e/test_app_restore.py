@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from pathlib import Path
@@ -21,6 +22,8 @@ from fixtures.fault_proxy import FaultProxy
 from fixtures.pictures import run_magick
 
 pytest_plugins = ["fixtures.app_fixtures"]
+
+DAY_NS = 24 * 3600 * 10**9
 
 
 @pytest.fixture
@@ -72,6 +75,47 @@ def test_into_another_folder(
     assert rsync_changes(folder, tmp_path / "back/Pictures") == []
     app.press("Done")
     app.wait_for_text("Restored 8 files")
+
+
+def read_all(folder: Path) -> dict[str, tuple[str, int]]:
+    return {path.name: (path.read_text(), path.stat().st_mtime_ns) for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize(
+    ("choice", "replaced"),
+    [("Keep", []), ("Replace if older", ["older"]), ("Replace all", ["older", "newer"])],
+)
+def test_in_place(
+    app: Application, app_agent: Agent, tmp_path: Path, bucket: str, choice: str, replaced: list[str]
+) -> None:
+    """What is gone comes back, and of what is there each choice replaces what it says."""
+    names = ["older", "newer", "gone", "same"]
+    folder = write_files(tmp_path / "Letters", {name: "as it was stored" for name in names})
+    now = time.time_ns()
+    for path in folder.iterdir():
+        os.utime(path, ns=(now - 2 * DAY_NS, now - 2 * DAY_NS))
+    app_agent.start()
+    plan = add_plan(app_agent, "Letters", folder, bucket)
+    assert plan.run().wait()["failed"] == 0
+    stored = read_all(folder)
+    write_files(folder, {"older": "rewritten", "newer": "rewritten since", "mine": "never stored"})
+    os.utime(folder / "older", ns=(now - 3 * DAY_NS, now - 3 * DAY_NS))
+    (folder / "gone").unlink()
+    here = read_all(folder)
+
+    open_restore(app, plan)
+    open_entry(app, "Letters")
+    app.wait_for("newer")
+    app.press("Restore This Folder…")
+    app.wait_for("Where to?")
+    app.activate_widget_action("To where it was")
+    app.activate_widget_action("Files that are there already")
+    app.choose(choice)
+    app.look(f"restore-in-place-{choice.split()[-1].lower()}")
+    app.press("Restore")
+    app.wait_for("Restored")
+    back = {name: stored[name] for name in ["gone", *replaced]}
+    assert read_all(folder) == here | back
 
 
 def test_search_and_preview(app: Application, plan: Plan, folder: Path, tmp_path: Path) -> None:
