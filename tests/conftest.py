@@ -135,8 +135,7 @@ def cold_class(rgw: CephRgw) -> str:
     rgw.admin("zonegroup", *placement, "--rgw-zonegroup=default", f"--storage-class={name}")
     rgw.admin("zone", *placement, "--rgw-zone=default", f"--storage-class={name}",
               "--data-pool=default.rgw.buckets.data")  # fmt: skip
-    rgw.stop_gateway()
-    rgw.start_gateway()
+    rgw.restart_gateway()
     wait_until(lambda: rgw._answers("/"), 60, "the S3 gateway")
     return name
 
