@@ -231,7 +231,8 @@ history_cb (GObject *source, GAsyncResult *result, void *data)
         gtk_list_box_append (self->history, make_history_row (row, &facts));
       if (is_backup)
         kp_history_chart_prepend (self->chart, facts.bytes_sent,
-                                  g_str_equal (facts.state, "finished"));
+                                  g_str_equal (facts.state, "finished")
+                                      || g_str_equal (facts.state, "cancelled"));
       if (is_backup && !seen_backup && facts.failed > 0)
         g_variant_lookup (row, "id", "x", &last_with_problems);
       seen_backup = seen_backup || is_backup;
