@@ -115,6 +115,14 @@ def family(pid: int) -> list[int]:
     return found
 
 
+def machine_seconds() -> tuple[float, float]:
+    """What all processors together have been busy so far, and idle."""
+    fields = [int(word) for word in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
+    idle = fields[3] + fields[4]
+    ticks = os.sysconf("SC_CLK_TCK")
+    return (sum(fields) - idle) / ticks, idle / ticks
+
+
 def cpu_seconds(pids: Sequence[int]) -> float:
     """What these processes have used so far."""
     ticks = 0

@@ -298,9 +298,10 @@ class Claims:
             return
         gib = ours["up"] / (1 << 30)
         busy = ours["server_cpu"] / (ours["server_cpu"] + ours["cpu"])
+        whole = f", and the processors were {ours['busy']:.0%} busy" if "busy" in ours else ""
         self._add(what, ours["cpu"] < best[1],
                   f"{seconds(ours['cpu'] / gib)}; {self.titles[best[0]]} {seconds(best[1] / gib)}. "
-                  f"The server took {busy:.0%} of the CPU time of both")  # fmt: skip
+                  f"The server took {busy:.0%} of the CPU time of both{whole}")  # fmt: skip
 
     def _change(self, row: Row) -> None:
         ours, best = row.ours(), row.best("up", self.ordinary)

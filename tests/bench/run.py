@@ -138,8 +138,11 @@ class Bench:
                 ready[tool.name] = ""
                 self.proxy.count()
                 server_cpu = self._server_cpu()
+            busy, idle = measure.machine_seconds()
             with self._meter(step, result):
                 cost = tool.run(place, step)
+            after = measure.machine_seconds()
+            result["busy"] = (after[0] - busy) / max(0.01, sum(after) - busy - idle)
             result |= {"wall": cost.wall, "cpu": cost.cpu, "rss": cost.rss, "status": cost.status}
             if cost.status != 0:
                 result["reason"] = f"ended with {cost.status}: {last_line(cost.output)}"
