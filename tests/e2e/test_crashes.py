@@ -8,10 +8,12 @@ KEEPSAKE_TEST_CRASHES says how often the job is killed, KEEPSAKE_TEST_SEED with 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import random
 import signal
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,12 +23,25 @@ import pytest
 from conftest import Ctl
 from fixtures import wait_until
 from fixtures.ceph_rgw import CephRgw
-from fixtures.checks import body, keys, metadata, unfinished_uploads, write_files
+from fixtures.checks import (
+    body,
+    deleted_keys,
+    keys,
+    metadata,
+    unfinished_uploads,
+    write_files,
+)
 from fixtures.fault_proxy import FaultProxy, Request, Rule
-from fixtures.large_files import After, flip_byte, is_sent_part, write_random
+from fixtures.large_files import (
+    After,
+    WhenDone,
+    flip_byte,
+    is_sent_part,
+    write_random,
+)
 from fixtures.trees import MIB
 
-CRASHES = int(os.environ.get("KEEPSAKE_TEST_CRASHES", "40"))
+CRASHES = int(os.environ.get("KEEPSAKE_TEST_CRASHES", "10"))
 SEED = int(os.environ.get("KEEPSAKE_TEST_SEED", "8"))
 
 
@@ -36,107 +51,154 @@ def proxy(rgw: CephRgw) -> Iterator[FaultProxy]:
         yield fault_proxy
 
 
-def check_bucket(s3: Any, bucket: str, folder: Path) -> None:
-    """It is equal to the folder."""
-    expected = {"p/": folder}
+def contents(folder: Path) -> dict[str, Path]:
+    """The keys that a bucket equal to the folder has, and what each stands for."""
+    found = {"p/": folder}
     for path in folder.rglob("*"):
         name = f"p/{path.relative_to(folder)}"
-        expected[f"{name}/" if path.is_dir() else name] = path
+        found[f"{name}/" if path.is_dir() else name] = path
+    return found
+
+
+def time_of(nanoseconds: int) -> str:
+    """As it is in an object's metadata."""
+    return f"{nanoseconds // 10**9}.{nanoseconds % 10**9:09}"
+
+
+def check_bucket(s3: Any, bucket: str, folder: Path) -> None:
+    """It is equal to the folder."""
+    expected = contents(folder)
     assert keys(s3, bucket) == sorted(expected)
     for key, path in expected.items():
         if path.is_file():
             assert body(s3, bucket, key) == path.read_bytes(), key
-        assert metadata(s3, bucket, key)["mode"] == str(path.stat().st_mode), key
+        stored, info = metadata(s3, bucket, key), path.stat()
+        assert (stored["mode"], stored["mtime"]) == (
+            str(info.st_mode), time_of(info.st_mtime_ns)), key  # fmt: skip
+
+
+def wait_for_server(proxy: FaultProxy) -> None:
+    """Until it has done all that it was asked, whoever asked is no more."""
+    wait_until(lambda: all(r.ended for r in list(proxy.requests)), 30, "the last request to end")
 
 
 class Changes:
-    """What somebody does to a folder, by chance. Files are never all gone."""
+    """What somebody does to a folder, by chance, also while a job runs. Some files stay."""
 
     def __init__(self, folder: Path, chance: random.Random):
         self.folder, self.chance = folder, chance
         self.number = 0
+        self.lock = threading.Lock()
+        self.left_alone = {path for path in folder.iterdir() if path.is_file()}
+        self.there: set[str] = set()
+        self.gone: set[str] = set()
 
-    def files(self) -> list[Path]:
-        return sorted(path for path in self.folder.rglob("*") if path.is_file())
+    def begin_watching(self) -> None:
+        with self.lock:
+            self.there, self.gone = set(contents(self.folder)), set()
+
+    def there_all_the_time(self) -> set[str]:
+        """The keys of all that was there since begin_watching() without a break."""
+        with self.lock:
+            return self.there - self.gone
 
     def one(self) -> None:
-        self.number += 1
-        files = self.files()
+        with self.lock:
+            self.number += 1
+            self.change(self.number)
+
+    def take_away(self, path: Path) -> None:
+        self.gone.add(f"p/{path.relative_to(self.folder)}")
+
+    def change(self, number: int) -> None:
+        files = sorted({p for p in self.folder.rglob("*") if p.is_file()} - self.left_alone)
         path = self.chance.choice(files)
         what = self.chance.randrange(7)
         if what == 0 or len(files) < 20:
             folder = self.folder / f"folder {self.chance.randrange(4)}"
             folder.mkdir(exist_ok=True)
-            (folder / f"new {self.number}").write_bytes(
+            (folder / f"new {number}").write_bytes(
                 self.chance.randbytes(self.chance.randrange(5000))
             )
         elif what == 1:
+            self.take_away(path)
             path.unlink()
         elif what == 2:
-            path.rename(path.with_name(f"renamed {self.number}"))
+            self.take_away(path)
+            path.rename(path.with_name(f"renamed {number}"))
         elif what == 3:
             path.chmod(self.chance.choice([0o600, 0o640, 0o755]))
         elif what == 4 and path.stat().st_size > 0:
             flip_byte(path, self.chance.randrange(path.stat().st_size))
         elif what == 5:
-            write_random(self.folder / "large", 9 * MIB, f"large {self.number}")
+            write_random(self.folder / "large", 9 * MIB, f"large {number}")
         else:
             path.write_bytes(self.chance.randbytes(self.chance.randrange(3000)))
+
+
+def deletes(request: Request) -> bool:
+    return request.method == "POST" and "delete" in request.params
+
+
+def choose_moment(
+    chance: random.Random, started: list[Any]
+) -> tuple[dict[str, str | None], list[Rule]]:
+    """When the one that was started is killed: at a commit, before a request is passed on, or when
+    it is about to delete something or has just done it, which comes last in a run."""
+
+    def kill(_: Request) -> None:
+        wait_until(lambda: started)
+        started[0].kill()
+
+    what = chance.randrange(3)
+    if what == 0:
+        return {"KEEPSAKE_CRASH_AT": f"{chance.choice(['', '+'])}{chance.randrange(1, 16)}"}, []
+    if what == 1:
+        number, seen = chance.randrange(16), itertools.count()
+        return {}, [Rule(lambda _: next(seen) == number, After(kill))]
+    return {}, [Rule(deletes, chance.choice([After, WhenDone])(kill))]
 
 
 def test_killed_while_the_folder_changes(
     ctl: Ctl, tmp_path: Path, s3: Any, bucket: str, proxy: FaultProxy, record_property: Any
 ) -> None:
-    """At a request, or at a commit of the catalogue. At the end all is there; what was deleted on
-    the way had no file; and an object that always had its file was never away."""
+    """At a request, or at a commit of the catalogue. At the end all is there. Of what had its file
+    during a whole run, nothing was away after it, and nobody had asked to delete it: so it was not
+    away for a while either."""
     chance = random.Random(SEED)
     folder = write_files(tmp_path / "folder", {f"stays {i}": f"always {i}" for i in range(5)})
-    write_files(folder, {f"folder 0/{i:02}": str(i) for i in range(30)})
     changes = Changes(folder, chance)
-    stays = [f"p/stays {i}" for i in range(5)]
+    write_files(folder, {f"folder 0/{i:02}": str(i) for i in range(30)})
     arguments = ["mirror", "--delete", "--jobs=4", f"{folder}/", f"s3://{bucket}/p"]
     ctl(*arguments, check=0, endpoint=proxy)
-    kept_apart = [p for p in folder.iterdir() if p.is_file()]
-    changes.files = lambda: sorted(  # type: ignore[method-assign]
-        p for p in folder.rglob("*") if p.is_file() and p not in kept_apart
-    )
-    killed = runs = 0
+    there = set(keys(s3, bucket))
+    killed = runs = deleted = 0
     while killed < CRASHES:
         runs += 1
         assert runs <= 4 * CRASHES, f"of {runs} runs, only {killed} were killed"
         for _ in range(chance.randrange(1, 6)):
             changes.one()
+        changes.begin_watching()
         proxy.reset()
-        env: dict[str, str | None] = {}
+        started: list[Any] = []
+        env, kill = choose_moment(chance, started)
         meanwhile = Rule(lambda r: r.method in ("PUT", "POST"), After(lambda _: changes.one()), 3)
-        proxy.rules = [meanwhile]
-        if chance.random() < 0.5:
-            sign = chance.choice(["", "+"])
-            env["KEEPSAKE_CRASH_AT"] = f"{sign}{chance.randrange(1, 12)}"
-            process = ctl.popen(*arguments, env=env, endpoint=proxy)
-        else:
-            at = chance.randrange(12)
-            seen = iter(range(1000))
-            started: list[Any] = []
-
-            def kill(_: Request, at: int = at, seen: Any = seen, started: Any = started) -> None:
-                if next(seen) == at:
-                    wait_until(lambda: started)
-                    started[0].kill()
-
-            proxy.rules.append(Rule(lambda r: True, After(kill), times=None))
-            process = ctl.popen(*arguments, endpoint=proxy)
-            started.append(process)
+        proxy.rules = [*kill, meanwhile]
+        started.append(ctl.popen(*arguments, env=env, endpoint=proxy))
+        (process,) = started
         _, stderr = process.communicate(timeout=60)
         proxy.rules = []
-        assert process.returncode in (-signal.SIGKILL, 0, 2, 3), stderr
+        wait_for_server(proxy)
+        assert process.returncode in (-signal.SIGKILL, 0, 2), stderr
         killed += process.returncode == -signal.SIGKILL
-        # What had its file all the time was never away.
-        there = keys(s3, bucket)
-        assert set(stays) <= set(there)
-        gone = [r.key for r in proxy.requests if r.method == "DELETE" and not r.query]
-        assert not set(gone) & set(stays)
+        stayed = changes.there_all_the_time()
+        asked = deleted_keys(proxy)
+        assert asked & stayed == set(), f"run {runs} would delete what is there"
+        before, there = there, set(keys(s3, bucket))
+        assert (before & stayed) - there == set(), f"run {runs} lost what is there"
+        deleted += len(asked)
     record_property("killed", f"{killed} of {runs}")
+    assert deleted > 0
     ctl(*arguments, "--max-delete=1000", check=0, endpoint=proxy)
     check_bucket(s3, bucket, folder)
     assert unfinished_uploads(s3, bucket) == []
