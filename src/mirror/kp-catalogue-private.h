@@ -83,7 +83,10 @@ struct _KpCatalogue
 {
   char *path;
   char *set_aside; /* where an unusable file was moved; NULL for none */
+  /* Of tests that end the process: */
   guint64 n_commits;
+  guint64 crash_at; /* the commit */
+  gboolean crash_behind;
   int lock_fd;
   GRecMutex lock;
   sqlite3 *db;

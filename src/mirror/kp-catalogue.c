@@ -418,6 +418,49 @@ check_soundness (KpCatalogue *catalogue, gboolean *unusable, GError **error)
   return kp_catalogue_set_error (catalogue, error);
 }
 
+#ifdef KP_FAULT_INJECTION
+/* A statement outside of a transaction commits by itself, so it is SQLite that has to count. What
+ * touches the temporary tables alone changes nothing that a next job finds. */
+static int
+count_commit_cb (void *user_data)
+{
+  KpCatalogue *catalogue = user_data;
+
+  if (sqlite3_txn_state (catalogue->db, "main") != SQLITE_TXN_WRITE)
+    return 0;
+  if (++catalogue->n_commits == catalogue->crash_at && !catalogue->crash_behind)
+    raise (SIGKILL);
+  return 0;
+}
+
+/* A statement has ended; if it was to commit, that is done. */
+static int
+crash_behind_commit_cb (unsigned event, void *user_data, void *statement, void *duration)
+{
+  KpCatalogue *catalogue = user_data;
+
+  if (catalogue->n_commits == catalogue->crash_at)
+    raise (SIGKILL);
+  return 0;
+}
+
+/* KEEPSAKE_CRASH_AT=N ends the process as a power cut would: before the Nth commit to the file, or
+ * with KEEPSAKE_CRASH_AT=+N right behind it. */
+static void
+crash_if_asked (KpCatalogue *catalogue)
+{
+  const char *at = g_getenv ("KEEPSAKE_CRASH_AT");
+
+  if (at == NULL)
+    return;
+  catalogue->crash_at = g_ascii_strtoull (at, NULL, 10);
+  catalogue->crash_behind = *at == '+';
+  sqlite3_commit_hook (catalogue->db, count_commit_cb, catalogue);
+  if (catalogue->crash_behind)
+    sqlite3_trace_v2 (catalogue->db, SQLITE_TRACE_PROFILE, crash_behind_commit_cb, catalogue);
+}
+#endif
+
 static gboolean
 open_database (KpCatalogue *catalogue, const char *path, gboolean *unusable, GError **error)
 {
@@ -428,6 +471,9 @@ open_database (KpCatalogue *catalogue, const char *path, gboolean *unusable, GEr
       != SQLITE_OK)
     return kp_catalogue_set_error (catalogue, error);
   sqlite3_busy_timeout (catalogue->db, 10000);
+#ifdef KP_FAULT_INJECTION
+  crash_if_asked (catalogue);
+#endif
   if (!check_soundness (catalogue, unusable, error))
     return FALSE;
   if (sqlite3_exec (catalogue->db, schema, NULL, NULL, NULL) != SQLITE_OK)
@@ -576,21 +622,6 @@ kp_catalogue_get_set_aside (KpCatalogue *catalogue)
   return catalogue->set_aside;
 }
 
-/* In debug builds, KEEPSAKE_CRASH_AT=N ends the process as a power cut would: before the Nth
- * commit, or with KEEPSAKE_CRASH_AT=+N right behind it. */
-static void
-crash_if_asked (KpCatalogue *catalogue, gboolean is_behind)
-{
-#ifdef KP_FAULT_INJECTION
-  const char *at = g_getenv ("KEEPSAKE_CRASH_AT");
-
-  if (at == NULL || (*at == '+') != is_behind)
-    return;
-  if (g_ascii_strtoull (at, NULL, 10) == catalogue->n_commits)
-    raise (SIGKILL);
-#endif
-}
-
 static gboolean
 run_simple (KpCatalogue *catalogue, Statement which, GError **error)
 {
@@ -615,11 +646,7 @@ kp_catalogue_begin (KpCatalogue *catalogue, GError **error)
 gboolean
 kp_catalogue_commit (KpCatalogue *catalogue, GError **error)
 {
-  catalogue->n_commits++;
-  crash_if_asked (catalogue, FALSE);
-  gboolean ok = run_simple (catalogue, STATEMENT_COMMIT, error);
-  crash_if_asked (catalogue, TRUE);
-  return ok;
+  return run_simple (catalogue, STATEMENT_COMMIT, error);
 }
 
 /**

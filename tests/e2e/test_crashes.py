@@ -11,23 +11,27 @@ import contextlib
 import itertools
 import os
 import random
+import shutil
 import signal
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from conftest import Ctl
+from conftest import Ctl, Result
 from fixtures import wait_until
 from fixtures.ceph_rgw import CephRgw
 from fixtures.checks import (
     body,
     deleted_keys,
+    etags,
     keys,
     metadata,
+    open_catalogue,
+    operation,
     unfinished_uploads,
     write_files,
 )
@@ -35,7 +39,11 @@ from fixtures.fault_proxy import FaultProxy, Request, Rule
 from fixtures.large_files import (
     After,
     WhenDone,
+    begins_upload,
+    completes_upload,
     flip_byte,
+    is_copy,
+    is_part_copy,
     is_sent_part,
     write_random,
 )
@@ -207,26 +215,175 @@ def test_killed_while_the_folder_changes(
     assert all(r.method in ("GET", "HEAD") for r in proxy.requests), proxy.requests
 
 
+# -- at each commit of the catalogue --------------------------------------------------------------
+
+MOST_COMMITS = 80  # that a run of these tests has
+
+
+def kill_at_each_commit(run: Callable[[str], Result]) -> None:
+    """Calls run(at) for the commit after the one before, until there is none any more: first to
+    kill before it, then behind it."""
+    for sign in ("", "+"):
+        killed = 0
+        while (result := run(f"{sign}{killed + 1}")).returncode == -signal.SIGKILL:
+            killed += 1
+            assert killed < MOST_COMMITS, "the run has no end"
+        assert killed > 2, f"it was never killed: {result}"
+
+
 def test_killed_at_each_commit_with_deletions_held(
-    ctl: Ctl, tmp_path: Path, s3: Any, bucket: str
+    ctl: Ctl, tmp_path: Path, s3: Any, bucket: str, proxy: FaultProxy
 ) -> None:
-    """Too many would go: whenever the job is killed, nothing does."""
+    """Too many would go: whenever the job is killed, nothing does, nor is asked to."""
     folder = write_files(tmp_path / "folder", {f"{i:03}": str(i) for i in range(150)})
     arguments = ["mirror", "--delete", f"{folder}/", f"s3://{bucket}/p"]
-    ctl(*arguments, check=0)
+    ctl(*arguments, check=0, endpoint=proxy)
     before = keys(s3, bucket)
     for i in range(120):
         (folder / f"{i:03}").unlink()
-    for sign in ("", "+"):
-        for number in range(1, 50):
-            (folder / "149").write_text(f"{sign}{number}")
-            result = ctl(*arguments, env={"KEEPSAKE_CRASH_AT": f"{sign}{number}"})
-            assert keys(s3, bucket) == before
-            if result.returncode == 3:
-                break
-            assert result.returncode == -signal.SIGKILL, result
-        assert number > 2, "it was never killed"
+
+    def run(at: str) -> Result:
+        (folder / "149").write_text(at)
+        result = ctl(*arguments, env={"KEEPSAKE_CRASH_AT": at}, endpoint=proxy)
+        assert result.returncode in (3, -signal.SIGKILL), result
+        wait_for_server(proxy)
+        assert deleted_keys(proxy) == set()
+        assert keys(s3, bucket) == before
+        return result
+
+    kill_at_each_commit(run)
     assert body(s3, bucket, "p/149") == (folder / "149").read_bytes()
+
+
+TABLES = 10
+
+
+def test_killed_while_the_catalogue_is_made(
+    ctl: Ctl, tmp_path: Path, s3: Any, bucket: str
+) -> None:
+    """Each of its tables is a commit of its own. What there is of it is gone on with."""
+    folder = write_files(tmp_path / "folder", {"a": "1"})
+    arguments = ["mirror", f"{folder}/", f"s3://{bucket}/p"]
+    seen = []
+    while TABLES not in seen:
+        assert len(seen) < MOST_COMMITS
+        shutil.rmtree(ctl.state_dir, ignore_errors=True)
+        result = ctl(*arguments, env={"KEEPSAKE_CRASH_AT": f"+{len(seen) + 1}"})
+        assert result.returncode == -signal.SIGKILL, result
+        with open_catalogue(ctl.state_dir) as database:
+            count = "SELECT count(*) FROM sqlite_master WHERE type = 'table'"
+            seen.append(database.execute(count).fetchone()[0])
+        assert ctl(*arguments, check=0).stderr == ""
+        assert list(ctl.state_dir.rglob("*set-aside*")) == []
+    assert sorted(set(seen)) == list(range(TABLES + 1))
+    check_bucket(s3, bucket, folder)
+
+
+def send_in_parts(folder: Path, number: int) -> None:
+    """A new file, and the one before is gone."""
+    for path in folder.glob("new *"):
+        path.unlink()
+    write_random(folder / f"new {number}", 8 * MIB + 1)
+
+
+def change_large(folder: Path, number: int) -> None:
+    flip_byte(folder / "large", number)
+
+
+def move_touch_and_delete(folder: Path, number: int) -> None:
+    for path in folder.glob("deleted *"):
+        path.unlink()
+    write_files(folder, {f"deleted {number}": "", "changed": str(number)})
+    (path,) = folder.glob("moved *")
+    path.rename(folder / f"moved {number}")
+    (folder / "touched").chmod(0o600 if number % 2 else 0o640)
+
+
+def wrong_rows(state_dir: Path, s3: Any, bucket: str) -> set[str]:
+    """The keys of which the catalogue says something that is not so."""
+    with open_catalogue(state_dir) as database:
+        known = database.execute("SELECT key, etag, mode, mtime FROM object").fetchall()
+        uploads = database.execute(
+            "SELECT key FROM upload UNION SELECT key FROM beginning"
+        ).fetchall()
+    unknown = set(unfinished_uploads(s3, bucket)) - {key.decode() for (key,) in uploads}
+    assert unknown == set(), "there are uploads that it knows nothing of"
+    there = etags(s3, bucket)
+    wrong = set()
+    for key, etag, mode, mtime in known:
+        name = key.decode()
+        stored = metadata(s3, bucket, name) if there.get(name) == f'"{etag}"' else {}
+        if (stored.get("mode"), stored.get("mtime")) != (str(mode), time_of(mtime)):
+            wrong.add(name)
+    return wrong
+
+
+def moves(request: Request) -> bool:
+    return is_copy(request) and request.key.startswith("p/moved")
+
+
+def touches(request: Request) -> bool:
+    return is_copy(request) and request.key == "p/touched"
+
+
+def is_writing(request: Request) -> bool:
+    return operation(request) in ("put", "copy") or completes_upload(request)
+
+
+@pytest.mark.parametrize(
+    ("work", "proofs"),
+    [
+        (send_in_parts, [begins_upload, is_sent_part, completes_upload, deletes]),
+        (change_large, [is_part_copy, is_sent_part, completes_upload]),
+        (move_touch_and_delete, [moves, touches, deletes]),
+    ],
+    ids=["upload in parts", "delta", "copies and deletions"],
+)
+def test_killed_at_each_commit(
+    ctl: Ctl, tmp_path: Path, s3: Any, bucket: str, proxy: FaultProxy,
+    work: Callable[[Path, int], None], proofs: list[Callable[[Request], bool]],
+    record_property: Any,
+) -> None:  # fmt: skip
+    """After each kill, all that has a file is there, and the catalogue is wrong of nothing but what
+    was just being written. What a killed run has left to do comes to what the next one has."""
+    folder = write_files(tmp_path / "folder", {"changed": "", "moved 0": "m", "touched": "t"})
+    if work is change_large:
+        write_random(folder / "large", 12 * MIB)
+    arguments = ["mirror", "--delete", f"{folder}/", f"s3://{bucket}/p"]
+    ctl(*arguments, check=0, endpoint=proxy)
+    wrong = wrong_rows(ctl.state_dir, s3, bucket)
+    assert wrong == set()
+    there = set(keys(s3, bucket))
+    requests: list[Request] = []
+
+    def run(at: str) -> Result:
+        nonlocal there, wrong
+        work(folder, len(runs) + 1)
+        runs.append(at)
+        proxy.reset()
+        result = ctl(*arguments, env={"KEEPSAKE_CRASH_AT": at}, endpoint=proxy)
+        assert result.returncode in (0, -signal.SIGKILL), result
+        wait_for_server(proxy)
+        requests.extend(proxy.requests)
+        asked, stayed = deleted_keys(proxy), set(contents(folder))
+        assert asked & stayed == set()
+        before, there = there, set(keys(s3, bucket))
+        assert (before & stayed) - there == set()
+        wrong_before, wrong = wrong, wrong_rows(ctl.state_dir, s3, bucket)
+        written = {r.key for r in proxy.requests if is_writing(r)}
+        assert wrong - wrong_before <= written | asked
+        if result.returncode == 0:
+            check_bucket(s3, bucket, folder)
+            # Of what a killed run has deleted, rows are left over.
+            assert wrong & stayed == set() and wrong & there == set()
+            assert unfinished_uploads(s3, bucket) == []
+        return result
+
+    runs: list[str] = []
+    kill_at_each_commit(run)
+    record_property("runs", len(runs))
+    for happened in proofs:
+        assert any(map(happened, requests)), happened.__name__
 
 
 # -- sources that go away -----------------------------------------------------------------------
