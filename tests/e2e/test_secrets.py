@@ -10,8 +10,8 @@ of one connection (the Secret Service's "dh-ietf1024-…"), so that its messages
 from __future__ import annotations
 
 import os
+import re
 import resource
-import subprocess
 import urllib.parse
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,10 +21,11 @@ import pytest
 
 from conftest import BINARY
 from fixtures import wait_until
-from fixtures.agent import Agent
+from fixtures.agent import NAME, Agent
 from fixtures.checks import write_files
 from fixtures.fault_proxy import FaultProxy
 from fixtures.recorder import Recorder, disguises
+from test_docs import SECTIONS_OF
 from test_plans_session import Session, add, folder, here, there  # noqa: F401
 
 SECRET = "wJal/rXUtn+FEMI/K7=MDENG&bPx%RfiCY"  # with what has to be escaped somewhere
@@ -143,6 +144,8 @@ def test_commands_with_plans(
 ) -> None:  # fmt: skip
     """The keys come from the standard input, once, and are in the keyring from then on."""
     quiet: dict[str, Any] = {"own": ()}
+    agent.environment["G_MESSAGES_DEBUG"] = "all"
+    there.bus.add_service(NAME, agent.binary, env=agent.environment)
     with Recorder(there.bus) as recorder:
         traced("credentials", "set", "Photos", input=f"{access_key}:{SECRET}\n", check=0, **quiet)
         traced("plan", "list", check=0, **quiet)
@@ -151,6 +154,9 @@ def test_commands_with_plans(
         traced("plan", "edit", "Photos", "--upload-limit=10M", check=0, **quiet)
         exported = traced("plan", "export", "Photos", check=0, **quiet).stdout
         (tmp_path / "plan.json").write_text(exported)
+        traced("plan", "import", tmp_path / "plan.json", "--name=Import", check=0, **quiet)
+        traced("credentials", "set", "Import", input=f"{access_key}:{SECRET}\n", check=0, **quiet)
+        traced("credentials", "check", "Photos", check=0, **quiet)
         traced("run", "Photos", "--foreground", check=0, **quiet)
         traced("run", "Photos", check=0, **quiet)  # by the agent, which the bus starts
         traced("status", check=0, **quiet)
@@ -162,21 +168,38 @@ def test_commands_with_plans(
         assert recorder.messages(interface="org.freedesktop.Secret.Service", member="OpenSession")
         assert recorder.find(SECRET) == []
         assert agent.keyring.lookup(kind="s3-secret") == SECRET
+        everywhere = (tmp_path, there.bus.folder, there.ctl.home)
+        check_files(*everywhere)
         traced("credentials", "clear", "Photos", check=0, **quiet)
         traced("plan", "remove", "Photos", "--yes", check=0, **quiet)
         assert recorder.find(access_key) == [], "nor is the access key anybody's business"
     traced.check()
     assert traced.started > len(traced.commands), "it saw no program that another started"
-    check_files(tmp_path, there.bus.folder, there.ctl.home)
+    check_files(*everywhere)
+    assert "DEBUG" in agent.log, "it did not say all that it could"
+    assert not find(agent.log.encode())
+
+
+def test_plan_is_added_where_keys_are_in_the_environment(
+    traced: Traced, tmp_path: Path, bucket: str, folder: Path, access_key: str  # noqa: F811
+) -> None:
+    """It does not take them along."""
+    env = {"AWS_ACCESS_KEY_ID": access_key, "AWS_SECRET_ACCESS_KEY": SECRET}
+    with Recorder(traced.session.bus) as recorder:
+        traced("plan", "add", "Photos", folder, f"s3://{bucket}/p", env=env, own=(), check=0)
+        traced("plan", "show", "Photos", env=env, own=(), check=0)
+        assert recorder.find(SECRET) == []
+    traced.check(in_environment=True)
+    check_files(tmp_path, traced.session.bus.folder)
 
 
 def test_all_commands_are_tried() -> None:
-    """Above: by their names in the help."""
-    done = subprocess.run([BINARY, "--help"], capture_output=True, text=True, check=True)
-    listed = done.stdout.partition("Commands:\n")[2].partition("\n\n")[0].splitlines()
-    here_used = Path(__file__).read_text()
-    for name in (line.split()[0] for line in listed):
-        assert f'traced("{name}"' in here_used, f"{name} is not tried"
+    """Above, those of `plan` and `credentials` too; test_docs knows that its list is whole."""
+    tried = set()
+    calls = re.compile(r'traced\("([a-z]+)"(?:, "([a-z]+)")?')
+    for first, second in calls.findall(Path(__file__).read_text()):
+        tried.add(f"{first} {second}" if first in ("plan", "credentials") else first)
+    assert tried == set(SECTIONS_OF)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can allow cores where they are not")
