@@ -13,12 +13,19 @@
 #define MAX_PAGES 10
 
 static KpS3Xml *
-list_page (KpS3Client *client, const char *key, GCancellable *cancellable, GError **error)
+list_page (KpS3Client *client,
+           const char *key,
+           const char *key_marker,
+           const char *version_marker,
+           GCancellable *cancellable,
+           GError **error)
 {
   g_autoptr (KpS3Request) request = kp_s3_request_new (KP_S3_OPERATION_LIST, "GET", NULL);
 
   kp_s3_request_add_query (request, "versions", "");
   kp_s3_request_add_query (request, "prefix", key);
+  kp_s3_request_add_query (request, "key-marker", key_marker);
+  kp_s3_request_add_query (request, "version-id-marker", version_marker);
   kp_s3_request_set_reply_limit (request, LISTING_LIMIT);
   return kp_s3_request_send_for_document (request, client, cancellable, error);
 }
@@ -50,10 +57,14 @@ kp_s3_versions_delete_all (KpS3Client *client,
                            GCancellable *cancellable,
                            GError **error)
 {
+  g_autofree char *key_marker = NULL;
+  g_autofree char *version_marker = NULL;
+
   for (int page = 0; page < MAX_PAGES; page++)
     {
       guint deleted = 0;
-      g_autoptr (KpS3Xml) xml = list_page (client, key, cancellable, error);
+      g_autoptr (KpS3Xml) xml
+          = list_page (client, key, key_marker, version_marker, cancellable, error);
       if (xml == NULL)
         return FALSE;
       for (guint i = 0; i < kp_s3_xml_get_n_records (xml); i++)
@@ -68,9 +79,16 @@ kp_s3_versions_delete_all (KpS3Client *client,
             return FALSE;
           deleted++;
         }
-      if (deleted == 0)
+      if (deleted == 0 && g_strcmp0 (kp_s3_xml_get (xml, "IsTruncated"), "true") != 0)
         return TRUE;
+
+      /* From the start again, which finds what came in the meantime. Only behind a page without any
+       * there is nothing but to go on: a server may send such a one, and it is not the end. */
+      g_free (key_marker);
+      g_free (version_marker);
+      key_marker = deleted == 0 ? g_strdup (kp_s3_xml_get (xml, "NextKeyMarker")) : NULL;
+      version_marker = deleted == 0 ? g_strdup (kp_s3_xml_get (xml, "NextVersionIdMarker")) : NULL;
     }
-  g_set_error (error, KP_ERROR, KP_ERROR_SERVER, "“%s” has versions again and again", key);
+  g_set_error (error, KP_ERROR, KP_ERROR_SERVER, "The versions of “%s” have no end", key);
   return FALSE;
 }
