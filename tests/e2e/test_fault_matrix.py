@@ -58,9 +58,12 @@ from fixtures.fault_proxy import (
     Exchange,
     FaultProxy,
     Hang,
+    HangWithinReply,
     ReplaceReply,
     Reply,
     Request,
+    ResetAfterRequestBytes,
+    ResetWithinReply,
     Rule,
     Slowly,
 )
@@ -351,6 +354,14 @@ WORKS = [Mirror, Restore, Past, Archived, Erase, Versions]
 # -- under a fault ------------------------------------------------------------------------------
 
 
+def has_body_for(action: Action, request: Request) -> bool:
+    """Some of an operation's requests are too short for what is to happen within their body."""
+    length = int(request.headers.get("content-length", "1"))
+    if isinstance(action, ResetAfterRequestBytes):
+        return action.n == 0 or length > action.n
+    return length > 0 or not isinstance(action, Slowly)
+
+
 def make_rules(fault: Fault, operations: list[str]) -> dict[str, list[Rule]]:
     """For each operation: the last one is the fault."""
     rules: dict[str, list[Rule]] = {}
@@ -360,8 +371,7 @@ def make_rules(fault: Fault, operations: list[str]) -> dict[str, list[Rule]]:
             continue
 
         def is_it(request: Request, name: str = name, action: Action = action) -> bool:
-            has_body = not isinstance(action, Slowly) or request.headers.get("content-length") != "0"
-            return operation_of(request) == name and has_body
+            return operation_of(request) == name and has_body_for(action, request)
 
         for_ever = fault.for_good or isinstance(action, SamePage)
         rules[name] = [Rule(is_it, action, None if for_ever else 1)]
@@ -421,6 +431,8 @@ def run_once(work: Work, fault: Fault, rules: dict[str, list[Rule]]) -> dict[str
     met = {name: of_it[-1] for name, of_it in rules.items() if of_it[-1].hits > before[name]}
     for name, rule in met.items():
         request = next(r for r in requests if r.action is rule.action)
+        if isinstance(rule.action, (ResetWithinReply, HangWithinReply)):
+            assert request.broken_off == rule.action.n, f"{fault.name}: {name} has less"
         found[name] = what_happened(request, requests, result, ended, len(met) == 1)
         if isinstance(rule.action, SamePage):
             rule.times = 0

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import io
 import os
@@ -31,6 +32,7 @@ from fixtures.fault_proxy import (
     Reply,
     ResetAfterReplyBytes,
     ResetAfterRequestBytes,
+    ResetWithinReply,
     Rule,
 )
 from fixtures.pictures import make_pictures
@@ -265,6 +267,21 @@ def test_reset_within_the_reply(rgw: CephRgw, s3: Any, proxy: FaultProxy, bucket
     with pytest.raises(ConnectionResetError):
         get(proxy, rgw, bucket, "x")
     assert proxy.bytes_down == 100_000
+
+
+@pytest.mark.parametrize(("size", "broken_off"), [(MIB, 1000), (1000, None)])
+def test_reset_within_the_replys_body(
+    rgw: CephRgw, s3: Any, proxy: FaultProxy, bucket: str, size: int, broken_off: int | None
+) -> None:
+    """Counted behind the head; and of a body that has no more, that is told."""
+    s3.put_object(Bucket=bucket, Key="x", Body=bytes(size))
+    proxy.rules.append(Rule(is_get, ResetWithinReply(1000)))
+    with contextlib.suppress(ConnectionResetError):  # of the shorter body all may be there
+        get(proxy, rgw, bucket, "x")
+    wait_until(lambda: proxy.requests[0].ended)
+    request = proxy.requests[0]
+    assert (request.status, request.broken_off) == (200, broken_off)
+    assert request.bytes_down > 1100  # the head, too
 
 
 def test_hang(rgw: CephRgw, s3: Any, proxy: FaultProxy, bucket: str) -> None:
