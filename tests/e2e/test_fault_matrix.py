@@ -44,6 +44,7 @@ from fixtures.fault_matrix import (
     QUERIES,
     READING,
     SENDERS,
+    TRICKLE,
     VERSIONS,
     WRITING,
     Fault,
@@ -210,7 +211,8 @@ class Restore(Work):
 
     def prepare(self) -> None:
         super().prepare()
-        self.files = {f"small {i:02}": os.urandom(5000) for i in range(12)}
+        names = [f"small, with a name to fill pages {i:02}" for i in range(24)]
+        self.files = {name: os.urandom(20_000) for name in names}
         self.files[LARGE] = os.urandom(TWO_PARTS)
         for name, content in self.files.items():
             self.s3.put_object(Bucket=self.bucket, Key=f"p/{name}", Body=content)
@@ -235,7 +237,7 @@ class Past(Restore):
         Work.prepare(self)
         enabled = {"Status": "Enabled"}
         self.s3.put_bucket_versioning(Bucket=self.bucket, VersioningConfiguration=enabled)
-        self.files = {f"with a name to fill pages {i:02}": os.urandom(5000) for i in range(12)}
+        self.files = {f"with a name to fill pages {i:02}": os.urandom(20_000) for i in range(12)}
         self.files["empty"] = b""  # is only asked about
         for name, content in self.files.items():
             self.s3.put_object(Bucket=self.bucket, Key=f"p/{name}", Body=content)
@@ -359,7 +361,8 @@ def has_body_for(action: Action, request: Request) -> bool:
     length = int(request.headers.get("content-length", "1"))
     if isinstance(action, ResetAfterRequestBytes):
         return action.n == 0 or length > action.n
-    return length > 0 or not isinstance(action, Slowly)
+    is_long = request.method != "PUT" or length > 4 * MIB
+    return is_long or not isinstance(action, Slowly)
 
 
 def make_rules(fault: Fault, operations: list[str]) -> dict[str, list[Rule]]:
@@ -492,7 +495,9 @@ def outcomes(
     def carry_out(case: Case) -> dict[str, Entry]:
         fault, kind, operations = case
         place = folder / secrets.token_hex(4)
-        with FaultProxy(rgw.endpoint, grain=1 << 20) as proxy:
+        slow = fault.name == TRICKLE
+        grain, window = (64 << 10, 64 << 10) if slow else (1 << 20, None)
+        with FaultProxy(rgw.endpoint, grain=grain, window=window) as proxy:
             work = kind(rgw, s3, place, proxy)
             try:
                 work.prepare()
@@ -506,7 +511,7 @@ def outcomes(
         if item.path == request.path and hasattr(item, "callspec")
     ]
     # Those that wait longest come first.
-    chosen.sort(key=lambda name: not CASES[name][0].for_good)
+    chosen.sort(key=lambda name: not (CASES[name][0].for_good or CASES[name][0].name == TRICKLE))
     with ThreadPoolExecutor(6) as pool:
         futures = {name: pool.submit(carry_out, CASES[name]) for name in chosen}
         yield futures
@@ -517,7 +522,10 @@ def outcomes(
 @pytest.mark.parametrize("name", CASES)
 def test_fault(outcomes: dict[str, Future[dict[str, Entry]]], name: str) -> None:
     fault, _, operations = CASES[name]
-    assert outcomes[name].result().keys() == set(operations)
+    found = outcomes[name].result()
+    assert found.keys() == set(operations)
+    if fault.must_be:
+        assert {how for how, _ in found.values()} == {fault.must_be}
 
 
 def test_results_are_written(outcomes: dict[str, Future[dict[str, Entry]]]) -> None:
