@@ -412,10 +412,18 @@ def what_happened(
     return ["other way", ended - request.started]
 
 
-def is_told(result: Result, work: Work) -> bool:
-    """What failed is named: an object, the bucket or the server."""
-    named = [work.proxy.endpoint, work.bucket, str(work.place), "listing", "p/"]
-    return any(word in line for line in result.stderr.splitlines() for word in named)
+def is_told(stderr: str, endpoint: str, bucket: str, folder: Path, failed: list[Request]) -> bool:
+    """What failed is named, as a word of its own: the server, the bucket, the object (or prefix) of
+    a failed request, or the file that belongs to it. Or it is a listing that makes no sense."""
+    keys = {request.key or request.params.get("prefix", "") for request in failed} - {""}
+    files = {str(folder / key.removeprefix("p/")) for key in keys}
+    words = "|".join(map(re.escape, {endpoint, bucket, *keys, *files}))
+    told = re.compile(rf"(?<![\w/.-])(?:{words})(?![\w/-])|The server's listing ")
+    return any(
+        told.search(line)
+        for line in stderr.splitlines()
+        if line.startswith(("failed ", "keepsakectl: "))
+    )
 
 
 def run_once(work: Work, fault: Fault, rules: dict[str, list[Rule]]) -> dict[str, Entry]:
@@ -427,7 +435,10 @@ def run_once(work: Work, fault: Fault, rules: dict[str, list[Rule]]) -> dict[str
     if result.returncode == 0:
         work.check()
     else:
-        assert is_told(result, work), f"{fault.name}: {result}"
+        actions = {id(of_it[-1].action) for of_it in rules.values()}
+        failed = [r for r in work.proxy.requests if id(r.action) in actions]
+        told = (work.proxy.endpoint, work.bucket, work.place / "folder", failed)
+        assert is_told(result.stderr, *told), f"{fault.name}: {result}"
     requests = list(work.proxy.requests)
     assert {operation_of(request) for request in requests} <= set(OPERATIONS)
     found = {}
@@ -508,7 +519,7 @@ def outcomes(
     chosen = [
         item.callspec.params["name"]
         for item in request.session.items
-        if item.path == request.path and hasattr(item, "callspec")
+        if item.path == request.path and item.originalname == test_fault.__name__
     ]
     # Those that wait longest come first.
     chosen.sort(key=lambda name: not (CASES[name][0].for_good or CASES[name][0].name == TRICKLE))
@@ -537,6 +548,26 @@ def test_results_are_written(outcomes: dict[str, Future[dict[str, Entry]]]) -> N
         (BUILD / "fault-matrix.json").write_text(json.dumps(results, indent=1, ensure_ascii=False))
         return
     pytest.skip("not all of the matrix was run")
+
+
+@pytest.mark.parametrize(("stderr", "tells"), [
+    ("keepsakectl: Cannot reach http://127.0.0.1:80; check the network", True),
+    ("keepsakectl: Cannot reach http://127.0.0.1:8080; check the network", False),
+    ("keepsakectl: There is no bucket “bucket-1”", True),
+    ("keepsakectl: There is no bucket “bucket-12”", False),
+    ("failed   /tmp/x/folder/some file: It went wrong", True),
+    ("failed   p/some file: It went wrong", True),
+    ("failed   /tmp/x/folder/some: It went wrong", False),
+    ("failed   p/some file2: It went wrong", False),
+    ("failed   /tmp/x/home/p/some file: It went wrong", False),
+    ("note     “p/some file” is sent as a whole: it went wrong", False),
+    ("keepsakectl: The server's listing repeats itself", True),
+    ("keepsakectl: The listing went wrong at /tmp/p/x", False),
+])  # fmt: skip
+def test_what_counts_as_told(stderr: str, tells: bool) -> None:
+    failed = [Request("GET", "/bucket-1/p/some%20file", "", {}, 1)]
+    told = ("http://127.0.0.1:80", "bucket-1", Path("/tmp/x/folder"), failed)
+    assert is_told(f"{stderr}\n", *told) is tells
 
 
 def test_all_operations_are_in_it() -> None:
