@@ -416,7 +416,9 @@ def what_happened(
     """`alone`: no other fault came over this command, so it is this one that it fails for."""
     repeated = [r for r in requests if is_repeated(request, r) and r.ended is not None]
     helped = result.returncode == 0 or not alone
-    if repeated and helped and not isinstance(request.action, SamePage):
+    # A list of what is left is asked for again when something was deleted, in the same words.
+    is_whole = isinstance(request.action, (Delay, ReplaceReply)) and operation_of(request) in ERASING
+    if repeated and helped and not is_whole and not isinstance(request.action, SamePage):
         return ["again", min(r.ended for r in repeated) - request.started]
     if result.returncode != 0:
         return [f"exit {result.returncode}", ended - request.started]
@@ -536,7 +538,7 @@ def outcomes(
     ]
     # Those that wait longest come first.
     chosen.sort(key=lambda name: not (CASES[name][0].for_good or CASES[name][0].name == TRICKLE))
-    with ThreadPoolExecutor(6) as pool:
+    with ThreadPoolExecutor(8) as pool:
         futures = {name: pool.submit(carry_out, CASES[name]) for name in chosen}
         yield futures
         for future in futures.values():
