@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from conftest import no_preloading
 from fixtures import wait_until
 from fixtures.agent import Agent
 from fixtures.app import Application, choose_folder, fill_storage
@@ -36,8 +37,6 @@ def a_day_ago(app: Application, agent: Agent, rgw: CephRgw) -> Iterator[None]:
     what the versions have their times from, and nothing that could be said to our programs changes
     that. When it is over, what was stored in here is from yesterday, and no program is left that
     thinks otherwise."""
-    if os.environ.get("KEEPSAKECTL_LD_PRELOAD"):
-        pytest.skip("the programs are preloaded with something else")
     # The times of files are what they are.
     clock = at_another_time("-1d") | {"NO_FAKE_STAT": "1"}
     agent.environment |= clock
@@ -105,6 +104,7 @@ def show_day(app: Application, day: str) -> None:
     app.wait_for("Pictures")
 
 
+@no_preloading
 def test_yesterday_comes_back(
     app: Application, app_agent: Agent, tmp_path: Path, s3: Any, bucket: str, rgw: CephRgw
 ) -> None:

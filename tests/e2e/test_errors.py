@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from conftest import no_preloading
 from fixtures import free_port, wait_until
 from fixtures.checks import body, keys, operations, the_sentence, write_files
 from fixtures.clocks import at_another_time
@@ -407,12 +408,11 @@ def test_regions_that_point_at_each_other(
 # -- clock --------------------------------------------------------------------------------------
 
 
+@no_preloading
 @pytest.mark.parametrize(("offset", "where"), [("+20m", "ahead of"), ("-20m", "behind")])
 def test_clock_that_is_wrong_by_20_minutes(
     mirror: Run, proxy: FaultProxy, s3: Any, bucket: str, offset: str, where: str
 ) -> None:
-    if os.environ.get("KEEPSAKECTL_LD_PRELOAD"):
-        pytest.skip("the program is preloaded with something else")
     result = mirror(env=at_another_time(offset), endpoint=proxy, check=0)
     (line,) = result.stderr.splitlines()
     assert line.startswith("note     This computer's clock is ")
