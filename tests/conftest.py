@@ -48,10 +48,9 @@ SANITIZER = {
     for name, value in os.environ.items()
     if name in ("ASAN_OPTIONS", "LSAN_OPTIONS", "TSAN_OPTIONS", "UBSAN_OPTIONS", "KEEPSAKECTL_LD_PRELOAD")
 }
+IS_SANITIZED = "ASAN_OPTIONS" in SANITIZER or "LD_PRELOAD" in SANITIZER
 # They want to be the first library that is loaded, and no other may be preloaded.
-no_preloading = pytest.mark.skipif(
-    "ASAN_OPTIONS" in SANITIZER or "LD_PRELOAD" in SANITIZER, reason="a sanitizer is preloaded"
-)
+no_preloading = pytest.mark.skipif(IS_SANITIZED, reason="a sanitizer is preloaded")
 
 
 def pytest_report_header() -> str:

@@ -16,7 +16,7 @@ import pytest
 from fixtures import free_port, wait_until
 from fixtures.agent import Agent, Plan
 from fixtures.app import (
-    Application, add_plan, begin_setup, choose_folder, fill_storage, stalled
+    Application, add_plan, begin_setup, choose_folder, choose_provider, fill_storage, stalled
 )  # fmt: skip
 from fixtures.ceph_rgw import CephRgw
 from fixtures.checks import keys, rsync_changes, write_files
@@ -56,9 +56,6 @@ def test_whole_journey_by_keyboard(
 
     app.key("Alt+n")
     app.wait_for("Where to?")
-    app.tab_to("Provider")
-    app.key("Space")
-    app.choose("Ceph Object Gateway")
     fill_storage(app, rgw.endpoint, bucket, rgw.access_key, rgw.secret_key)
     app.key("Alt+t")
     app.wait_for_text("Everything works.")
@@ -152,9 +149,6 @@ def test_agent_does_not_answer_when_a_plan_is_saved(
     choose_folder(app, folder)
     app.key("Alt+n")
     app.wait_for("Where to?")
-    app.tab_to("Provider")
-    app.key("Space")
-    app.choose("Ceph Object Gateway")
     fill_storage(app, rgw.endpoint, bucket, rgw.access_key, rgw.secret_key)
     for step in (3, 4):
         app.key("Alt+n")
@@ -212,9 +206,7 @@ def test_wrong_entries(
     app.wait_for(folder.name)
     app.key("Alt+n")
     app.wait_for("Where to?")
-    app.tab_to("Provider")
-    app.key("Space")
-    app.choose("Ceph Object Gateway")
+    choose_provider(app)
 
     def test(error: str, **fields: str) -> None:
         for name, text in fields.items():
@@ -265,9 +257,6 @@ def test_keep_versions(
     choose_folder(app, folder)
     app.key("Alt+n")
     app.wait_for("Where to?")
-    app.tab_to("Provider")
-    app.key("Space")
-    app.choose("Ceph Object Gateway")
     fill_storage(app, rgw.endpoint, bucket, rgw.access_key, rgw.secret_key)
     app.key("Alt+t")
     app.wait_for("Old versions of files are not kept", timeout=40)

@@ -6,7 +6,6 @@ which ./dev bench measures; that it does is tested here, too."""
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -20,7 +19,7 @@ import pytest
 
 from bench import work
 from bench.tools import all_tools
-from conftest import BINARY, TOP
+from conftest import BINARY, IS_SANITIZED, TOP
 from fixtures import PATIENCE, clean_environment
 from fixtures.checks import operations
 from fixtures.fault_proxy import FaultProxy
@@ -32,8 +31,7 @@ SOME = 20  # files that a change is about
 FILES = 120
 
 sanitized = pytest.mark.skipif(
-    "ASAN_OPTIONS" in os.environ or "KEEPSAKECTL_LD_PRELOAD" in os.environ,
-    reason="a sanitizer makes system calls and instructions of its own",
+    IS_SANITIZED, reason="a sanitizer makes system calls and instructions of its own"
 )
 
 # -- requests and bytes -------------------------------------------------------------------------
@@ -119,20 +117,28 @@ def system_calls(ctl: Any, log: Path, *arguments: Any) -> Counter[str]:
     return Counter(calls)
 
 
-@sanitized
-def test_system_calls_of_unchanged_files(ctl: Any, tmp_path: Path, bucket: str) -> None:
-    """One look at each, from the folder that is open: neither opened, nor its path followed."""
+def for_a_thousand_more(
+    ctl: Any, tmp_path: Path, bucket: str, few: int, *options: str, stored_before: bool
+) -> dict[str, int]:
+    """How many more system calls a run makes that has 1,000 files more than `few`."""
     if not shutil.which("strace"):
         pytest.skip("there is no strace here")
     counts = []
-    for files in (100, 1100):
+    for files in (few, few + 1000):
         folder = tmp_path / f"{files}"
         work.fill_tiny(folder, files)
-        arguments = ["mirror", f"{folder}/", f"s3://{bucket}/{files}"]
-        ctl(*arguments, check=0)
+        arguments = ["mirror", *options, f"{folder}/", f"s3://{bucket}/{files}"]
+        if stored_before:
+            ctl(*arguments, check=0)
         counts.append(system_calls(ctl, tmp_path / f"trace-{files}", *arguments))
-    few, many = counts
-    more = {name: many[name] - few[name] for name in many}
+    less, more = counts
+    return {name: more[name] - less[name] for name in more}
+
+
+@sanitized
+def test_system_calls_of_unchanged_files(ctl: Any, tmp_path: Path, bucket: str) -> None:
+    """One look at each, from the folder that is open: neither opened, nor its path followed."""
+    more = for_a_thousand_more(ctl, tmp_path, bucket, 100, stored_before=True)
     assert 1000 <= more["newfstatat"] <= 1010, more
     # Of locks, waits and memory there may be some, by chance; the catalogue is read by the page.
     by_chance = {"newfstatat", "futex", "poll", "recvfrom", "mprotect", "mmap", "munmap", "madvise",
@@ -163,16 +169,7 @@ AT_MOST = {
 def test_system_calls_of_stored_files(ctl: Any, tmp_path: Path, bucket: str) -> None:
     """Each is opened once, by its folder; its request is one packet; what is recorded of all of them is
     written to the disk a few times."""
-    if not shutil.which("strace"):
-        pytest.skip("there is no strace here")
-    counts = []
-    for files in (200, 1200):
-        folder = tmp_path / f"{files}"
-        work.fill_tiny(folder, files)
-        arguments = ["mirror", "--jobs=4", f"{folder}/", f"s3://{bucket}/{files}"]
-        counts.append(system_calls(ctl, tmp_path / f"trace-{files}", *arguments))
-    few, many = counts
-    more = {name: many[name] - few[name] for name in many}
+    more = for_a_thousand_more(ctl, tmp_path, bucket, 200, "--jobs=4", stored_before=False)
     for name, count in EXACT.items():
         assert count <= more[name] <= count + 20, more
     for name, count in AT_MOST.items():
