@@ -17,8 +17,9 @@ struct _KpHistory
   char *path;
   GMutex lock;
   sqlite3 *db;
-  int lock_fd;      /* or -1 */
-  GHashTable *open; /* (element-type gint64): jobs that this connection has begun */
+  gboolean is_damaged; /* SQLite has said so */
+  int lock_fd;         /* or -1 */
+  GHashTable *open;    /* (element-type gint64): jobs that this connection has begun */
 };
 
 typedef sqlite3_stmt Statement;

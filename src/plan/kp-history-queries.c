@@ -37,6 +37,17 @@ kp_history_state_name (KpHistoryState state)
   return state_names[state];
 }
 
+KpHistoryJob *
+kp_history_job_copy (const KpHistoryJob *job)
+{
+  KpHistoryJob *copy = g_memdup2 (job, sizeof *job);
+
+  copy->plan_id = g_strdup (job->plan_id);
+  copy->reason = g_strdup (job->reason);
+  copy->message = g_strdup (job->message);
+  return copy;
+}
+
 void
 kp_history_job_free (KpHistoryJob *job)
 {

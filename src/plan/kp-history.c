@@ -6,6 +6,7 @@
 #include "kp-history-private.h"
 
 #include "kp-error.h"
+#include "kp-sql.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -64,6 +65,7 @@ set_error (KpHistory *self, GError **error)
       break;
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
+      self->is_damaged = TRUE;
       g_set_error (error, KP_ERROR, KP_ERROR_LOCAL_STORAGE,
                    "The history “%s” is damaged (%s); delete it, and a new one begins", self->path,
                    message);
@@ -182,7 +184,10 @@ finish (KpHistory *self, gboolean ok, GError **error)
 
 /* A process that has begun a job holds a lock on one byte of the lock file, whose offset is the id
  * of the job. It belongs to the open file, so the kernel takes it back whatever ends the process.
- */
+ * The first byte, as no job has that id, is shared by all that have the history open: only who has
+ * it alone may put another file in its place. */
+#define PLACE 0
+
 static gboolean
 lock_job (KpHistory *self, gint64 id, short type)
 {
@@ -250,27 +255,17 @@ check_version (KpHistory *self, gboolean *is_new, GError **error)
 {
   gint64 application_id;
   gint64 version;
-  gint64 n_tables;
+  gint64 n_tables = 0;
   g_autoptr (Statement) get_id = kp_history_query (self, error, "PRAGMA application_id", "");
   if (!fetch_number (self, get_id, 0, &application_id, error))
     return FALSE;
   g_autoptr (Statement) get_version = kp_history_query (self, error, "PRAGMA user_version", "");
   if (!fetch_number (self, get_version, 0, &version, error))
     return FALSE;
-  g_autoptr (Statement) count
-      = kp_history_query (self, error, "SELECT count(*) FROM sqlite_schema", "");
-  if (!fetch_number (self, count, 0, &n_tables, error))
-    return FALSE;
 
-  *is_new = application_id == 0 && version == 0 && n_tables == 0;
-  if (!*is_new && application_id != APPLICATION_ID)
-    {
-      g_set_error (error, KP_ERROR, KP_ERROR_LOCAL_STORAGE,
-                   "“%s” is not a history of Keepsake; move it away, and a new one begins",
-                   self->path);
-      return FALSE;
-    }
-  if (!*is_new && version != SCHEMA_VERSION)
+  *is_new = FALSE;
+  /* Before its tables are looked at: there may be something that this SQLite takes for damage. */
+  if (application_id == APPLICATION_ID && version != SCHEMA_VERSION)
     {
       g_set_error (error, KP_ERROR, KP_ERROR_LOCAL_STORAGE,
                    "The history “%s” was written by a newer Keepsake (format %" G_GINT64_FORMAT
@@ -278,7 +273,16 @@ check_version (KpHistory *self, gboolean *is_new, GError **error)
                    self->path, version, SCHEMA_VERSION);
       return FALSE;
     }
-  return TRUE;
+  g_autoptr (Statement) count
+      = kp_history_query (self, error, "SELECT count(*) FROM sqlite_schema", "");
+  if (!fetch_number (self, count, 0, &n_tables, error))
+    return FALSE;
+  *is_new = application_id == 0 && version == 0 && n_tables == 0;
+  if (*is_new || application_id == APPLICATION_ID)
+    return TRUE;
+  g_set_error (error, KP_ERROR, KP_ERROR_LOCAL_STORAGE,
+               "“%s” is not a history of Keepsake; move it away, and a new one begins", self->path);
+  return FALSE;
 }
 
 static gboolean
@@ -296,16 +300,9 @@ create_tables (KpHistory *self, GError **error)
 static gboolean
 create_private (const char *path, GError **error)
 {
-  g_autofree char *directory = g_path_get_dirname (path);
   struct stat st;
   int fd;
 
-  if (g_mkdir_with_parents (directory, 0700) < 0)
-    {
-      g_set_error (error, KP_ERROR, KP_ERROR_LOCAL_STORAGE, "Cannot create the folder “%s”: %s",
-                   directory, g_strerror (errno));
-      return FALSE;
-    }
   fd = open (path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
   if (fd >= 0)
     {
@@ -320,18 +317,42 @@ create_private (const char *path, GError **error)
   return FALSE;
 }
 
+/* Reads the whole file, which is some megabytes after years. */
+static gboolean
+check_soundness (KpHistory *self, GError **error)
+{
+  g_autoptr (GError) local_error = NULL;
+  g_autoptr (Statement) check = kp_history_query (self, error, "PRAGMA quick_check (1)", "");
+
+  if (check == NULL)
+    return FALSE;
+  if (!kp_history_next_row (self, check, &local_error))
+    {
+      g_propagate_error (error, g_steal_pointer (&local_error));
+      return FALSE;
+    }
+  const char *verdict = (const char *) sqlite3_column_text (check, 0);
+  if (g_strcmp0 (verdict, "ok") == 0)
+    return TRUE;
+  self->is_damaged = TRUE;
+  g_info ("%s", verdict);
+  g_set_error (error, KP_ERROR, KP_ERROR_LOCAL_STORAGE,
+               "The history “%s” is damaged; delete it, and a new one begins", self->path);
+  return FALSE;
+}
+
 /* WAL with synchronous=NORMAL: what is recorded survives a kill; a power cut may take the last
  * seconds, and then a plan is due once more than it had to be. */
 static gboolean
-open_database (KpHistory *self, GError **error)
+open_database (KpHistory *self, const char *path, gboolean thoroughly, GError **error)
 {
   gboolean is_new;
 
-  if (sqlite3_open_v2 (self->path, &self->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL)
+  if (sqlite3_open_v2 (path, &self->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL)
       != SQLITE_OK)
     return set_error (self, error);
   sqlite3_busy_timeout (self->db, PATIENCE_MILLISECONDS);
-  if (!check_version (self, &is_new, error))
+  if (!check_version (self, &is_new, error) || (thoroughly && !check_soundness (self, error)))
     return FALSE;
   if (sqlite3_exec (self->db, "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL", NULL, NULL,
                     NULL)
@@ -344,16 +365,55 @@ open_database (KpHistory *self, GError **error)
 }
 
 static void
+close_database (KpHistory *self)
+{
+  g_clear_pointer (&self->db, sqlite3_close);
+}
+
+static void
 history_clear (gpointer data)
 {
   KpHistory *self = data;
 
-  sqlite3_close (self->db);
+  close_database (self);
   if (self->lock_fd >= 0)
     close (self->lock_fd);
   g_hash_table_unref (self->open);
   g_mutex_clear (&self->lock);
   g_free (self->path);
+}
+
+static KpHistory *
+history_new (const char *path)
+{
+  KpHistory *self = g_atomic_rc_box_new0 (KpHistory);
+
+  self->path = g_strdup (path);
+  self->lock_fd = -1;
+  self->open = g_hash_table_new_full (g_int64_hash, g_int64_equal, g_free, NULL);
+  g_mutex_init (&self->lock);
+  return self;
+}
+
+static gboolean
+open_file (KpHistory *self, gboolean thoroughly, GError **error)
+{
+  g_autofree char *lock_path = g_strconcat (self->path, ".lock", NULL);
+  g_autofree char *directory = g_path_get_dirname (self->path);
+  struct flock place = { .l_type = F_RDLCK, .l_whence = SEEK_SET, .l_start = PLACE, .l_len = 1 };
+
+  if (g_mkdir_with_parents (directory, 0700) < 0)
+    {
+      g_set_error (error, KP_ERROR, KP_ERROR_LOCAL_STORAGE, "Cannot create the folder “%s”: %s",
+                   directory, g_strerror (errno));
+      return FALSE;
+    }
+  /* Without it a job of another process may be called interrupted until it ends: no reason to have
+   * no history. Whoever puts a new file in the place of a damaged one is waited for. */
+  self->lock_fd = open (lock_path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  if (self->lock_fd < 0 || fcntl (self->lock_fd, F_OFD_SETLKW, &place) < 0)
+    g_info ("Cannot lock “%s”: %s", lock_path, g_strerror (errno));
+  return create_private (self->path, error) && open_database (self, self->path, thoroughly, error);
 }
 
 /**
@@ -367,22 +427,78 @@ history_clear (gpointer data)
 KpHistory *
 kp_history_open (const char *path, GError **error)
 {
-  g_autoptr (KpHistory) self = g_atomic_rc_box_new0 (KpHistory);
-  g_autofree char *lock_path = g_strconcat (path, ".lock", NULL);
+  g_autoptr (KpHistory) self = history_new (path);
 
-  self->path = g_strdup (path);
+  return open_file (self, FALSE, error) ? g_steal_pointer (&self) : NULL;
+}
+
+/* A new file in the place of a damaged one, unless somebody else still has that open. */
+static gboolean
+begin_anew (KpHistory *self, char **aside, GError **error)
+{
+  close_database (self);
+  if (!lock_job (self, PLACE, F_WRLCK))
+    {
+      g_set_error_literal (error, KP_ERROR, KP_ERROR_BUSY, "Somebody else has it open");
+      return FALSE;
+    }
+  *aside = kp_sql_set_aside (self->path, error);
+  gboolean ok = *aside != NULL && create_private (self->path, error)
+                && open_database (self, self->path, FALSE, error);
+  if (!lock_job (self, PLACE, F_RDLCK))
+    g_info ("Cannot lock the history “%s”: %s", self->path, g_strerror (errno));
+  return ok;
+}
+
+/* Ends with the process. */
+static void
+open_in_memory (KpHistory *self)
+{
+  g_autoptr (GError) error = NULL;
+
+  close_database (self);
+  if (self->lock_fd >= 0)
+    close (self->lock_fd);
   self->lock_fd = -1;
-  self->open = g_hash_table_new_full (g_int64_hash, g_int64_equal, g_free, NULL);
-  g_mutex_init (&self->lock);
-  if (!create_private (path, error))
-    return NULL;
+  if (!open_database (self, ":memory:", FALSE, &error))
+    g_error ("%s", error->message);
+}
 
-  /* Without it a job of another process may be called interrupted until it ends: no reason to have
-   * no history. */
-  self->lock_fd = open (lock_path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-  if (self->lock_fd < 0)
-    g_info ("Cannot open “%s”: %s", lock_path, g_strerror (errno));
-  return open_database (self, error) ? g_steal_pointer (&self) : NULL;
+/**
+ * kp_history_open_in_any_case:
+ * @path: as for kp_history_open()
+ * @problem: (out) (nullable): a sentence for people about what is wrong with the file, and what was
+ *   done about it
+ *
+ * For who must not give up because of it. A damaged file is set aside, and a new one begins. One
+ * that cannot be used for another reason, as a newer Keepsake has written it, is left as it is:
+ * what is recorded then is forgotten when the process ends.
+ *
+ * Returns: (transfer full): the history
+ */
+KpHistory *
+kp_history_open_in_any_case (const char *path, char **problem)
+{
+  g_autoptr (KpHistory) self = history_new (path);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GError) anew_error = NULL;
+  g_autofree char *aside = NULL;
+
+  *problem = NULL;
+  if (open_file (self, TRUE, &error))
+    return g_steal_pointer (&self);
+  if (self->is_damaged && begin_anew (self, &aside, &anew_error))
+    {
+      *problem = g_strdup_printf (
+          "The history was damaged and is set aside as “%s”; a new one has begun", aside);
+      return g_steal_pointer (&self);
+    }
+  open_in_memory (self);
+  *problem = g_strdup_printf ("%s. Until then the jobs are not recorded",
+                              aside != NULL ? anew_error->message : error->message);
+  if (anew_error != NULL)
+    g_info ("The damaged history stays where it is: %s", anew_error->message);
+  return g_steal_pointer (&self);
 }
 
 KpHistory *
@@ -414,7 +530,7 @@ insert_job (KpHistory *self,
     return FALSE;
   *id = sqlite3_last_insert_rowid (self->db);
   /* Before anybody can see the row. */
-  if (!lock_job (self, *id, F_WRLCK))
+  if (!lock_job (self, *id, F_WRLCK) && self->lock_fd >= 0)
     g_info ("Cannot lock job %" G_GINT64_FORMAT ": %s", *id, g_strerror (errno));
   return TRUE;
 }

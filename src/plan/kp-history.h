@@ -128,6 +128,7 @@ typedef struct
 typedef struct _KpHistory KpHistory;
 
 KpHistory *kp_history_open (const char *path, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+KpHistory *kp_history_open_in_any_case (const char *path, char **problem);
 KpHistory *kp_history_ref (KpHistory *history);
 void kp_history_unref (KpHistory *history);
 
@@ -194,6 +195,7 @@ const char *kp_history_kind_name (KpHistoryKind kind);
 const char *kp_history_trigger_name (KpHistoryTrigger trigger);
 const char *kp_history_state_name (KpHistoryState state);
 
+KpHistoryJob *kp_history_job_copy (const KpHistoryJob *job);
 void kp_history_job_free (KpHistoryJob *job);
 void kp_history_failure_free (KpHistoryFailure *failure);
 void kp_history_skip_free (KpHistorySkip *skip);

@@ -778,6 +778,137 @@ test_damaged_later (Fixture *fixture, gconstpointer data)
   g_assert_nonnull (strstr (error->message, "no such table: job"));
 }
 
+/* (transfer full) (nullable): what was said */
+static char *
+open_in_any_case (Fixture *fixture, KpHistory **history)
+{
+  char *problem = NULL;
+
+  *history = kp_history_open_in_any_case (fixture->path, &problem);
+  g_assert_nonnull (*history);
+  return problem;
+}
+
+static guint
+count_set_aside (Fixture *fixture)
+{
+  g_autofree char *directory = g_path_get_dirname (fixture->path);
+  g_autoptr (GDir) dir = g_dir_open (directory, 0, NULL);
+  const char *name;
+  guint n = 0;
+
+  while ((name = g_dir_read_name (dir)) != NULL)
+    if (g_str_has_prefix (name, "history.db.set-aside-") && !g_str_has_suffix (name, "-wal")
+        && !g_str_has_suffix (name, "-shm"))
+      n++;
+  return n;
+}
+
+static void
+make_history_of_jobs (Fixture *fixture, int n)
+{
+  g_autoptr (KpHistory) history = open_history (fixture);
+
+  for (int i = 0; i < n; i++)
+    add_job (history, PLAN, KP_HISTORY_BACKUP, KP_HISTORY_FINISHED, 0, NOON + i);
+}
+
+/* Writes noise over the file, from @from to its end; a negative one counts from there. */
+static void
+damage (Fixture *fixture, gssize from)
+{
+  g_autofree char *content = NULL;
+  gsize length = 0;
+
+  g_assert_true (g_file_get_contents (fixture->path, &content, &length, NULL));
+  if (from < 0)
+    from += (gssize) length;
+  g_assert_cmpint (from, >=, 0);
+  g_assert_cmpint (from, <, (gssize) length);
+  memset (content + from, 'x', length - (gsize) from);
+  g_assert_true (g_file_set_contents (fixture->path, content, (gssize) length, NULL));
+}
+
+static void
+test_set_aside (Fixture *fixture, gconstpointer data)
+{
+  static const gssize beginnings[] = { 0, 4096, -4096 };
+  KpHistory *history;
+
+  for (guint i = 0; i < G_N_ELEMENTS (beginnings); i++)
+    {
+      make_history_of_jobs (fixture, 200);
+      damage (fixture, beginnings[i]);
+      g_autofree char *directory = g_path_get_dirname (fixture->path);
+      g_autofree char *problem = open_in_any_case (fixture, &history);
+      g_assert_nonnull (strstr (problem, "was damaged and is set aside"));
+      g_assert_nonnull (strstr (problem, directory));
+      g_assert_cmpuint (count_set_aside (fixture), ==, 1);
+      g_assert_cmpuint (count_jobs (history, PLAN), ==, 0);
+      add_job (history, PLAN, KP_HISTORY_BACKUP, KP_HISTORY_FINISHED, 0, NOON);
+      kp_history_unref (history);
+
+      /* The new one stays. */
+      g_assert_null (open_in_any_case (fixture, &history));
+      g_assert_cmpuint (count_jobs (history, PLAN), ==, 1);
+      kp_history_unref (history);
+      delete_tree (directory);
+    }
+}
+
+/* Whoever has it open would go on with a file that nobody finds. */
+static void
+test_damaged_and_in_use (Fixture *fixture, gconstpointer data)
+{
+  KpHistory *history;
+
+  make_history_of_jobs (fixture, 200);
+  g_autoptr (KpHistory) user = open_history (fixture);
+  damage (fixture, 4096);
+  g_autofree char *problem = open_in_any_case (fixture, &history);
+  g_assert_nonnull (strstr (problem, "is damaged"));
+  g_assert_nonnull (strstr (problem, "the jobs are not recorded"));
+  g_assert_cmpuint (count_set_aside (fixture), ==, 0);
+  add_job (history, PLAN, KP_HISTORY_BACKUP, KP_HISTORY_FINISHED, 0, NOON);
+  g_assert_cmpuint (count_jobs (history, PLAN), ==, 1);
+  kp_history_unref (history);
+
+  g_clear_pointer (&user, kp_history_unref);
+  g_autofree char *second_problem = open_in_any_case (fixture, &history);
+  g_assert_nonnull (strstr (second_problem, "is set aside"));
+  g_assert_cmpuint (count_set_aside (fixture), ==, 1);
+  kp_history_unref (history);
+}
+
+/* What we cannot use is not ours to move. */
+static void
+test_left_alone (Fixture *fixture, gconstpointer data)
+{
+  static const char *const statements[]
+      = { "PRAGMA user_version = 2", "PRAGMA user_version = 2; CREATE TABLE newer (name)",
+          "PRAGMA application_id = 5" };
+
+  for (guint i = 0; i < G_N_ELEMENTS (statements); i++)
+    {
+      KpHistory *history;
+      make_history_of_jobs (fixture, 3);
+      run_sql (fixture->path, statements[i]);
+      g_autofree char *problem = open_in_any_case (fixture, &history);
+      g_assert_nonnull (strstr (problem, fixture->path));
+      g_assert_nonnull (strstr (problem, "the jobs are not recorded"));
+      add_job (history, PLAN, KP_HISTORY_BACKUP, KP_HISTORY_FINISHED, 0, NOON);
+      g_assert_cmpuint (count_jobs (history, PLAN), ==, 1);
+      kp_history_unref (history);
+      g_assert_cmpuint (count_set_aside (fixture), ==, 0);
+      run_sql (fixture->path, "PRAGMA application_id = 1265649769; PRAGMA user_version = 1");
+      g_autoptr (KpHistory) again = open_history (fixture);
+      g_assert_cmpuint (count_jobs (again, PLAN), ==, 3);
+      g_clear_pointer (&again, kp_history_unref);
+      g_autofree char *directory = g_path_get_dirname (fixture->path);
+      delete_tree (directory);
+    }
+}
+
 #define N_THREADS 4
 #define N_ROUNDS 25
 
@@ -848,6 +979,9 @@ main (int argc, char **argv)
   ADD ("/plan/history/forget", test_forget);
   ADD ("/plan/history/wrong-file", test_wrong_file);
   ADD ("/plan/history/damaged-later", test_damaged_later);
+  ADD ("/plan/history/set-aside", test_set_aside);
+  ADD ("/plan/history/damaged-and-in-use", test_damaged_and_in_use);
+  ADD ("/plan/history/left-alone", test_left_alone);
   ADD ("/plan/history/threads", test_threads);
   return g_test_run ();
 }

@@ -3,6 +3,10 @@
 
 #include "kp-sql.h"
 
+#include "kp-error.h"
+
+#include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 void
@@ -66,4 +70,36 @@ guint32
 kp_sql_column_u32 (sqlite3_stmt *statement, int column)
 {
   return (guint32) sqlite3_column_int64 (statement, column);
+}
+
+/**
+ * kp_sql_set_aside:
+ * @path: of a database that nobody has open any more
+ * @error: %KP_ERROR_LOCAL_STORAGE
+ *
+ * Moves a file that we cannot use out of the way: whoever wants to know what happened to it still
+ * can.
+ *
+ * Returns: (transfer full): where it is now, beside its old place
+ */
+char *
+kp_sql_set_aside (const char *path, GError **error)
+{
+  static const char *const endings[] = { "", "-wal", "-shm" };
+  g_autofree char *aside = g_strdup_printf ("%s.set-aside-%" G_GINT64_FORMAT, path,
+                                            g_get_real_time () / G_USEC_PER_SEC);
+
+  for (gsize i = 0; i < G_N_ELEMENTS (endings); i++)
+    {
+      g_autofree char *from = g_strconcat (path, endings[i], NULL);
+      g_autofree char *to = g_strconcat (aside, endings[i], NULL);
+      if (rename (from, to) < 0 && errno != ENOENT)
+        {
+          g_set_error (error, KP_ERROR, KP_ERROR_LOCAL_STORAGE,
+                       "Cannot move the unusable file “%s” out of the way: %s", from,
+                       g_strerror (errno));
+          return NULL;
+        }
+    }
+  return g_steal_pointer (&aside);
 }

@@ -3,9 +3,9 @@
 
 #pragma once
 
-/* Values into and out of SQLite statements. Strings and bytes are bound without a copy: they must
- * live until the statement is reset. Keys and paths are BLOBs, so that they compare byte by byte.
- */
+/* Values into and out of SQLite statements, and what becomes of a file that SQLite cannot use.
+ * Strings and bytes are bound without a copy: they must live until the statement is reset. Keys and
+ * paths are BLOBs, so that they compare byte by byte. */
 
 #include <glib.h>
 #include <sqlite3.h>
@@ -20,5 +20,7 @@ char *kp_sql_column_bytes (sqlite3_stmt *statement, int column);
 GBytes *kp_sql_column_gbytes (sqlite3_stmt *statement, int column);
 guint64 kp_sql_column_number (sqlite3_stmt *statement, int column);
 guint32 kp_sql_column_u32 (sqlite3_stmt *statement, int column);
+
+char *kp_sql_set_aside (const char *path, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 G_END_DECLS
