@@ -72,7 +72,7 @@ kp_s3_archive_retrieve (KpS3Client *client,
                         GCancellable *cancellable,
                         GError **error)
 {
-  g_autoptr (KpS3Request) request = kp_s3_request_new (KP_S3_OPERATION_PUT, "POST", key);
+  g_autoptr (KpS3Request) request = kp_s3_request_new (KP_S3_OPERATION_RETRIEVE, "POST", key);
   g_autofree char *document = g_strdup_printf (
       "<RestoreRequest xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Days>%u</Days>"
       "<GlacierJobParameters><Tier>%s</Tier></GlacierJobParameters></RestoreRequest>",

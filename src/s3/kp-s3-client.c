@@ -26,6 +26,7 @@ struct _KpS3Client
   guint8 signing_key[KP_S3_SIGNING_KEY_SIZE];
   gsize head_size; /* bytes of the last request's head; 0: none yet */
   GSocket *socket; /* of the newest connection, or NULL */
+  KpS3Watch *watch;
 };
 
 /**
@@ -41,6 +42,7 @@ kp_s3_client_new (KpS3Service *service)
 
   client->service = g_object_ref (service);
   client->max_attempts = KP_S3_MAX_ATTEMPTS;
+  client->watch = kp_s3_watch_new (kp_s3_service_get_watchdog (service));
   client->session = soup_session_new_with_options (
       "max-conns", 2, "max-conns-per-host", 2, "timeout", kp_s3_service_get_timeout (service),
       /* Nobody runs the context in which a timeout would come, and each request would set it twice.
@@ -59,6 +61,7 @@ kp_s3_client_free (KpS3Client *client)
   soup_session_abort (client->session);
   g_object_unref (client->session);
   g_clear_object (&client->socket);
+  kp_s3_watch_free (client->watch);
   g_object_unref (client->service);
   OPENSSL_cleanse (client->signing_key, sizeof client->signing_key);
   g_free (client->key_region);
@@ -143,6 +146,17 @@ void
 kp_s3_client_set_socket (KpS3Client *client, GSocket *socket)
 {
   g_set_object (&client->socket, socket);
+}
+
+/**
+ * kp_s3_client_get_watch:
+ *
+ * Returns: (transfer none): what watches one request after the other
+ */
+KpS3Watch *
+kp_s3_client_get_watch (KpS3Client *client)
+{
+  return client->watch;
 }
 
 static char *
@@ -820,10 +834,12 @@ kp_s3_client_abort_upload (KpS3Client *client,
 /**
  * kp_s3_client_get_versioning:
  * @enabled: (out): whether the bucket keeps old versions of its objects
+ * @has_been: (out) (optional): whether it does, or did once: those versions are still there
  */
 gboolean
 kp_s3_client_get_versioning (KpS3Client *client,
                              gboolean *enabled,
+                             gboolean *has_been,
                              GCancellable *cancellable,
                              GError **error)
 {
@@ -833,6 +849,9 @@ kp_s3_client_get_versioning (KpS3Client *client,
   g_autoptr (KpS3Xml) xml = kp_s3_request_send_for_document (request, client, cancellable, error);
   if (xml == NULL)
     return FALSE;
-  *enabled = g_strcmp0 (kp_s3_xml_get (xml, "Status"), "Enabled") == 0;
+  const char *status = kp_s3_xml_get (xml, "Status");
+  *enabled = g_strcmp0 (status, "Enabled") == 0;
+  if (has_been != NULL)
+    *has_been = *enabled || g_strcmp0 (status, "Suspended") == 0;
   return TRUE;
 }

@@ -32,6 +32,7 @@ gsize kp_s3_client_get_head_size (KpS3Client *client);
 void kp_s3_client_set_head_size (KpS3Client *client, gsize bytes);
 GSocket *kp_s3_client_get_socket (KpS3Client *client);
 void kp_s3_client_set_socket (KpS3Client *client, GSocket *socket);
+KpS3Watch *kp_s3_client_get_watch (KpS3Client *client);
 
 char *kp_s3_client_put (KpS3Client *client,
                         const char *key,
@@ -147,6 +148,7 @@ GPtrArray *kp_s3_client_list_uploads (KpS3Client *client,
                                       GError **error) G_GNUC_WARN_UNUSED_RESULT;
 gboolean kp_s3_client_get_versioning (KpS3Client *client,
                                       gboolean *enabled,
+                                      gboolean *has_been,
                                       GCancellable *cancellable,
                                       GError **error) G_GNUC_WARN_UNUSED_RESULT;
 

@@ -68,9 +68,11 @@ operation_in_words (KpS3Operation operation)
       return "write objects";
     case KP_S3_OPERATION_DELETE:
       return "delete objects";
+    case KP_S3_OPERATION_RETRIEVE:
+      return "have objects brought out of the archive";
     case KP_S3_OPERATION_BUCKET:
     default:
-      return "see the bucket's settings";
+      return "see and change the bucket's settings";
     }
 }
 

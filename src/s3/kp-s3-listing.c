@@ -5,7 +5,6 @@
 
 #include "kp-error.h"
 #include "kp-s3-request.h"
-#include "kp-s3-xml.h"
 
 #include <string.h>
 
@@ -408,6 +407,57 @@ speaks_v1_only (const GError *error)
 }
 
 /**
+ * kp_s3_listing_read_page:
+ * @xml: the page that was asked for
+ * @version: (inout): of the call that it answers; 1 where the server knows no other. Of no meaning
+ *   for versions
+ * @error: %KP_ERROR_SERVER when the page makes no sense
+ *
+ * Takes in what a server has answered.
+ *
+ * Returns: (transfer full) (element-type KpS3Entry): up to 1,000 entries
+ */
+GPtrArray *
+kp_s3_listing_read_page (KpS3Listing *listing, KpS3Xml *xml, unsigned *version, GError **error)
+{
+  if (!g_str_equal (kp_s3_xml_get_root (xml),
+                    listing->of_versions ? "ListVersionsResult" : "ListBucketResult"))
+    {
+      g_autofree char *root = kp_s3_xml_display (kp_s3_xml_get_root (xml));
+      g_set_error (error, KP_ERROR, KP_ERROR_SERVER,
+                   "The server answered a listing with a document “%s”; is this an S3 endpoint?",
+                   root);
+      return NULL;
+    }
+  /* It answered as if list-type were not there: a truncated v2 listing must say where to go on. */
+  if (!listing->of_versions && *version == 2
+      && g_strcmp0 (kp_s3_xml_get (xml, "IsTruncated"), "true") == 0
+      && kp_s3_xml_get (xml, "NextContinuationToken") == NULL)
+    *version = 1;
+
+  gboolean is_encoded = g_strcmp0 (kp_s3_xml_get (xml, "EncodingType"), "url") == 0;
+  g_autoptr (GPtrArray) page = g_ptr_array_new_with_free_func ((GDestroyNotify) kp_s3_entry_free);
+  g_autofree char *last = NULL;
+  for (guint i = 0; i < kp_s3_xml_get_n_records (xml); i++)
+    if (!read_entry (listing, kp_s3_xml_get_record (xml, i), is_encoded, page, &last, error))
+      return NULL;
+  if (listing->of_versions
+          ? !advance_versions (listing, xml, page, g_steal_pointer (&last), is_encoded, error)
+          : !advance (listing, xml, g_steal_pointer (&last), *version, is_encoded, error))
+    return NULL;
+  if (listing->end != NULL && listing->marker != NULL
+      && strcmp (listing->marker, listing->end) >= 0)
+    {
+      listing->finished = TRUE;
+      for (guint i = page->len; i-- > 0;)
+        if (strcmp (((KpS3Entry *) g_ptr_array_index (page, i))->key, listing->end) > 0)
+          g_ptr_array_remove_index_fast (page, i);
+    }
+  leap_over_hidden (listing);
+  return g_steal_pointer (&page);
+}
+
+/**
  * kp_s3_listing_next_page:
  * @error: any #KpError of kp_s3_request_send(); %KP_ERROR_SERVER when the listing makes no sense
  *
@@ -439,42 +489,9 @@ kp_s3_listing_next_page (KpS3Listing *listing,
       return kp_s3_listing_next_page (listing, client, cancellable, error);
     }
 
-  if (!g_str_equal (kp_s3_xml_get_root (xml),
-                    listing->of_versions ? "ListVersionsResult" : "ListBucketResult"))
-    {
-      g_autofree char *root = kp_s3_xml_display (kp_s3_xml_get_root (xml));
-      g_set_error (error, KP_ERROR, KP_ERROR_SERVER,
-                   "The server answered a listing with a document “%s”; is this an S3 endpoint?",
-                   root);
-      return NULL;
-    }
-  /* It answered as if list-type were not there: a truncated v2 listing must say where to go on. */
-  if (!listing->of_versions && version == 2
-      && g_strcmp0 (kp_s3_xml_get (xml, "IsTruncated"), "true") == 0
-      && kp_s3_xml_get (xml, "NextContinuationToken") == NULL)
-    {
-      kp_s3_service_fall_back_to_list_v1 (service);
-      version = 1;
-    }
-
-  gboolean is_encoded = g_strcmp0 (kp_s3_xml_get (xml, "EncodingType"), "url") == 0;
-  g_autoptr (GPtrArray) page = g_ptr_array_new_with_free_func ((GDestroyNotify) kp_s3_entry_free);
-  g_autofree char *last = NULL;
-  for (guint i = 0; i < kp_s3_xml_get_n_records (xml); i++)
-    if (!read_entry (listing, kp_s3_xml_get_record (xml, i), is_encoded, page, &last, error))
-      return NULL;
-  if (listing->of_versions
-          ? !advance_versions (listing, xml, page, g_steal_pointer (&last), is_encoded, error)
-          : !advance (listing, xml, g_steal_pointer (&last), version, is_encoded, error))
-    return NULL;
-  if (listing->end != NULL && listing->marker != NULL
-      && strcmp (listing->marker, listing->end) >= 0)
-    {
-      listing->finished = TRUE;
-      for (guint i = page->len; i-- > 0;)
-        if (strcmp (((KpS3Entry *) g_ptr_array_index (page, i))->key, listing->end) > 0)
-          g_ptr_array_remove_index_fast (page, i);
-    }
-  leap_over_hidden (listing);
+  unsigned answered = version;
+  g_autoptr (GPtrArray) page = kp_s3_listing_read_page (listing, xml, &answered, error);
+  if (answered != version)
+    kp_s3_service_fall_back_to_list_v1 (service);
   return g_steal_pointer (&page);
 }

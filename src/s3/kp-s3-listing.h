@@ -9,6 +9,7 @@
  * It never believes a server that repeats itself: each page has to lead beyond the one before. */
 
 #include "kp-s3-client.h"
+#include "kp-s3-xml.h"
 
 G_BEGIN_DECLS
 
@@ -23,6 +24,10 @@ gboolean kp_s3_listing_is_finished (KpS3Listing *listing);
 GPtrArray *kp_s3_listing_next_page (KpS3Listing *listing,
                                     KpS3Client *client,
                                     GCancellable *cancellable,
+                                    GError **error) G_GNUC_WARN_UNUSED_RESULT;
+GPtrArray *kp_s3_listing_read_page (KpS3Listing *listing,
+                                    KpS3Xml *xml,
+                                    unsigned *version,
                                     GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (KpS3Listing, kp_s3_listing_free)

@@ -17,8 +17,8 @@ header_clear (void *data)
 {
   KpS3Header *header = data;
 
+  /* The value is behind it. */
   g_free ((char *) header->name);
-  g_free ((char *) header->value);
 }
 
 KpS3HeaderList *
@@ -26,7 +26,7 @@ kp_s3_header_list_new (void)
 {
   KpS3HeaderList *list = g_new0 (KpS3HeaderList, 1);
 
-  list->headers = g_array_new (FALSE, FALSE, sizeof (KpS3Header));
+  list->headers = g_array_sized_new (FALSE, FALSE, sizeof (KpS3Header), 12);
   g_array_set_clear_func (list->headers, header_clear);
   return list;
 }
@@ -40,7 +40,7 @@ kp_s3_header_list_free (KpS3HeaderList *list)
 
 /**
  * kp_s3_header_list_add:
- * @name: in lower case
+ * @name: is added in lower case, as it has to be signed
  * @value: (nullable): ASCII; %NULL adds nothing
  */
 void
@@ -48,7 +48,14 @@ kp_s3_header_list_add (KpS3HeaderList *list, const char *name, const char *value
 {
   if (value == NULL)
     return;
-  KpS3Header header = { g_strdup (name), g_strdup (value) };
+  gsize name_size = strlen (name) + 1;
+  gsize value_size = strlen (value) + 1;
+  char *copy = g_malloc (name_size + value_size);
+  KpS3Header header = { copy, copy + name_size };
+
+  for (gsize i = 0; i < name_size; i++)
+    copy[i] = g_ascii_tolower (name[i]);
+  memcpy (copy + name_size, value, value_size);
   g_array_append_val (list->headers, header);
 }
 

@@ -164,7 +164,7 @@ try_parts (Probe *probe, GError **error)
 static void
 ask_for_versions (Probe *probe)
 {
-  if (!kp_s3_client_get_versioning (probe->client, &probe->has_versions, probe->cancellable,
+  if (!kp_s3_client_get_versioning (probe->client, &probe->has_versions, NULL, probe->cancellable,
                                     &probe->versions_error))
     probe->has_versions = FALSE;
 }

@@ -7,6 +7,7 @@
 
 #include "kp-block.h"
 #include "kp-error.h"
+#include "kp-s3-body.h"
 #include "kp-s3-complaint.h"
 #include "kp-s3-cork.h"
 #include "kp-s3-sign.h"
@@ -42,11 +43,12 @@ typedef struct
 struct _KpS3Request
 {
   KpS3Operation operation;
-  const char *method; /* static */
-  char *key;          /* or NULL: the bucket */
-  GArray *query;      /* of Pair, encoded */
-  GArray *headers;    /* of Pair, names in lower case */
-  GBytes *body;       /* or NULL */
+  const char *method;      /* static */
+  char *key;               /* or NULL: the bucket */
+  GArray *query;           /* of Pair, encoded */
+  KpS3HeaderList *headers; /* names in lower case */
+  KpS3HeaderList *more;    /* or NULL: the caller's */
+  GBytes *body;            /* or NULL */
   char *sha256;
   char *md5; /* or NULL: see is_stored */
   gsize reply_limit;
@@ -87,7 +89,7 @@ kp_s3_request_new (KpS3Operation operation, const char *method, const char *key)
   request->method = method;
   request->key = g_strdup (key);
   request->query = pairs_new ();
-  request->headers = pairs_new ();
+  request->headers = kp_s3_header_list_new ();
   request->sha256 = g_strdup (KP_S3_SHA256_EMPTY);
   request->reply_limit = DEFAULT_REPLY_LIMIT;
   return request;
@@ -98,7 +100,7 @@ kp_s3_request_free (KpS3Request *request)
 {
   g_free (request->key);
   g_array_unref (request->query);
-  g_array_unref (request->headers);
+  kp_s3_header_list_free (request->headers);
   g_clear_pointer (&request->body, g_bytes_unref);
   g_free (request->sha256);
   g_free (request->md5);
@@ -126,20 +128,35 @@ kp_s3_request_add_query (KpS3Request *request, const char *name, const char *val
 void
 kp_s3_request_add_header (KpS3Request *request, const char *name, const char *value)
 {
-  if (value == NULL)
-    return;
-  Pair pair = { g_strdup (name), g_strdup (value) };
-  g_array_append_val (request->headers, pair);
+  kp_s3_header_list_add (request->headers, name, value);
 }
 
+/**
+ * kp_s3_request_add_headers:
+ * @headers: (nullable): must live as long as @request; once for each request
+ */
 void
 kp_s3_request_add_headers (KpS3Request *request, KpS3HeaderList *headers)
 {
-  for (guint i = 0; headers != NULL && i < kp_s3_header_list_get_length (headers); i++)
-    {
-      const KpS3Header *header = kp_s3_header_list_get (headers, i);
-      kp_s3_request_add_header (request, header->name, header->value);
-    }
+  g_return_if_fail (request->more == NULL);
+
+  request->more = headers;
+}
+
+static guint
+count_headers (const KpS3Request *request)
+{
+  return kp_s3_header_list_get_length (request->headers)
+         + (request->more != NULL ? kp_s3_header_list_get_length (request->more) : 0);
+}
+
+static const KpS3Header *
+get_header (const KpS3Request *request, guint index)
+{
+  guint n = kp_s3_header_list_get_length (request->headers);
+
+  return index < n ? kp_s3_header_list_get (request->headers, index)
+                   : kp_s3_header_list_get (request->more, index - n);
 }
 
 /**
@@ -237,8 +254,9 @@ head_size (SoupMessage *message)
   SoupMessageHeadersIter iter;
   const char *name;
   const char *value;
-  g_autofree char *uri = g_uri_to_string (soup_message_get_uri (message));
-  gsize size = strlen (uri) + 20;
+  GUri *uri = soup_message_get_uri (message);
+  const char *query = g_uri_get_query (uri);
+  gsize size = strlen (g_uri_get_path (uri)) + (query != NULL ? strlen (query) : 0) + 20;
 
   soup_message_headers_iter_init (&iter, soup_message_get_request_headers (message));
   while (soup_message_headers_iter_next (&iter, &name, &value))
@@ -285,7 +303,8 @@ sign (SoupMessage *message, const Attempt *attempt)
   GUri *uri = soup_message_get_uri (message);
   g_autofree char *date = kp_s3_sign_date (kp_s3_service_get_now (attempt->service));
   g_autofree char *host = host_header (message);
-  g_autofree KpS3Header *headers = g_new (KpS3Header, request->headers->len + 4);
+  guint n_own = count_headers (request);
+  g_autofree KpS3Header *headers = g_new (KpS3Header, n_own + 4);
   gsize n = 0;
 
   headers[n++] = (KpS3Header){ "host", host };
@@ -293,11 +312,8 @@ sign (SoupMessage *message, const Attempt *attempt)
   headers[n++] = (KpS3Header){ "x-amz-date", date };
   if (token != NULL)
     headers[n++] = (KpS3Header){ "x-amz-security-token", token };
-  for (guint i = 0; i < request->headers->len; i++)
-    {
-      const Pair *pair = &g_array_index (request->headers, Pair, i);
-      headers[n++] = (KpS3Header){ pair->name, pair->value };
-    }
+  for (guint i = 0; i < n_own; i++)
+    headers[n++] = *get_header (request, i);
 
   const char *region = kp_s3_location_get_region (attempt->location);
   g_autofree char *authorization = kp_s3_sign_with_key (
@@ -330,12 +346,10 @@ starting_cb (SoupMessage *message, Attempt *attempt)
 
   if (attempt->request->body != NULL)
     {
-      g_autoptr (GInputStream) memory
-          = g_memory_input_stream_new_from_bytes (attempt->request->body);
-      g_autoptr (GInputStream) throttled = kp_throttled_input_stream_new (memory, throttle);
-      g_autoptr (GInputStream) watched = kp_s3_watch_outside (attempt->watch, throttled);
+      g_autoptr (GInputStream) body
+          = kp_s3_body_new (attempt->request->body, throttle, attempt->watch);
       gsize size = g_bytes_get_size (attempt->request->body);
-      soup_message_set_request_body (message, NULL, watched, (gssize) size);
+      soup_message_set_request_body (message, NULL, body, (gssize) size);
       /* Under a limit each piece has to go when its tokens are there. */
       attempt->is_corked = size > 0 && kp_throttle_get_rate (throttle) == 0
                            && kp_s3_cork_set (kp_s3_client_get_socket (attempt->client), TRUE);
@@ -419,10 +433,10 @@ build_message (KpS3Request *request, KpS3Location *location, Attempt *attempt)
   SoupMessageHeaders *headers = soup_message_get_request_headers (message);
 
   soup_message_add_flags (message, SOUP_MESSAGE_NO_REDIRECT | SOUP_MESSAGE_IDEMPOTENT);
-  for (guint i = 0; i < request->headers->len; i++)
+  for (guint i = 0; i < count_headers (request); i++)
     {
-      const Pair *pair = &g_array_index (request->headers, Pair, i);
-      soup_message_headers_replace (headers, pair->name, pair->value);
+      const KpS3Header *header = get_header (request, i);
+      soup_message_headers_append (headers, header->name, header->value);
     }
   g_signal_connect (message, "starting", G_CALLBACK (starting_cb), attempt);
   g_signal_connect (message, "network-event", G_CALLBACK (network_event_cb), attempt);
@@ -520,9 +534,11 @@ send_once (KpS3Request *request,
   KpS3Service *service = kp_s3_client_get_service (client);
   unsigned patience = get_patience (request, service);
   g_autoptr (GError) local_error = NULL;
-  KpS3Watch *watch = kp_s3_watch_new (kp_s3_service_get_watchdog (service), patience, cancellable);
+  KpS3Watch *watch = kp_s3_client_get_watch (client);
+
+  kp_s3_watch_begin (watch, patience, cancellable);
   KpS3Reply *reply = send_watched (request, client, location, watch, &local_error);
-  gboolean too_slow = kp_s3_watch_free (watch);
+  gboolean too_slow = kp_s3_watch_end (watch);
 
   if (reply != NULL)
     return reply;
@@ -553,7 +569,8 @@ learn_from (KpS3Verdict verdict,
 }
 
 /* A HEAD has no body to hold a code. Where that hides a wrong clock or region, the Date and the
- * region header still tell. */
+ * region header still tell. Nothing tells whether 400 is a RequestTimeout, or for good: temporary
+ * keys that have expired, an object that is encrypted with a key of somebody else's. */
 static KpS3Verdict
 judge_head (KpS3Reply *reply,
             const KpS3Complaint *complaint,
@@ -577,6 +594,8 @@ judge_head (KpS3Reply *reply,
       *code = KP_ERROR_CLOCK_SKEW;
       return KP_S3_VERDICT_CLOCK;
     }
+  if (status == 400 && complaint->code == NULL)
+    return KP_S3_VERDICT_UNCLEAR;
   return verdict;
 }
 
@@ -706,6 +725,7 @@ kp_s3_request_send (KpS3Request *request,
   unsigned failed = 0;
   gboolean clock_corrected = FALSE;
   gboolean region_followed = FALSE;
+  gboolean was_unclear = FALSE;
 
   for (;;)
     {
@@ -717,8 +737,12 @@ kp_s3_request_send (KpS3Request *request,
       gint64 wait = 0;
 
       if (kp_s3_service_is_held (service))
-        soup_session_abort (kp_s3_client_get_session (client));
-      if (!kp_s3_service_wait_while_held (service, cancellable, error))
+        {
+          soup_session_abort (kp_s3_client_get_session (client));
+          if (!kp_s3_service_wait_while_held (service, cancellable, error))
+            return NULL;
+        }
+      if (g_cancellable_set_error_if_cancelled (cancellable, error))
         return NULL;
 
       kp_s3_service_count (service, request->operation, sent++ > 0);
@@ -762,6 +786,14 @@ kp_s3_request_send (KpS3Request *request,
           break;
         case KP_S3_VERDICT_TRANSIENT:
           break;
+        case KP_S3_VERDICT_UNCLEAR:
+          if (!was_unclear)
+            {
+              was_unclear = TRUE;
+              break;
+            }
+          g_propagate_error (error, g_steal_pointer (&attempt_error));
+          return NULL;
         case KP_S3_VERDICT_PERMANENT:
         default:
           g_propagate_error (error, g_steal_pointer (&attempt_error));

@@ -3,34 +3,98 @@
 
 #include "kp-s3-sign.h"
 
+#include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
-#include <openssl/hmac.h>
+#include <openssl/params.h>
 #include <string.h>
 
 #define SHA256_SIZE 32
+#define MD5_SIZE 16
 
-static void
-append_hex (GString *text, const guchar *bytes, gsize length)
+#define BLANKS " \t"
+
+/* OpenSSL looks for an algorithm by its name, each time that it is given one which was not fetched:
+ * for short texts that takes longer than to make the digest. */
+static const EVP_MD *
+fetch_once (EVP_MD **md, const char *name)
 {
-  static const char digits[] = "0123456789abcdef";
-
-  for (gsize i = 0; i < length; i++)
+  if (g_once_init_enter (md))
     {
-      g_string_append_c (text, digits[bytes[i] >> 4]);
-      g_string_append_c (text, digits[bytes[i] & 15]);
+      EVP_MD *fetched = EVP_MD_fetch (NULL, name, NULL);
+      if (fetched == NULL)
+        g_error ("libcrypto has no %s", name);
+      g_once_init_leave (md, fetched);
     }
+  return *md;
 }
 
 static void
-hmac (const void *key, gsize key_length, const char *text, guchar out[SHA256_SIZE])
+make_sha256 (const void *data, gsize length, guchar digest[SHA256_SIZE])
 {
-  unsigned length = SHA256_SIZE;
+  static EVP_MD *sha256;
 
-  if (HMAC (EVP_sha256 (), key, (int) key_length, (const guchar *) text, strlen (text), out,
-            &length)
-      == NULL)
-    g_error ("libcrypto has no HMAC-SHA-256");
+  if (!EVP_Digest (data, length, digest, NULL, fetch_once (&sha256, "SHA256"), NULL))
+    g_error ("libcrypto cannot make a SHA-256");
+}
+
+static void
+make_md5 (const void *data, gsize length, guchar digest[MD5_SIZE])
+{
+  static EVP_MD *md5;
+
+  if (!EVP_Digest (data, length, digest, NULL, fetch_once (&md5, "MD5"), NULL))
+    g_error ("libcrypto cannot make an MD5");
+}
+
+static char *
+make_hex (const guchar *bytes, gsize length)
+{
+  static const char digits[] = "0123456789abcdef";
+  char *hex = g_malloc (2 * length + 1);
+
+  for (gsize i = 0; i < length; i++)
+    {
+      hex[2 * i] = digits[bytes[i] >> 4];
+      hex[2 * i + 1] = digits[bytes[i] & 15];
+    }
+  hex[2 * length] = '\0';
+  return hex;
+}
+
+/* OpenSSL would look for HMAC and its digest each time: a context that has found them is made once,
+ * and copied. */
+static EVP_MAC_CTX *
+get_hmac (void)
+{
+  static EVP_MAC_CTX *context;
+
+  if (g_once_init_enter (&context))
+    {
+      char digest[] = "SHA256";
+      const OSSL_PARAM parameters[]
+          = { OSSL_PARAM_construct_utf8_string (OSSL_MAC_PARAM_DIGEST, digest, 0),
+              OSSL_PARAM_construct_end () };
+      EVP_MAC *mac = EVP_MAC_fetch (NULL, "HMAC", NULL);
+      EVP_MAC_CTX *made = mac != NULL ? EVP_MAC_CTX_new (mac) : NULL;
+      if (made == NULL || !EVP_MAC_CTX_set_params (made, parameters))
+        g_error ("libcrypto has no HMAC-SHA-256");
+      EVP_MAC_free (mac);
+      g_once_init_leave (&context, made);
+    }
+  return context;
+}
+
+static void
+hmac (const guchar *key, gsize key_length, const char *text, guchar out[SHA256_SIZE])
+{
+  EVP_MAC_CTX *context = EVP_MAC_CTX_dup (get_hmac ());
+
+  if (context == NULL || !EVP_MAC_init (context, key, key_length, NULL)
+      || !EVP_MAC_update (context, (const guchar *) text, strlen (text))
+      || !EVP_MAC_final (context, out, NULL, SHA256_SIZE))
+    g_error ("libcrypto cannot make an HMAC-SHA-256");
+  EVP_MAC_CTX_free (context);
 }
 
 /**
@@ -73,11 +137,8 @@ kp_s3_sha256_hex (const void *data, gsize length)
 {
   guchar digest[SHA256_SIZE];
 
-  if (!EVP_Digest (data, length, digest, NULL, EVP_sha256 (), NULL))
-    g_error ("libcrypto has no SHA-256");
-  GString *hex = g_string_sized_new (2 * SHA256_SIZE + 1);
-  append_hex (hex, digest, SHA256_SIZE);
-  return g_string_free (hex, FALSE);
+  make_sha256 (data, length, digest);
+  return make_hex (digest, sizeof digest);
 }
 
 /**
@@ -88,12 +149,10 @@ kp_s3_sha256_hex (const void *data, gsize length)
 char *
 kp_s3_md5_base64 (const void *data, gsize length)
 {
-  guchar digest[EVP_MAX_MD_SIZE];
-  unsigned digest_length = 0;
+  guchar digest[MD5_SIZE];
 
-  if (!EVP_Digest (data, length, digest, &digest_length, EVP_md5 (), NULL))
-    g_error ("libcrypto has no MD5");
-  return g_base64_encode (digest, digest_length);
+  make_md5 (data, length, digest);
+  return g_base64_encode (digest, sizeof digest);
 }
 
 /**
@@ -104,14 +163,10 @@ kp_s3_md5_base64 (const void *data, gsize length)
 char *
 kp_s3_md5_hex (const void *data, gsize length)
 {
-  guchar digest[EVP_MAX_MD_SIZE];
-  unsigned digest_length = 0;
+  guchar digest[MD5_SIZE];
 
-  if (!EVP_Digest (data, length, digest, &digest_length, EVP_md5 (), NULL))
-    g_error ("libcrypto has no MD5");
-  GString *hex = g_string_sized_new (2 * digest_length + 1);
-  append_hex (hex, digest, digest_length);
-  return g_string_free (hex, FALSE);
+  make_md5 (data, length, digest);
+  return make_hex (digest, sizeof digest);
 }
 
 /**
@@ -123,8 +178,12 @@ char *
 kp_s3_sign_date (gint64 unix_seconds)
 {
   g_autoptr (GDateTime) time = g_date_time_new_from_unix_utc (unix_seconds);
+  int year, month, day;
 
-  return g_date_time_format (time, "%Y%m%dT%H%M%SZ");
+  g_date_time_get_ymd (time, &year, &month, &day);
+  return g_strdup_printf ("%04d%02d%02dT%02d%02d%02dZ", year, month, day,
+                          g_date_time_get_hour (time), g_date_time_get_minute (time),
+                          g_date_time_get_second (time));
 }
 
 static int
@@ -146,28 +205,23 @@ sort_headers (const KpS3Header *headers, gsize n_headers)
 static void
 append_header_value (GString *text, const char *value)
 {
-  gboolean blank = FALSE;
-
-  while (*value == ' ' || *value == '\t')
-    value++;
-  for (; *value != '\0'; value++)
-    if (*value == ' ' || *value == '\t')
-      {
-        blank = TRUE;
-      }
-    else
-      {
-        if (blank)
-          g_string_append_c (text, ' ');
-        blank = FALSE;
-        g_string_append_c (text, *value);
-      }
+  value += strspn (value, BLANKS);
+  while (*value != '\0')
+    {
+      gsize length = strcspn (value, BLANKS);
+      g_string_append_len (text, value, (gssize) length);
+      value += length;
+      length = strspn (value, BLANKS);
+      value += length;
+      if (length > 0 && *value != '\0')
+        g_string_append_c (text, ' ');
+    }
 }
 
 static char *
 signed_header_names (const KpS3Header *sorted, gsize n_headers)
 {
-  GString *names = g_string_new (NULL);
+  GString *names = g_string_sized_new (256);
 
   for (gsize i = 0; i < n_headers; i++)
     {
@@ -187,9 +241,14 @@ canonical_request (const char *method,
                    const char *signed_headers,
                    const char *payload_sha256)
 {
-  GString *text = g_string_sized_new (512);
+  GString *text = g_string_sized_new (1024);
 
-  g_string_append_printf (text, "%s\n%s\n%s\n", method, path, query != NULL ? query : "");
+  g_string_append (text, method);
+  g_string_append_c (text, '\n');
+  g_string_append (text, path);
+  g_string_append_c (text, '\n');
+  g_string_append (text, query != NULL ? query : "");
+  g_string_append_c (text, '\n');
   for (gsize i = 0; i < n_headers; i++)
     {
       g_string_append (text, sorted[i].name);
@@ -197,7 +256,10 @@ canonical_request (const char *method,
       append_header_value (text, sorted[i].value);
       g_string_append_c (text, '\n');
     }
-  g_string_append_printf (text, "\n%s\n%s", signed_headers, payload_sha256);
+  g_string_append_c (text, '\n');
+  g_string_append (text, signed_headers);
+  g_string_append_c (text, '\n');
+  g_string_append (text, payload_sha256);
   return g_string_free (text, FALSE);
 }
 
@@ -243,7 +305,7 @@ kp_s3_sign_derive_key (guint8 *signing_key,
   g_autofree char *seed = g_strconcat ("AWS4", secret_key, NULL);
 
   g_strlcpy (day, date, sizeof day);
-  hmac (seed, seed_length, day, key);
+  hmac ((const guchar *) seed, seed_length, day, key);
   OPENSSL_cleanse (seed, seed_length);
   hmac (key, sizeof key, region, next);
   hmac (next, sizeof next, "s3", key);
@@ -285,16 +347,14 @@ kp_s3_sign_with_key (const char *method,
   g_autofree char *request
       = canonical_request (method, path, query, sorted, n_headers, names, payload_sha256);
   g_autofree char *request_hash = kp_s3_sha256_hex (request, strlen (request));
-  g_autofree char *scope = g_strdup_printf ("%s/%s/s3/aws4_request", day, region);
+  g_autofree char *scope = g_strconcat (day, "/", region, "/s3/aws4_request", NULL);
   g_autofree char *to_sign
-      = g_strdup_printf ("AWS4-HMAC-SHA256\n%s\n%s\n%s", date, scope, request_hash);
+      = g_strconcat ("AWS4-HMAC-SHA256\n", date, "\n", scope, "\n", request_hash, NULL);
 
   hmac (signing_key, KP_S3_SIGNING_KEY_SIZE, to_sign, signature);
-  GString *value = g_string_sized_new (256);
-  g_string_append_printf (value, "AWS4-HMAC-SHA256 Credential=%s/%s,SignedHeaders=%s,Signature=",
-                          access_key, scope, names);
-  append_hex (value, signature, sizeof signature);
-  return g_string_free (value, FALSE);
+  g_autofree char *signature_hex = make_hex (signature, sizeof signature);
+  return g_strconcat ("AWS4-HMAC-SHA256 Credential=", access_key, "/", scope,
+                      ",SignedHeaders=", names, ",Signature=", signature_hex, NULL);
 }
 
 /**

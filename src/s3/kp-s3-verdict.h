@@ -18,6 +18,7 @@ typedef enum
   KP_S3_VERDICT_SLOW_DOWN, /* try again after a pause, and send less at once */
   KP_S3_VERDICT_CLOCK,     /* correct the clock once, then try again */
   KP_S3_VERDICT_REGION,    /* sign for another region once, then try again */
+  KP_S3_VERDICT_UNCLEAR,   /* it may be either: try again once */
 } KpS3Verdict;
 
 KpS3Verdict kp_s3_judge_reply (unsigned status, const char *s3_code, KpError *code);

@@ -6,6 +6,7 @@
 #include "kp-error.h"
 #include "kp-s3-request.h"
 #include "kp-s3-sign.h"
+#include "kp-s3-xml.h"
 
 #include <string.h>
 
@@ -115,18 +116,73 @@ remove_rule (GString *lifecycle, const char *id)
   return TRUE;
 }
 
-static gboolean
-set_rule (KpS3Client *client, unsigned days, GCancellable *cancellable, GError **error)
+/**
+ * kp_s3_versioning_find_days:
+ * @lifecycle: of the bucket, as text; "" where it has none
+ *
+ * Returns: for how many days old versions are kept by our rule; 0 where there is none
+ */
+unsigned
+kp_s3_versioning_find_days (KpS3Location *location, const char *lifecycle)
 {
-  g_autoptr (KpS3Location) location
-      = kp_s3_service_ref_location (kp_s3_client_get_service (client));
+  static const char element[] = "<NoncurrentDays>";
+  g_autofree char *id = make_rule_id (location);
+  g_autofree char *named = g_strconcat ("<ID>", id, "</ID>", NULL);
+  const char *rule = strstr (lifecycle, named);
+  const char *end = rule != NULL ? strstr (rule, "</Rule>") : NULL;
+  const char *found = end != NULL ? g_strstr_len (rule, end - rule, element) : NULL;
+
+  /* Servers write the fields of a rule in an order of their own. */
+  if (rule != NULL && found == NULL)
+    {
+      const char *start = g_strrstr_len (lifecycle, rule - lifecycle, "<Rule");
+      found = start != NULL ? g_strstr_len (start, rule - start, element) : NULL;
+    }
+  return found != NULL
+             ? (unsigned) MIN (g_ascii_strtoull (found + strlen (element), NULL, 10), G_MAXINT)
+             : 0;
+}
+
+/* How many rules have our name, and how many another. */
+static void
+count_rules (const char *lifecycle, const char *id, guint *ours, guint *others)
+{
+  g_autoptr (GBytes) bytes = g_bytes_new_static (lifecycle, strlen (lifecycle));
+  g_autoptr (KpS3Xml) xml = kp_s3_xml_parse (bytes, NULL);
+
+  *ours = *others = 0;
+  for (guint i = 0; xml != NULL && i < kp_s3_xml_get_n_records (xml); i++)
+    {
+      const KpS3Record *record = kp_s3_xml_get_record (xml, i);
+      if (!g_str_equal (kp_s3_record_get_name (record), "Rule"))
+        continue;
+      if (g_strcmp0 (kp_s3_record_get (record, "ID"), id) == 0)
+        ++*ours;
+      else
+        ++*others;
+    }
+}
+
+/**
+ * kp_s3_versioning_add_rule:
+ * @days: for which an old version is kept, at least 1
+ * @present: the bucket's lifecycle as text, which is XML; "" where it has none
+ * @error: %KP_ERROR_UNSUPPORTED_BY_PROVIDER where the rules that are there leave no place for ours
+ *
+ * Returns: (transfer full): @present with our rule, and with every rule of others as it is
+ */
+char *
+kp_s3_versioning_add_rule (KpS3Location *location,
+                           unsigned days,
+                           const char *present,
+                           GError **error)
+{
   g_autofree char *id = make_rule_id (location);
   g_autofree char *rule = kp_s3_versioning_make_rule (location, days);
-  g_autofree char *present = get_lifecycle (client, cancellable, error);
-
-  if (present == NULL)
-    return FALSE;
   g_autoptr (GString) lifecycle = g_string_new (present);
+  guint ours, others_before, others;
+
+  count_rules (present, id, &ours, &others_before);
   gboolean ok = remove_rule (lifecycle, id);
   const char *end = strstr (lifecycle->str, CONFIGURATION_END);
   gboolean has_others = ok && strstr (lifecycle->str, "Rule") != NULL;
@@ -138,13 +194,28 @@ set_rule (KpS3Client *client, unsigned days, GCancellable *cancellable, GError *
   else if (ok && end != NULL)
     g_string_insert (lifecycle, end - lifecycle->str, rule);
   else
-    {
-      g_set_error_literal (error, KP_ERROR, KP_ERROR_UNSUPPORTED_BY_PROVIDER,
-                           "The bucket has lifecycle rules that cannot be added to from here; set "
-                           "the rule at your provider");
-      return FALSE;
-    }
-  return put_document (client, "lifecycle", lifecycle->str, cancellable, error);
+    ok = FALSE;
+  /* That was done to the text. What stands in a comment, or where no rule belongs, shows now. */
+  count_rules (lifecycle->str, id, &ours, &others);
+  if (ok && ours == 1 && others == others_before
+      && kp_s3_versioning_find_days (location, lifecycle->str) == days)
+    return g_string_free (g_steal_pointer (&lifecycle), FALSE);
+  g_set_error_literal (error, KP_ERROR, KP_ERROR_UNSUPPORTED_BY_PROVIDER,
+                       "The bucket has lifecycle rules that cannot be added to from here; set "
+                       "the rule at your provider");
+  return NULL;
+}
+
+static gboolean
+set_rule (KpS3Client *client, unsigned days, GCancellable *cancellable, GError **error)
+{
+  g_autoptr (KpS3Location) location
+      = kp_s3_service_ref_location (kp_s3_client_get_service (client));
+  g_autofree char *present = get_lifecycle (client, cancellable, error);
+  g_autofree char *lifecycle
+      = present != NULL ? kp_s3_versioning_add_rule (location, days, present, error) : NULL;
+
+  return lifecycle != NULL && put_document (client, "lifecycle", lifecycle, cancellable, error);
 }
 
 /**
@@ -159,24 +230,11 @@ kp_s3_versioning_get_days (KpS3Client *client,
                            GCancellable *cancellable,
                            GError **error)
 {
-  static const char element[] = "<NoncurrentDays>";
   g_autoptr (KpS3Location) location
       = kp_s3_service_ref_location (kp_s3_client_get_service (client));
-  g_autofree char *id = make_rule_id (location);
   g_autofree char *lifecycle = get_lifecycle (client, cancellable, error);
-  const char *rule = lifecycle != NULL ? strstr (lifecycle, id) : NULL;
-  const char *end = rule != NULL ? strstr (rule, "</Rule>") : NULL;
-  const char *found = end != NULL ? g_strstr_len (rule, end - rule, element) : NULL;
 
-  *days = 0;
-  /* Servers write the fields of a rule in an order of their own. */
-  if (rule != NULL && found == NULL)
-    {
-      const char *start = g_strrstr_len (lifecycle, rule - lifecycle, "<Rule");
-      found = start != NULL ? g_strstr_len (start, rule - start, element) : NULL;
-    }
-  if (found != NULL)
-    *days = (unsigned) g_ascii_strtoull (found + strlen (element), NULL, 10);
+  *days = lifecycle != NULL ? kp_s3_versioning_find_days (location, lifecycle) : 0;
   return lifecycle != NULL;
 }
 
@@ -207,7 +265,7 @@ kp_s3_versioning_enable (KpS3Client *client,
                      "<VersioningConfiguration " NAMESPACE "><Status>Enabled</Status>"
                      "</VersioningConfiguration>",
                      cancellable, error)
-      || !kp_s3_client_get_versioning (client, &enabled, cancellable, error))
+      || !kp_s3_client_get_versioning (client, &enabled, NULL, cancellable, error))
     return FALSE;
   if (enabled)
     return TRUE;

@@ -13,6 +13,11 @@ G_BEGIN_DECLS
 #define KP_S3_UNFINISHED_DAYS 30
 
 char *kp_s3_versioning_make_rule (KpS3Location *location, unsigned days);
+char *kp_s3_versioning_add_rule (KpS3Location *location,
+                                 unsigned days,
+                                 const char *present,
+                                 GError **error) G_GNUC_WARN_UNUSED_RESULT;
+unsigned kp_s3_versioning_find_days (KpS3Location *location, const char *lifecycle);
 gboolean kp_s3_versioning_get_days (KpS3Client *client,
                                     unsigned *days,
                                     GCancellable *cancellable,

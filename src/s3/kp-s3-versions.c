@@ -5,7 +5,6 @@
 
 #include "kp-error.h"
 #include "kp-s3-request.h"
-#include "kp-s3-xml.h"
 
 #define LISTING_LIMIT (16 * 1024 * 1024)
 
@@ -44,6 +43,30 @@ delete_version (KpS3Client *client,
 }
 
 /**
+ * kp_s3_versions_read_page:
+ * @key: the whole key of an object
+ *
+ * Returns: (transfer full) (element-type utf8): the ids of its versions and delete markers on a
+ *   page of ListObjectVersions, which may be about other objects, too
+ */
+GPtrArray *
+kp_s3_versions_read_page (KpS3Xml *xml, const char *key)
+{
+  GPtrArray *ids = g_ptr_array_new_with_free_func (g_free);
+
+  for (guint i = 0; i < kp_s3_xml_get_n_records (xml); i++)
+    {
+      const KpS3Record *record = kp_s3_xml_get_record (xml, i);
+      const char *name = kp_s3_record_get_name (record);
+      const char *version_id = kp_s3_record_get (record, "VersionId");
+      if ((g_str_equal (name, "Version") || g_str_equal (name, "DeleteMarker"))
+          && version_id != NULL && g_strcmp0 (kp_s3_record_get (record, "Key"), key) == 0)
+        g_ptr_array_add (ids, g_strdup (version_id));
+    }
+  return ids;
+}
+
+/**
  * kp_s3_versions_delete_all:
  * @key: of the object; the listing is asked without an encoding, so no key of somebody else's
  * making
@@ -62,32 +85,23 @@ kp_s3_versions_delete_all (KpS3Client *client,
 
   for (int page = 0; page < MAX_PAGES; page++)
     {
-      guint deleted = 0;
       g_autoptr (KpS3Xml) xml
           = list_page (client, key, key_marker, version_marker, cancellable, error);
       if (xml == NULL)
         return FALSE;
-      for (guint i = 0; i < kp_s3_xml_get_n_records (xml); i++)
-        {
-          const KpS3Record *record = kp_s3_xml_get_record (xml, i);
-          const char *name = kp_s3_record_get_name (record);
-          const char *version_id = kp_s3_record_get (record, "VersionId");
-          if ((!g_str_equal (name, "Version") && !g_str_equal (name, "DeleteMarker"))
-              || version_id == NULL || g_strcmp0 (kp_s3_record_get (record, "Key"), key) != 0)
-            continue;
-          if (!delete_version (client, key, version_id, cancellable, error))
-            return FALSE;
-          deleted++;
-        }
-      if (deleted == 0 && g_strcmp0 (kp_s3_xml_get (xml, "IsTruncated"), "true") != 0)
+      g_autoptr (GPtrArray) ids = kp_s3_versions_read_page (xml, key);
+      for (guint i = 0; i < ids->len; i++)
+        if (!delete_version (client, key, g_ptr_array_index (ids, i), cancellable, error))
+          return FALSE;
+      if (ids->len == 0 && g_strcmp0 (kp_s3_xml_get (xml, "IsTruncated"), "true") != 0)
         return TRUE;
 
       /* From the start again, which finds what came in the meantime. Only behind a page without any
        * there is nothing but to go on: a server may send such a one, and it is not the end. */
       g_free (key_marker);
       g_free (version_marker);
-      key_marker = deleted == 0 ? g_strdup (kp_s3_xml_get (xml, "NextKeyMarker")) : NULL;
-      version_marker = deleted == 0 ? g_strdup (kp_s3_xml_get (xml, "NextVersionIdMarker")) : NULL;
+      key_marker = ids->len == 0 ? g_strdup (kp_s3_xml_get (xml, "NextKeyMarker")) : NULL;
+      version_marker = ids->len == 0 ? g_strdup (kp_s3_xml_get (xml, "NextVersionIdMarker")) : NULL;
     }
   g_set_error (error, KP_ERROR, KP_ERROR_SERVER, "The versions of “%s” have no end", key);
   return FALSE;

@@ -22,8 +22,8 @@ struct _KpS3Watchdog
 struct _KpS3Watch
 {
   KpS3Watchdog *watchdog;
-  GCancellable *cancellable; /* ours: the attempt hears this one */
-  GCancellable *theirs;      /* or NULL */
+  GCancellable *cancellable; /* ours: the attempts hear this one */
+  GCancellable *theirs;      /* of this attempt, or NULL */
   gulong handler;
   gint64 limit; /* microseconds */
 
@@ -113,22 +113,66 @@ watchdog_main (void *data)
   return NULL;
 }
 
+/* Each wait for a socket would make a file descriptor for the cancellable and close it again: so
+ * there is one for all attempts, until they are cancelled. */
+static void
+make_cancellable (KpS3Watch *watch)
+{
+  watch->cancellable = g_cancellable_new ();
+  g_cancellable_get_fd (watch->cancellable);
+}
+
+static void
+drop_cancellable (KpS3Watch *watch)
+{
+  g_cancellable_release_fd (watch->cancellable);
+  g_clear_object (&watch->cancellable);
+}
+
 /**
  * kp_s3_watch_new:
+ *
+ * Returns: (transfer full): for the attempts of one thread, one after the other
+ */
+KpS3Watch *
+kp_s3_watch_new (KpS3Watchdog *watchdog)
+{
+  KpS3Watch *watch = g_new0 (KpS3Watch, 1);
+
+  watch->watchdog = watchdog;
+  make_cancellable (watch);
+  return watch;
+}
+
+/**
+ * kp_s3_watch_free:
+ *
+ * Between two attempts.
+ */
+void
+kp_s3_watch_free (KpS3Watch *watch)
+{
+  drop_cancellable (watch);
+  g_free (watch);
+}
+
+/**
+ * kp_s3_watch_begin:
  * @seconds: how long an attempt may go on without KP_S3_WATCH_MIN_BYTES
  * @cancellable: (nullable): the caller's own
  *
  * Begins to watch an attempt, in the thread that makes it.
  */
-KpS3Watch *
-kp_s3_watch_new (KpS3Watchdog *watchdog, unsigned seconds, GCancellable *cancellable)
+void
+kp_s3_watch_begin (KpS3Watch *watch, unsigned seconds, GCancellable *cancellable)
 {
-  KpS3Watch *watch = g_new0 (KpS3Watch, 1);
+  KpS3Watchdog *watchdog = watch->watchdog;
 
-  watch->watchdog = watchdog;
-  watch->cancellable = g_cancellable_new ();
-  watch->limit = seconds * G_USEC_PER_SEC;
+  watch->limit = seconds * G_TIME_SPAN_SECOND;
   watch->running_since = g_get_monotonic_time ();
+  watch->used = 0;
+  watch->bytes = 0;
+  watch->bit = FALSE;
   if (cancellable != NULL)
     {
       watch->theirs = g_object_ref (cancellable);
@@ -143,18 +187,17 @@ kp_s3_watch_new (KpS3Watchdog *watchdog, unsigned seconds, GCancellable *cancell
   else if (watchdog->watches->len == 1)
     g_cond_signal (&watchdog->changed);
   g_mutex_unlock (&watchdog->lock);
-  return watch;
 }
 
 /**
- * kp_s3_watch_free:
+ * kp_s3_watch_end:
  *
  * Ends it, when nothing uses its streams any more.
  *
  * Returns: whether the attempt was cancelled for being too slow
  */
 gboolean
-kp_s3_watch_free (KpS3Watch *watch)
+kp_s3_watch_end (KpS3Watch *watch)
 {
   KpS3Watchdog *watchdog = watch->watchdog;
 
@@ -164,17 +207,22 @@ kp_s3_watch_free (KpS3Watch *watch)
   g_mutex_unlock (&watchdog->lock);
 
   g_cancellable_disconnect (watch->theirs, watch->handler);
-  bit = bit && !g_cancellable_is_cancelled (watch->theirs);
+  watch->handler = 0;
+  gboolean too_slow = bit && !g_cancellable_is_cancelled (watch->theirs);
   g_clear_object (&watch->theirs);
-  g_object_unref (watch->cancellable);
-  g_free (watch);
-  return bit;
+  /* One that was bitten may be cancelled only now, and that must not meet the next attempt. */
+  if (bit || g_cancellable_is_cancelled (watch->cancellable))
+    {
+      drop_cancellable (watch);
+      make_cancellable (watch);
+    }
+  return too_slow;
 }
 
 /**
  * kp_s3_watch_get_cancellable:
  *
- * Returns: (transfer none): what the attempt has to hear; the caller's own reaches it too
+ * Returns: (transfer none): what this attempt has to hear; the caller's own reaches it too
  */
 GCancellable *
 kp_s3_watch_get_cancellable (KpS3Watch *watch)
@@ -220,7 +268,7 @@ kp_s3_watch_resume (KpS3Watch *watch)
   g_mutex_unlock (&watch->watchdog->lock);
 }
 
-/* ---- Streams that tell a watch where the time goes ---- */
+/* ---- A reply that is read through a throttle ---- */
 
 #define KP_TYPE_S3_WATCHED_STREAM (kp_s3_watched_stream_get_type ())
 G_DECLARE_FINAL_TYPE (KpS3WatchedStream,
@@ -234,7 +282,6 @@ struct _KpS3WatchedStream
   GFilterInputStream parent_instance;
 
   KpS3Watch *watch; /* outlives the reading */
-  gboolean is_inside;
 };
 
 G_DEFINE_FINAL_TYPE (KpS3WatchedStream, kp_s3_watched_stream, G_TYPE_FILTER_INPUT_STREAM)
@@ -249,18 +296,10 @@ kp_s3_watched_stream_read (GInputStream *stream,
   KpS3WatchedStream *self = KP_S3_WATCHED_STREAM (stream);
   GInputStream *base = g_filter_input_stream_get_base_stream (G_FILTER_INPUT_STREAM (stream));
 
-  if (self->is_inside)
-    kp_s3_watch_resume (self->watch);
-  else
-    kp_s3_watch_pause (self->watch);
+  kp_s3_watch_resume (self->watch);
   gssize n = g_input_stream_read (base, buffer, count, cancellable, error);
-  if (self->is_inside)
-    {
-      kp_s3_watch_moved (self->watch, (gsize) MAX (n, 0));
-      kp_s3_watch_pause (self->watch);
-    }
-  else
-    kp_s3_watch_resume (self->watch);
+  kp_s3_watch_moved (self->watch, (gsize) MAX (n, 0));
+  kp_s3_watch_pause (self->watch);
   return n;
 }
 
@@ -275,16 +314,6 @@ kp_s3_watched_stream_init (KpS3WatchedStream *self)
 {
 }
 
-static GInputStream *
-watched_stream_new (KpS3Watch *watch, GInputStream *base, gboolean is_inside)
-{
-  KpS3WatchedStream *self = g_object_new (KP_TYPE_S3_WATCHED_STREAM, "base-stream", base, NULL);
-
-  self->watch = watch;
-  self->is_inside = is_inside;
-  return G_INPUT_STREAM (self);
-}
-
 /**
  * kp_s3_watch_inside:
  * @base: a reply as it comes in, to be read through a throttle
@@ -296,20 +325,9 @@ watched_stream_new (KpS3Watch *watch, GInputStream *base, gboolean is_inside)
 GInputStream *
 kp_s3_watch_inside (KpS3Watch *watch, GInputStream *base)
 {
-  kp_s3_watch_pause (watch);
-  return watched_stream_new (watch, base, TRUE);
-}
+  KpS3WatchedStream *self = g_object_new (KP_TYPE_S3_WATCHED_STREAM, "base-stream", base, NULL);
 
-/**
- * kp_s3_watch_outside:
- * @base: a throttled body
- *
- * The time that is spent in @base does not count; its bytes are counted by who sends them.
- *
- * Returns: (transfer full): a stream with the bytes of @base
- */
-GInputStream *
-kp_s3_watch_outside (KpS3Watch *watch, GInputStream *base)
-{
-  return watched_stream_new (watch, base, FALSE);
+  self->watch = watch;
+  kp_s3_watch_pause (watch);
+  return G_INPUT_STREAM (self);
 }

@@ -22,14 +22,15 @@ typedef struct _KpS3Watch KpS3Watch;
 KpS3Watchdog *kp_s3_watchdog_new (void);
 void kp_s3_watchdog_free (KpS3Watchdog *watchdog);
 
-KpS3Watch *kp_s3_watch_new (KpS3Watchdog *watchdog, unsigned seconds, GCancellable *cancellable);
-gboolean kp_s3_watch_free (KpS3Watch *watch);
+KpS3Watch *kp_s3_watch_new (KpS3Watchdog *watchdog);
+void kp_s3_watch_free (KpS3Watch *watch);
+void kp_s3_watch_begin (KpS3Watch *watch, unsigned seconds, GCancellable *cancellable);
+gboolean kp_s3_watch_end (KpS3Watch *watch);
 GCancellable *kp_s3_watch_get_cancellable (KpS3Watch *watch);
 void kp_s3_watch_moved (KpS3Watch *watch, gsize bytes);
 void kp_s3_watch_pause (KpS3Watch *watch);
 void kp_s3_watch_resume (KpS3Watch *watch);
 
 GInputStream *kp_s3_watch_inside (KpS3Watch *watch, GInputStream *base);
-GInputStream *kp_s3_watch_outside (KpS3Watch *watch, GInputStream *base);
 
 G_END_DECLS

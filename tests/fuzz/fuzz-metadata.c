@@ -28,8 +28,8 @@ LLVMFuzzerTestOneInput (const guint8 *data, gsize size)
   g_autoptr (SoupMessageHeaders) headers = soup_message_headers_new (SOUP_MESSAGE_HEADERS_RESPONSE);
   static const char *const names[]
       = { "x-amz-meta-mode", "x-amz-meta-mtime", "x-amz-meta-uid", "x-amz-meta-rdev", "ETag" };
-  g_auto (GStrv) values = g_strsplit (text, "\n", G_N_ELEMENTS (names));
-  for (guint i = 0; values[i] != NULL; i++)
+  g_auto (GStrv) values = g_strsplit_set (text, "\r\n", G_N_ELEMENTS (names) + 1);
+  for (guint i = 0; i < G_N_ELEMENTS (names) && values[i] != NULL; i++)
     if (g_str_is_ascii (values[i]))
       soup_message_headers_replace (headers, names[i], values[i]);
   g_autoptr (KpS3Object) object = kp_s3_object_new_from_headers (headers);

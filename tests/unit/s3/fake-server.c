@@ -535,3 +535,55 @@ fixture_get_statistics (Fixture *fixture, KpS3Statistics *statistics)
 {
   kp_s3_service_get_statistics (fixture->service, statistics);
 }
+
+/* ---- What was sent ---- */
+
+const FakeRequest *
+sent (Fixture *fixture, guint index)
+{
+  return fake_server_get_request (fixture->server, index);
+}
+
+void
+assert_sent (Fixture *fixture, guint index, const char *method, const char *path, const char *query)
+{
+  const FakeRequest *request = sent (fixture, index);
+
+  g_assert_cmpstr (request->method, ==, method);
+  g_assert_cmpstr (request->path, ==, path);
+  g_assert_cmpstr (request->query, ==, query);
+}
+
+void
+assert_sent_header (Fixture *fixture, guint index, const char *name, const char *value)
+{
+  g_assert_cmpstr (fake_request_get_header (sent (fixture, index), name), ==, value);
+}
+
+void
+assert_sent_body (Fixture *fixture, guint index, const char *text)
+{
+  gsize length;
+  const void *data = g_bytes_get_data (sent (fixture, index)->body, &length);
+
+  g_assert_cmpmem (data, length, text, strlen (text));
+}
+
+KpS3HeaderList *
+some_headers (void)
+{
+  KpS3HeaderList *headers = kp_s3_header_list_new ();
+
+  kp_s3_header_list_add (headers, "content-type", "image/jpeg");
+  kp_s3_header_list_add (headers, "x-amz-meta-mode", "33188");
+  kp_s3_header_list_add (headers, "x-amz-storage-class", "STANDARD_IA");
+  return headers;
+}
+
+void
+assert_some_headers (Fixture *fixture, guint index)
+{
+  assert_sent_header (fixture, index, "content-type", "image/jpeg");
+  assert_sent_header (fixture, index, "x-amz-meta-mode", "33188");
+  assert_sent_header (fixture, index, "x-amz-storage-class", "STANDARD_IA");
+}

@@ -18,6 +18,11 @@ G_BEGIN_DECLS
 #define FAKE_ACCESS_KEY "AKIAFAKE"
 #define FAKE_SECRET_KEY "fake/secret+key"
 #define FAKE_XML "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
+#define XMLNS "xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\""
+#define ERROR_XML(code) FAKE_XML "<Error><Code>" code "</Code><Message>m</Message></Error>"
+
+#define MD5_A "9b2cf535f27731c974343645a3985328"
+#define MD5_B "70ee1738b6b21e2c8a43f3a5ab0eee71"
 
 typedef enum
 {
@@ -84,6 +89,20 @@ void fixture_get_statistics (Fixture *fixture, KpS3Statistics *statistics);
 
 #define fixture_script(fixture, replies)                                                           \
   fake_server_script ((fixture)->server, (replies), G_N_ELEMENTS (replies))
+
+/* The @index-th request that came. */
+const FakeRequest *sent (Fixture *fixture, guint index);
+void assert_sent (Fixture *fixture,
+                  guint index,
+                  const char *method,
+                  const char *path,
+                  const char *query);
+void assert_sent_header (Fixture *fixture, guint index, const char *name, const char *value);
+void assert_sent_body (Fixture *fixture, guint index, const char *text);
+
+/* Of an object that is sent, and that they came. */
+KpS3HeaderList *some_headers (void);
+void assert_some_headers (Fixture *fixture, guint index);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (FakeServer, fake_server_free)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Fixture, fixture_free)

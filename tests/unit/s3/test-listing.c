@@ -20,12 +20,6 @@
 static const FakeReply not_implemented
     = { .status = 501, .body = FAKE_XML "<Error><Code>NotImplemented</Code></Error>" };
 
-static const FakeRequest *
-sent (Fixture *fixture, guint index)
-{
-  return fake_server_get_request (fixture->server, index);
-}
-
 static int
 compare_keys (const void *a, const void *b)
 {

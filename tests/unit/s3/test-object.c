@@ -44,7 +44,7 @@ test_header_list (void)
   g_assert_cmpuint (kp_s3_header_list_get_length (list), ==, 0);
   kp_s3_header_list_add (list, name, value);
   kp_s3_header_list_add (list, "x-amz-storage-class", NULL);
-  kp_s3_header_list_add (list, "content-type", "");
+  kp_s3_header_list_add (list, "Content-Type", "");
   /* The list has copies. */
   name[0] = 'y';
   value[0] = '2';

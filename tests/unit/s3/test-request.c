@@ -11,8 +11,6 @@
 
 #define MINUTE 60
 
-#define ERROR_XML(code) FAKE_XML "<Error><Code>" code "</Code><Message>m</Message></Error>"
-
 static KpS3Request *
 get_request (void)
 {
@@ -439,6 +437,26 @@ test_clock_of_head (void)
   assert_signed_off_by (fixture, 3, 20 * MINUTE);
 }
 
+/* What its 400 means nobody can tell: it is sent once more, and no more often. */
+static void
+test_400_of_head (void)
+{
+  g_autoptr (Fixture) fixture = fixture_new (NULL, NULL);
+  const FakeReply replies[]
+      = { { .status = 400 }, { 0 }, { .status = 400 }, { .status = 400 }, { .status = 400 } };
+  g_autoptr (KpS3Request) head = kp_s3_request_new (KP_S3_OPERATION_HEAD, "HEAD", "key");
+  g_autoptr (KpS3Request) get = get_request ();
+
+  fixture_script (fixture, replies);
+  kp_s3_client_set_max_attempts (fixture->client, 3);
+  send_and_forget (fixture, head);
+  g_assert_cmpuint (fake_server_get_n_requests (fixture->server), ==, 2);
+  send_badly (fixture, head, KP_ERROR_REFUSED);
+  g_assert_cmpuint (fake_server_get_n_requests (fixture->server), ==, 4);
+  send_badly (fixture, get, KP_ERROR_REFUSED);
+  g_assert_cmpuint (fake_server_get_n_requests (fixture->server), ==, 5);
+}
+
 /* ---- The region ---- */
 
 #define MALFORMED(region)                                                                          \
@@ -545,15 +563,18 @@ assert_given_up (const char *method, const FakeReply *reply)
 {
   g_autoptr (Fixture) fixture = fixture_new (NULL, NULL);
   g_autoptr (KpS3Request) request = kp_s3_request_new (KP_S3_OPERATION_GET, method, "key");
+  const FakeReply replies[] = { *reply, { 0 } };
   g_autoptr (GError) error = NULL;
   gint64 start = g_get_monotonic_time ();
 
   kp_s3_service_set_timeout (fixture->service, 1);
   kp_s3_client_set_max_attempts (fixture->client, 1);
-  fake_server_script (fixture->server, reply, 1);
+  fixture_script (fixture, replies);
   g_assert_null (kp_s3_request_send (request, fixture->client, NULL, &error));
   g_assert_error (error, KP_ERROR, KP_ERROR_OFFLINE);
   g_assert_cmpint (g_get_monotonic_time () - start, <, 6 * G_TIME_SPAN_SECOND);
+  /* That one was given up, and not the next. */
+  send_and_forget (fixture, request);
 }
 
 /* The socket's timeout begins anew with each byte. */
@@ -581,12 +602,40 @@ test_trickle_cancelled (void)
                             .body = text,
                             .hook = (void (*) (void *)) g_cancellable_cancel,
                             .data = cancellable };
+  const FakeReply replies[] = { reply, { 0 } };
   g_autoptr (KpS3Request) request = get_request ();
   g_autoptr (GError) error = NULL;
 
-  fake_server_script (fixture->server, &reply, 1);
+  fixture_script (fixture, replies);
   g_assert_null (kp_s3_request_send (request, fixture->client, cancellable, &error));
   g_assert_error (error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
+  send_and_forget (fixture, request);
+}
+
+/* All requests of a client hear one cancellable, and none leaves anything behind in it. */
+static void
+test_one_cancellable (void)
+{
+  g_autoptr (GCancellable) cancellable = g_cancellable_new ();
+  g_autoptr (Fixture) fixture = fixture_new (NULL, NULL);
+  const FakeReply replies[] = { { 0 }, { 0 }, { 0 } };
+  GCancellable *ours = kp_s3_watch_get_cancellable (kp_s3_client_get_watch (fixture->client));
+  unsigned signal = g_signal_lookup ("cancelled", G_TYPE_CANCELLABLE);
+
+  fixture_script (fixture, replies);
+  for (gsize i = 0; i < G_N_ELEMENTS (replies); i++)
+    {
+      g_autoptr (KpS3Request) request = put_request ("text");
+      g_autoptr (KpS3Reply) reply
+          = kp_s3_request_send (request, fixture->client, cancellable, NULL);
+
+      g_assert_nonnull (reply);
+      g_assert_true (kp_s3_watch_get_cancellable (kp_s3_client_get_watch (fixture->client))
+                     == ours);
+      g_assert_false (g_signal_has_handler_pending (ours, signal, 0, TRUE));
+      g_assert_false (g_signal_has_handler_pending (cancellable, signal, 0, TRUE));
+      g_assert_cmpuint (G_OBJECT (cancellable)->ref_count, ==, 1);
+    }
 }
 
 /* Our own limit makes nobody too slow: five seconds each, with one second of patience. */
@@ -995,6 +1044,7 @@ main (int argc, char **argv)
   g_test_add_func ("/s3/request/clock", test_clock);
   g_test_add_func ("/s3/request/clock-once", test_clock_once);
   g_test_add_func ("/s3/request/clock-of-head", test_clock_of_head);
+  g_test_add_func ("/s3/request/400-of-head", test_400_of_head);
   g_test_add_func ("/s3/request/region", test_region);
   g_test_add_func ("/s3/request/region-once", test_region_once);
   g_test_add_func ("/s3/request/redirect", test_redirect);
@@ -1015,6 +1065,7 @@ main (int argc, char **argv)
   g_test_add_func ("/s3/request/message-is-plain-text", test_message_is_plain_text);
   g_test_add_func ("/s3/request/trickle", test_trickle);
   g_test_add_func ("/s3/request/trickle-cancelled", test_trickle_cancelled);
+  g_test_add_func ("/s3/request/one-cancellable", test_one_cancellable);
   g_test_add_func ("/s3/request/slow-by-limit", test_slow_by_limit);
   g_test_add_func ("/s3/request/long-operation", test_long_operation);
   g_test_add_func ("/s3/request/hidden-error-without-code", test_hidden_error_without_code);

@@ -253,6 +253,40 @@ test_signing_key (void)
   g_assert_cmpstr (authorization, ==, expected);
 }
 
+/* GLib's HMAC is the judge, of keys around a block of SHA-256 (64 bytes with the "AWS4" in front).
+ */
+static void
+test_length_of_secrets (void)
+{
+  static const gsize lengths[] = { 0, 1, 40, 59, 60, 61, 127, 200 };
+  static const char *const texts[] = { "20130524", "us-east-1", "s3", "aws4_request" };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (lengths); i++)
+    {
+      g_autofree char *secret = g_strnfill (lengths[i], 'k');
+      g_autofree char *seed = g_strconcat ("AWS4", secret, NULL);
+      g_autoptr (GBytes) expected = g_bytes_new (seed, strlen (seed));
+      guint8 key[KP_S3_SIGNING_KEY_SIZE];
+
+      for (gsize j = 0; j < G_N_ELEMENTS (texts); j++)
+        {
+          GHmac *hmac = g_hmac_new (G_CHECKSUM_SHA256, g_bytes_get_data (expected, NULL),
+                                    g_bytes_get_size (expected));
+          guint8 digest[32];
+          gsize length = sizeof digest;
+
+          g_hmac_update (hmac, (const guchar *) texts[j], -1);
+          g_hmac_get_digest (hmac, digest, &length);
+          g_hmac_unref (hmac);
+          g_bytes_unref (expected);
+          expected = g_bytes_new (digest, length);
+        }
+      kp_s3_sign_derive_key (key, DATE, "us-east-1", secret);
+      g_assert_cmpmem (key, sizeof key, g_bytes_get_data (expected, NULL),
+                       g_bytes_get_size (expected));
+    }
+}
+
 static void
 test_date (void)
 {
@@ -374,6 +408,7 @@ main (int argc, char **argv)
   g_test_add_func ("/s3/sign/blanks-in-values", test_blanks_in_values);
   g_test_add_func ("/s3/sign/all-counts", test_all_counts);
   g_test_add_func ("/s3/sign/signing-key", test_signing_key);
+  g_test_add_func ("/s3/sign/length-of-secrets", test_length_of_secrets);
   g_test_add_func ("/s3/sign/date", test_date);
   g_test_add_func ("/s3/sign/sha256", test_sha256);
   g_test_add_func ("/s3/sign/md5", test_md5);
