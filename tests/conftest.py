@@ -48,8 +48,15 @@ SANITIZER = {
     for name, value in os.environ.items()
     if name in ("ASAN_OPTIONS", "LSAN_OPTIONS", "TSAN_OPTIONS", "UBSAN_OPTIONS", "KEEPSAKECTL_LD_PRELOAD")
 }
+if "LD_PRELOAD" in SANITIZER:
+    # Memory that GLib hands from thread to thread by itself looks like a race for it.
+    SANITIZER["G_SLICE"] = "always-malloc"
 IS_SANITIZED = "ASAN_OPTIONS" in SANITIZER or "LD_PRELOAD" in SANITIZER
 # They want to be the first library that is loaded, and no other may be preloaded.
+# Whoever starts our programs by their names alone does not preload what the thread sanitizer needs.
+no_thread_sanitizer = pytest.mark.skipif(
+    "LD_PRELOAD" in SANITIZER, reason="the thread sanitizer needs a preloaded library"
+)
 no_preloading = pytest.mark.skipif(IS_SANITIZED, reason="a sanitizer is preloaded")
 
 

@@ -268,16 +268,23 @@ fetch_object (KpS3Client *client,
     }
   if (object->size == 0)
     return g_bytes_new_static ("", 0);
-  return kp_s3_client_get (client, key, version_id, 0, object->size, object->etag, NULL,
-                           cancellable, error);
+  g_autoptr (GBytes) bytes = kp_s3_client_get (client, key, version_id, 0, object->size,
+                                               object->etag, NULL, cancellable, error);
+  if (bytes == NULL || g_bytes_get_size (bytes) == object->size)
+    return g_steal_pointer (&bytes);
+  g_set_error (error, KP_ERROR, KP_ERROR_CORRUPT,
+               "The server sent %" G_GSIZE_FORMAT " of %" G_GUINT64_FORMAT " bytes",
+               g_bytes_get_size (bytes), object->size);
+  return NULL;
 }
 
 /**
  * kp_browse_fetch:
  * @path: file name bytes below the mirror's prefix
  * @at: as it was then, Unix seconds; 0 for now
- * @limit: bytes at most
- * @error: %KP_ERROR_NOT_FOUND; %KP_ERROR_USAGE when the file is larger; those of kp_past_list()
+ * @limit: bytes at most, which are held in memory
+ * @error: %KP_ERROR_NOT_FOUND; %KP_ERROR_USAGE when the file is larger; %KP_ERROR_CORRUPT when the
+ *   server sends less of it; those of kp_past_list()
  *
  * Returns: (transfer full): its contents
  */

@@ -14,11 +14,13 @@
   "s.ino, "                                                                                        \
   "s.rdev, s.nlink, s.nlink > 1 AND EXISTS (SELECT 1 FROM link k WHERE k.dev = s.dev"              \
   " AND k.ino = s.ino AND k.names > 1)"
+#define LISTED_COLUMNS "l.size, l.etag, l.modified"
 #define KNOWN_COLUMNS                                                                              \
   "o.etag, o.size, o.mode, o.uid, o.gid, o.mtime, o.ctime, o.ino, o.rdev, o.sha256, o.xattrs, "    \
-  "o.xattrs_left_out, o.hard_link"
+  "o.xattrs_left_out, o.hard_link, o.stored"
 #define N_SCAN_COLUMNS 15
-#define N_KNOWN_COLUMNS 13
+#define N_LISTED_COLUMNS 3
+#define N_KNOWN_COLUMNS 14
 
 struct _KpCursor
 {
@@ -128,6 +130,7 @@ read_known (sqlite3_stmt *statement, int column, KpKnown *known)
   known->xattrs = kp_sql_column_gbytes (statement, column + 10);
   known->xattrs_left_out = sqlite3_column_int (statement, column + 11) != 0;
   known->hard_link = g_strdup ((const char *) sqlite3_column_text (statement, column + 12));
+  known->stored = sqlite3_column_int64 (statement, column + 13);
   return TRUE;
 }
 
@@ -140,7 +143,7 @@ KpCursor *
 kp_catalogue_compare (KpCatalogue *catalogue, GError **error)
 {
   return open_cursor (catalogue,
-                      "SELECT " SCAN_COLUMNS ", l.size, l.etag, " KNOWN_COLUMNS
+                      "SELECT " SCAN_COLUMNS ", " LISTED_COLUMNS ", " KNOWN_COLUMNS
                       " FROM scan s LEFT JOIN listing l USING (key) LEFT JOIN object o USING (key)"
                       " ORDER BY s.key",
                       error);
@@ -155,7 +158,8 @@ read_comparison (sqlite3_stmt *statement, KpComparison *row)
   row->listed_size = kp_sql_column_number (statement, column);
   row->listed_etag = g_strdup ((const char *) sqlite3_column_text (statement, column + 1));
   row->listed = row->listed_etag != NULL;
-  row->has_known = read_known (statement, column + 2, &row->known);
+  row->listed_modified = sqlite3_column_int64 (statement, column + 2);
+  row->has_known = read_known (statement, column + N_LISTED_COLUMNS, &row->known);
 }
 
 int
@@ -259,15 +263,36 @@ kp_cursor_next_change (KpCursor *cursor, KpChange *row, GError **error)
 /**
  * kp_catalogue_list_vanished:
  *
- * Goes through the keys that are in the listing and not in the scan.
+ * Goes through the keys that are in the listing and not in the scan, for
+ * kp_cursor_next_vanished().
  */
 KpCursor *
 kp_catalogue_list_vanished (KpCatalogue *catalogue, GError **error)
 {
   return open_cursor (catalogue,
-                      "SELECT l.key FROM listing l LEFT JOIN scan s USING (key)"
+                      "SELECT l.key, o.key IS NOT NULL OR ifnull(d.asked, 0), d.key IS NOT NULL"
+                      " FROM listing l"
+                      " LEFT JOIN scan s ON s.key = l.key"
+                      " LEFT JOIN object o ON o.key = l.key AND o.etag = l.etag"
+                      " LEFT JOIN doomed d ON d.key = l.key AND d.etag = l.etag"
                       " WHERE s.key IS NULL ORDER BY l.key",
                       error);
+}
+
+/**
+ * kp_cursor_next_vanished:
+ *
+ * Returns: as kp_cursor_next_key()
+ */
+int
+kp_cursor_next_vanished (KpCursor *cursor, char **key, KpVanished *vanished, GError **error)
+{
+  g_rec_mutex_lock (&cursor->catalogue->lock);
+  int result = kp_cursor_next_key (cursor, key, error);
+  vanished->is_remembered = result == 1 && sqlite3_column_int (cursor->statement, 1) != 0;
+  vanished->was_gone = result == 1 && sqlite3_column_int (cursor->statement, 2) != 0;
+  g_rec_mutex_unlock (&cursor->catalogue->lock);
+  return result;
 }
 
 int
@@ -398,7 +423,7 @@ KpCursor *
 kp_catalogue_list_candidates (KpCatalogue *catalogue, GError **error)
 {
   return open_cursor (catalogue,
-                      "SELECT " SCAN_COLUMNS ", l.size, l.etag, " KNOWN_COLUMNS
+                      "SELECT " SCAN_COLUMNS ", " LISTED_COLUMNS ", " KNOWN_COLUMNS
                       ", c.key, coalesce(p.offset, 0)"
                       " FROM candidate c JOIN listing l USING (key) LEFT JOIN scan s USING (key)"
                       " LEFT JOIN object o USING (key)"
@@ -410,7 +435,7 @@ int
 kp_cursor_next_candidate (KpCursor *cursor, KpCandidate *candidate, GError **error)
 {
   KpComparison *row = &candidate->row;
-  int column = N_SCAN_COLUMNS + 2 + N_KNOWN_COLUMNS;
+  int column = N_SCAN_COLUMNS + N_LISTED_COLUMNS + N_KNOWN_COLUMNS;
 
   *candidate = (KpCandidate){ 0 };
   g_rec_mutex_lock (&cursor->catalogue->lock);

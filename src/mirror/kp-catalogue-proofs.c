@@ -123,10 +123,10 @@ kp_catalogue_is_damaged (KpCatalogue *catalogue, const char *key, gboolean *foun
  * kp_catalogue_find_candidates:
  * @n_candidates: (out): how many there are
  *
- * Fills the table of objects that can be compared with something: with the file as it is, with the
- * SHA-256 that is known of it, or with those of its chunks. Those come first that were never
- * looked at, or longest ago, in an order of chance where that is the same: so each is met in time,
- * and nobody can know which is next.
+ * Fills the table of objects that can be compared with something: with the file as it is, be it
+ * another by now than the one that was stored, with the SHA-256 that is known of it, or with those
+ * of its chunks. Those come first that were never looked at, or longest ago, in an order of chance
+ * where that is the same: so each is met in time, and nobody can know which is next.
  */
 gboolean
 kp_catalogue_find_candidates (KpCatalogue *catalogue, guint64 *n_candidates, GError **error)
@@ -135,8 +135,8 @@ kp_catalogue_find_candidates (KpCatalogue *catalogue, guint64 *n_candidates, GEr
       = "INSERT INTO candidate (key)"
         " SELECT l.key FROM listing l LEFT JOIN scan s USING (key) LEFT JOIN object o USING (key)"
         " LEFT JOIN proof p ON p.key = l.key AND p.etag = l.etag"
-        " WHERE (s.key IS NOT NULL AND " HAS_BYTES (
-            "s.mode") "   AND (o.key IS NULL OR (o.mtime = s.mtime AND o.size = s.size)))"
+        " WHERE (s.key IS NOT NULL AND (" HAS_BYTES ("s.mode") " OR " HAS_BYTES (
+            "o.mode") "))"
                       " OR (o.key IS NOT NULL AND " IS_FILE (
                           "o.mode") "   AND (o.sha256 IS NOT NULL OR EXISTS"
                                     "    (SELECT 1 FROM chunked k WHERE k.key = o.key AND k.etag = "
@@ -203,7 +203,8 @@ kp_catalogue_add_coverage (KpCatalogue *catalogue,
 /**
  * kp_catalogue_sweep_proofs:
  *
- * Forgets what was remembered of objects that are no more.
+ * Forgets what was proved of objects that are no more. That an object is damaged is remembered
+ * until it is stored anew or deleted: a damaged one may be one that there is no row of.
  */
 gboolean
 kp_catalogue_sweep_proofs (KpCatalogue *catalogue, GError **error)
@@ -211,9 +212,5 @@ kp_catalogue_sweep_proofs (KpCatalogue *catalogue, GError **error)
   return run_once (catalogue,
                    "DELETE FROM proof WHERE NOT EXISTS"
                    " (SELECT 1 FROM object o WHERE o.key = proof.key)",
-                   NULL, error)
-         && run_once (catalogue,
-                      "DELETE FROM damaged WHERE NOT EXISTS"
-                      " (SELECT 1 FROM object o WHERE o.key = damaged.key)",
-                      NULL, error);
+                   NULL, error);
 }

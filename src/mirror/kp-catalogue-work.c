@@ -137,6 +137,7 @@ kp_catalogue_add_listed (KpCatalogue *catalogue, GPtrArray *entries, GError **er
       kp_sql_bind_number (statement, 2, entry->size);
       kp_sql_bind_text (statement, 3, entry->etag);
       kp_sql_bind_text (statement, 4, entry->storage_class);
+      kp_sql_bind_number (statement, 5, (guint64) entry->last_modified);
       ok = kp_catalogue_run (catalogue, statement, error);
     }
   g_rec_mutex_unlock (&catalogue->lock);
@@ -166,6 +167,36 @@ kp_catalogue_add_change (KpCatalogue *catalogue,
   gboolean ok = kp_catalogue_run (catalogue, statement, error);
   g_rec_mutex_unlock (&catalogue->lock);
   return ok;
+}
+
+/**
+ * kp_catalogue_hold_deletions:
+ * @n_held: (out): how many there were
+ *
+ * kp_catalogue_hold_deletion() for all of the change set, which loses them, but for what was gone
+ * when an earlier job looked, too, and old names of what is renamed. In a transaction of its own.
+ */
+gboolean
+kp_catalogue_hold_deletions (KpCatalogue *catalogue, guint64 *n_held, GError **error)
+{
+  G_STATIC_ASSERT (KP_ACTION_RENAME == 0 && KP_ACTION_DELETE == 7);
+  static const char text[]
+      = "UPDATE change SET done = 1 WHERE action = 7"
+        " AND NOT EXISTS (SELECT 1 FROM change r WHERE r.from_key = change.key AND r.action = 0)"
+        " AND NOT EXISTS (SELECT 1 FROM doomed d JOIN listing l ON l.key = d.key"
+        "  WHERE d.key = change.key AND d.etag = l.etag);"
+        "INSERT OR REPLACE INTO doomed SELECT l.key, l.etag, 0 FROM change c"
+        " JOIN listing l ON l.key = c.key WHERE c.action = 7 AND c.done = 1;"
+        "DELETE FROM change WHERE action = 7 AND done = 1;";
+
+  if (!kp_catalogue_begin (catalogue, error))
+    return FALSE;
+  g_rec_mutex_lock (&catalogue->lock);
+  gboolean ok = sqlite3_exec (catalogue->db, text, NULL, NULL, NULL) == SQLITE_OK
+                || kp_catalogue_set_error (catalogue, error);
+  *n_held = (guint64) sqlite3_changes (catalogue->db);
+  g_rec_mutex_unlock (&catalogue->lock);
+  return ok && kp_catalogue_commit (catalogue, error);
 }
 
 /**
@@ -260,6 +291,29 @@ kp_catalogue_has_listed_below (KpCatalogue *catalogue,
       g_autofree char *next = kp_sql_column_bytes (statement, 0);
       *found = g_str_has_prefix (next, prefix);
     }
+  sqlite3_reset (statement);
+  g_rec_mutex_unlock (&catalogue->lock);
+  return ok;
+}
+
+/**
+ * kp_catalogue_remembers:
+ * @key: whole key
+ * @found: (out): whether this computer has stored an object under @key, or, if that ends with a
+ *   slash, below it, and does not know it to be gone
+ */
+gboolean
+kp_catalogue_remembers (KpCatalogue *catalogue, const char *key, gboolean *found, GError **error)
+{
+  sqlite3_stmt *statement = catalogue->statements[STATEMENT_REMEMBERED];
+  /* No byte of UTF-8 is 0xFF, so this is behind all keys with the prefix. */
+  g_autofree char *end
+      = g_str_has_suffix (key, "/") ? g_strconcat (key, "\xFF", NULL) : g_strdup (key);
+
+  g_rec_mutex_lock (&catalogue->lock);
+  kp_sql_bind_bytes (statement, 1, key);
+  kp_sql_bind_bytes (statement, 2, end);
+  gboolean ok = kp_catalogue_fetch (catalogue, statement, found, error);
   sqlite3_reset (statement);
   g_rec_mutex_unlock (&catalogue->lock);
   return ok;

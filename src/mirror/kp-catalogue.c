@@ -17,7 +17,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-#define SCHEMA_VERSION 4
+#define SCHEMA_VERSION 5
 
 /* An older file that lacks only tables, or columns: it gets them, and keeps what it knows. */
 #define OLDEST_VERSION 2
@@ -39,7 +39,8 @@ static const char schema[]
       "  key BLOB PRIMARY KEY, etag TEXT NOT NULL, size INTEGER NOT NULL, mode INTEGER NOT NULL,"
       "  uid INTEGER NOT NULL, gid INTEGER NOT NULL, mtime INTEGER NOT NULL,"
       "  ctime INTEGER NOT NULL, ino INTEGER NOT NULL, rdev INTEGER NOT NULL,"
-      "  sha256 BLOB, xattrs BLOB, xattrs_left_out INTEGER NOT NULL, hard_link TEXT)"
+      "  sha256 BLOB, xattrs BLOB, xattrs_left_out INTEGER NOT NULL, hard_link TEXT,"
+      "  stored INTEGER NOT NULL DEFAULT 0)"
       "  WITHOUT ROWID;"
       "CREATE INDEX IF NOT EXISTS object_by_content ON object (size, sha256)"
       "  WHERE sha256 IS NOT NULL;"
@@ -66,12 +67,15 @@ static const char schema[]
       "  key BLOB PRIMARY KEY, etag TEXT NOT NULL, proved INTEGER NOT NULL,"
       "  looked INTEGER NOT NULL, offset INTEGER NOT NULL) WITHOUT ROWID;"
       "CREATE TABLE IF NOT EXISTS damaged (key BLOB PRIMARY KEY) WITHOUT ROWID;"
+      "CREATE TABLE IF NOT EXISTS doomed ("
+      "  key BLOB PRIMARY KEY, etag TEXT NOT NULL, asked INTEGER NOT NULL) WITHOUT ROWID;"
       "CREATE TEMP TABLE scan ("
       "  key BLOB PRIMARY KEY, source INTEGER, path BLOB, size INTEGER, mode INTEGER, uid INTEGER,"
       "  gid INTEGER, mtime INTEGER, ctime INTEGER, atime INTEGER, dev INTEGER, ino INTEGER,"
       "  rdev INTEGER, nlink INTEGER) WITHOUT ROWID;"
       "CREATE TEMP TABLE listing ("
-      "  key BLOB PRIMARY KEY, size INTEGER, etag TEXT, storage_class TEXT) WITHOUT ROWID;"
+      "  key BLOB PRIMARY KEY, size INTEGER, etag TEXT, storage_class TEXT, modified INTEGER)"
+      "  WITHOUT ROWID;"
       "CREATE TEMP TABLE past ("
       "  key BLOB PRIMARY KEY, state INTEGER, stored INTEGER, latest INTEGER, size INTEGER,"
       "  etag TEXT, storage_class TEXT, version_id TEXT, from_key BLOB) WITHOUT ROWID;"
@@ -90,13 +94,21 @@ static const char schema[]
       "CREATE TEMP TABLE linked ("
       "  name TEXT, path BLOB, is_new INTEGER, PRIMARY KEY (name, path)) WITHOUT ROWID;";
 
-/* What a file of version 3 or less lacks besides tables. */
-static const char upgrade[] = "BEGIN;"
-                              "ALTER TABLE object ADD COLUMN hard_link TEXT;"
-                              "PRAGMA user_version = 4;"
-                              "COMMIT;";
-
-#define LAST_WITHOUT_HARD_LINKS 3
+/* What an older file lacks besides tables, from the oldest on. */
+static const struct
+{
+  gint64 last_without; /* the version */
+  const char *text;
+} upgrades[] = {
+  { 3, "BEGIN;"
+       "ALTER TABLE object ADD COLUMN hard_link TEXT;"
+       "PRAGMA user_version = 4;"
+       "COMMIT;" },
+  { 4, "BEGIN;"
+       "ALTER TABLE object ADD COLUMN stored INTEGER NOT NULL DEFAULT 0;"
+       "PRAGMA user_version = 5;"
+       "COMMIT;" },
+};
 
 static const char *const statement_texts[N_STATEMENTS] = {
   [STATEMENT_BEGIN] = "BEGIN",
@@ -110,7 +122,7 @@ static const char *const statement_texts[N_STATEMENTS] = {
                              " (SELECT 1 FROM object o WHERE o.key = link.key"
                              " AND o.hard_link IS NOT NULL)"),
   [STATEMENT_ADD_LINKED] = "INSERT OR IGNORE INTO linked VALUES (?, ?, ?)",
-  [STATEMENT_ADD_LISTED] = "INSERT OR REPLACE INTO listing VALUES (?, ?, ?, ?)",
+  [STATEMENT_ADD_LISTED] = "INSERT OR REPLACE INTO listing VALUES (?, ?, ?, ?, ?)",
   [STATEMENT_ADD_VERSION]
   = ("INSERT INTO past VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"
      " ON CONFLICT DO UPDATE SET state = excluded.state, stored = excluded.stored,"
@@ -123,14 +135,21 @@ static const char *const statement_texts[N_STATEMENTS] = {
      " storage_class = ?7, version_id = ?8, from_key = ?9 WHERE key = ?1 AND state IN (2, 3)"),
   [STATEMENT_ADD_KEPT] = "INSERT OR IGNORE INTO past VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
   [STATEMENT_LIST_PAST]
-  = ("INSERT OR REPLACE INTO listing SELECT key, size, coalesce(etag, ''), storage_class FROM past"
-     " WHERE state IN (0, 3)"),
+  = ("INSERT OR REPLACE INTO listing SELECT key, size, coalesce(etag, ''), storage_class, 0"
+     " FROM past WHERE state IN (0, 3)"),
   [STATEMENT_IS_LISTED] = "SELECT 1 FROM listing WHERE key = ?",
   [STATEMENT_REMOVE_LISTED] = "DELETE FROM listing WHERE key = ?",
   [STATEMENT_ADD_CHANGE] = "INSERT INTO change (action, key, bytes, from_key) VALUES (?, ?, ?, ?)",
   [STATEMENT_PUT_KNOWN]
-  = "INSERT OR REPLACE INTO object VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+  = "INSERT OR REPLACE INTO object VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+  [STATEMENT_PUT_STORED] = "UPDATE object SET stored = ?2 WHERE key = ?1",
   [STATEMENT_REMOVE_KNOWN] = "DELETE FROM object WHERE key = ?",
+  [STATEMENT_ADD_DOOMED] = ("INSERT OR REPLACE INTO doomed SELECT key, etag, 1 FROM listing"
+                            " WHERE key = ?"),
+  [STATEMENT_ADD_HELD] = ("INSERT OR IGNORE INTO doomed SELECT key, etag, 0 FROM listing"
+                          " WHERE key = ?"),
+  [STATEMENT_REMOVE_DOOMED] = "DELETE FROM doomed WHERE key = ?",
+  [STATEMENT_SWEEP_DOOMED] = "DELETE FROM doomed WHERE key IN (SELECT key FROM scan)",
   [STATEMENT_FIND_LINK] = "SELECT key FROM link WHERE dev = ? AND ino = ?",
   [STATEMENT_COUNT] = "SELECT (SELECT count(*) FROM scan), (SELECT count(*) FROM listing)",
   /* Nothing has as many bytes, but a server may say so, and sum() would fail then. */
@@ -143,6 +162,8 @@ static const char *const statement_texts[N_STATEMENTS] = {
   [STATEMENT_RENAME_OPEN]
   = ("SELECT 1 FROM change WHERE from_key = ? AND action = 0 GROUP BY from_key"
      " HAVING max(done) = 0"),
+  [STATEMENT_REMEMBERED] = ("SELECT 1 FROM object WHERE key BETWEEN ?1 AND ?2"
+                            " UNION ALL SELECT 1 FROM doomed WHERE key BETWEEN ?1 AND ?2 LIMIT 1"),
   [STATEMENT_COUNT_KNOWN] = "SELECT count(*), 0 FROM object",
   [STATEMENT_SCANNED_FILE] = "SELECT dev, ino FROM scan WHERE key = ?",
   [STATEMENT_IS_SCANNED] = "SELECT 1 FROM scan WHERE key = ?",
@@ -410,12 +431,15 @@ check_soundness (KpCatalogue *catalogue, gboolean *unusable, GError **error)
       g_set_error (error, KP_ERROR, KP_ERROR_LOCAL_STORAGE, "The catalogue is damaged");
       return FALSE;
     }
-  if (number > LAST_WITHOUT_HARD_LINKS
-      || sqlite3_exec (catalogue->db, upgrade, NULL, NULL, NULL) == SQLITE_OK)
-    return TRUE;
-  /* It has not the tables that its version has: sound or not, nothing can be made of it. */
-  *unusable = (sqlite3_errcode (catalogue->db) & 0xFF) == SQLITE_ERROR;
-  return kp_catalogue_set_error (catalogue, error);
+  for (gsize i = 0; i < G_N_ELEMENTS (upgrades); i++)
+    if (number <= upgrades[i].last_without
+        && sqlite3_exec (catalogue->db, upgrades[i].text, NULL, NULL, NULL) != SQLITE_OK)
+      {
+        /* It has not the tables that its version has: sound or not, nothing can be made of it. */
+        *unusable = (sqlite3_errcode (catalogue->db) & 0xFF) == SQLITE_ERROR;
+        return kp_catalogue_set_error (catalogue, error);
+      }
+  return TRUE;
 }
 
 #ifdef KP_FAULT_INJECTION
@@ -502,30 +526,13 @@ kp_catalogue_exists (const char *state_dir, KpS3Location *location)
   return g_file_test (path, G_FILE_TEST_EXISTS);
 }
 
-/* Moves a file that we cannot use out of the way: whoever wants to know what happened to it still
- * can, and the bucket tells all that it knew. */
+/* What it knew, the bucket tells. */
 static gboolean
 set_aside (KpCatalogue *catalogue, GError **error)
 {
-  static const char *const endings[] = { "", "-wal", "-shm" };
-  g_autofree char *aside = g_strdup_printf ("%s.set-aside-%" G_GINT64_FORMAT, catalogue->path,
-                                            g_get_real_time () / G_USEC_PER_SEC);
-
   close_database (catalogue);
-  for (gsize i = 0; i < G_N_ELEMENTS (endings); i++)
-    {
-      g_autofree char *from = g_strconcat (catalogue->path, endings[i], NULL);
-      g_autofree char *to = g_strconcat (aside, endings[i], NULL);
-      if (rename (from, to) < 0 && errno != ENOENT)
-        {
-          g_set_error (error, KP_ERROR, KP_ERROR_LOCAL_STORAGE,
-                       "Cannot move the unusable catalogue “%s” out of the way: %s", from,
-                       g_strerror (errno));
-          return FALSE;
-        }
-    }
-  catalogue->set_aside = g_steal_pointer (&aside);
-  return TRUE;
+  catalogue->set_aside = kp_sql_set_aside (catalogue->path, error);
+  return catalogue->set_aside != NULL;
 }
 
 /**
@@ -650,6 +657,38 @@ kp_catalogue_commit (KpCatalogue *catalogue, GError **error)
 }
 
 /**
+ * kp_catalogue_make_durable:
+ *
+ * From here on, what is committed survives a power cut. To be called outside of a transaction.
+ */
+gboolean
+kp_catalogue_make_durable (KpCatalogue *catalogue, GError **error)
+{
+  g_rec_mutex_lock (&catalogue->lock);
+  gboolean ok
+      = sqlite3_exec (catalogue->db, "PRAGMA synchronous = FULL", NULL, NULL, NULL) == SQLITE_OK
+        || kp_catalogue_set_error (catalogue, error);
+  g_rec_mutex_unlock (&catalogue->lock);
+  return ok;
+}
+
+/**
+ * kp_catalogue_sync:
+ *
+ * What was committed so far survives a power cut. To be called outside of a transaction.
+ */
+gboolean
+kp_catalogue_sync (KpCatalogue *catalogue, GError **error)
+{
+  g_rec_mutex_lock (&catalogue->lock);
+  int code = sqlite3_wal_checkpoint_v2 (catalogue->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+  gboolean ok
+      = code == SQLITE_OK || code == SQLITE_BUSY || kp_catalogue_set_error (catalogue, error);
+  g_rec_mutex_unlock (&catalogue->lock);
+  return ok;
+}
+
+/**
  * kp_catalogue_put_known:
  *
  * Records what an object holds, once the server has confirmed it.
@@ -678,6 +717,26 @@ kp_catalogue_put_known (KpCatalogue *catalogue,
   kp_sql_bind_gbytes (statement, 12, known->xattrs);
   kp_sql_bind_number (statement, 13, known->xattrs_left_out);
   kp_sql_bind_text (statement, 14, known->hard_link);
+  kp_sql_bind_number (statement, 15, (guint64) known->stored);
+  gboolean ok = kp_catalogue_run (catalogue, statement, error);
+  g_rec_mutex_unlock (&catalogue->lock);
+  return ok;
+}
+
+/**
+ * kp_catalogue_put_stored:
+ * @stored: when the object was stored, in Unix seconds of the server; 0: not known
+ *
+ * For an object that is known already.
+ */
+gboolean
+kp_catalogue_put_stored (KpCatalogue *catalogue, const char *key, gint64 stored, GError **error)
+{
+  sqlite3_stmt *statement = catalogue->statements[STATEMENT_PUT_STORED];
+
+  g_rec_mutex_lock (&catalogue->lock);
+  kp_sql_bind_bytes (statement, 1, key);
+  kp_sql_bind_number (statement, 2, (guint64) stored);
   gboolean ok = kp_catalogue_run (catalogue, statement, error);
   g_rec_mutex_unlock (&catalogue->lock);
   return ok;
@@ -687,6 +746,57 @@ gboolean
 kp_catalogue_remove_known (KpCatalogue *catalogue, const char *key, GError **error)
 {
   return kp_catalogue_run_for_key (catalogue, STATEMENT_REMOVE_KNOWN, key, error);
+}
+
+/**
+ * kp_catalogue_forget:
+ * @keys: of @n objects that are about to be deleted
+ *
+ * In a transaction of its own. A row that outlives its object would be taken for a loss; where the
+ * job ends in between, an object without a row is left, of which the next job sees that it is
+ * there, and remembers that it was to be deleted.
+ */
+gboolean
+kp_catalogue_forget (KpCatalogue *catalogue, const char *const *keys, gsize n, GError **error)
+{
+  if (!kp_catalogue_begin (catalogue, error))
+    return FALSE;
+  for (gsize i = 0; i < n; i++)
+    if (!kp_catalogue_remove_known (catalogue, keys[i], error)
+        || !kp_catalogue_run_for_key (catalogue, STATEMENT_ADD_DOOMED, keys[i], error))
+      return FALSE;
+  return kp_catalogue_commit (catalogue, error);
+}
+
+/**
+ * kp_catalogue_sweep_doomed:
+ *
+ * Forgets deletions of which the files are there again.
+ */
+gboolean
+kp_catalogue_sweep_doomed (KpCatalogue *catalogue, GError **error)
+{
+  return run_simple (catalogue, STATEMENT_SWEEP_DOOMED, error);
+}
+
+/**
+ * kp_catalogue_hold_deletion:
+ * @key: of an object whose file is gone, but perhaps only on the move: the next job knows
+ */
+gboolean
+kp_catalogue_hold_deletion (KpCatalogue *catalogue, const char *key, GError **error)
+{
+  return kp_catalogue_run_for_key (catalogue, STATEMENT_ADD_HELD, key, error);
+}
+
+/**
+ * kp_catalogue_end_deletion:
+ * @key: one of kp_catalogue_forget(), of which the server has answered
+ */
+gboolean
+kp_catalogue_end_deletion (KpCatalogue *catalogue, const char *key, GError **error)
+{
+  return kp_catalogue_run_for_key (catalogue, STATEMENT_REMOVE_DOOMED, key, error);
 }
 
 void
@@ -714,6 +824,7 @@ kp_known_copy (KpKnown *to, const KpKnown *from)
   to->xattrs_left_out = from->xattrs_left_out;
   to->xattrs = from->xattrs != NULL ? g_bytes_ref (from->xattrs) : NULL;
   to->hard_link = g_strdup (from->hard_link);
+  to->stored = from->stored;
 }
 
 void

@@ -40,6 +40,8 @@ typedef struct
   GBytes *xattrs;  /* digest; NULL for none */
   gboolean xattrs_left_out; /* they did not fit: each job has to say so again */
   char *hard_link;          /* as the object says it; NULL for none */
+  gint64 stored; /* Unix seconds by the server's clock: not touched by others until then, as far as
+                    we know; 0: not known */
 } KpKnown;
 
 /* Scan, listing and catalogue side by side for one key of the scan. */
@@ -49,7 +51,8 @@ typedef struct
   gboolean listed; /* in the bucket */
   guint64 listed_size;
   char *listed_etag;
-  gboolean has_known; /* in the catalogue */
+  gint64 listed_modified; /* Unix seconds by the server's clock; 0: not said */
+  gboolean has_known;     /* in the catalogue */
   KpKnown known;
 } KpComparison;
 
@@ -138,6 +141,9 @@ const char *kp_catalogue_get_set_aside (KpCatalogue *catalogue);
 
 gboolean kp_catalogue_begin (KpCatalogue *catalogue, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 gboolean kp_catalogue_commit (KpCatalogue *catalogue, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+gboolean kp_catalogue_sync (KpCatalogue *catalogue, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+gboolean kp_catalogue_make_durable (KpCatalogue *catalogue, GError **error)
+    G_GNUC_WARN_UNUSED_RESULT;
 
 gboolean kp_catalogue_add_scanned (KpCatalogue *catalogue, const KpScanned *scanned, GError **error)
     G_GNUC_WARN_UNUSED_RESULT;
@@ -161,7 +167,23 @@ gboolean kp_catalogue_put_known (KpCatalogue *catalogue,
                                  const char *key,
                                  const KpKnown *known,
                                  GError **error) G_GNUC_WARN_UNUSED_RESULT;
+gboolean kp_catalogue_put_stored (KpCatalogue *catalogue,
+                                  const char *key,
+                                  gint64 stored,
+                                  GError **error) G_GNUC_WARN_UNUSED_RESULT;
 gboolean kp_catalogue_remove_known (KpCatalogue *catalogue, const char *key, GError **error)
+    G_GNUC_WARN_UNUSED_RESULT;
+gboolean kp_catalogue_forget (KpCatalogue *catalogue,
+                              const char *const *keys,
+                              gsize n,
+                              GError **error) G_GNUC_WARN_UNUSED_RESULT;
+gboolean kp_catalogue_sweep_doomed (KpCatalogue *catalogue, GError **error)
+    G_GNUC_WARN_UNUSED_RESULT;
+gboolean kp_catalogue_hold_deletion (KpCatalogue *catalogue, const char *key, GError **error)
+    G_GNUC_WARN_UNUSED_RESULT;
+gboolean kp_catalogue_hold_deletions (KpCatalogue *catalogue, guint64 *n_held, GError **error)
+    G_GNUC_WARN_UNUSED_RESULT;
+gboolean kp_catalogue_end_deletion (KpCatalogue *catalogue, const char *key, GError **error)
     G_GNUC_WARN_UNUSED_RESULT;
 
 /* Cursors. A next function gives 1 for a row, 0 at the end, -1 with an error. */
@@ -179,6 +201,15 @@ int kp_cursor_next_change (KpCursor *cursor, KpChange *row, GError **error)
 KpCursor *kp_catalogue_list_vanished (KpCatalogue *catalogue, GError **error)
     G_GNUC_WARN_UNUSED_RESULT;
 int kp_cursor_next_key (KpCursor *cursor, char **key, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* What the catalogue knows of an object whose file is gone. */
+typedef struct
+{
+  gboolean is_remembered; /* it was stored by this computer, as it is, or was to be deleted */
+  gboolean was_gone;      /* when an earlier job looked, too */
+} KpVanished;
+
+int kp_cursor_next_vanished (KpCursor *cursor, char **key, KpVanished *vanished, GError **error)
+    G_GNUC_WARN_UNUSED_RESULT;
 KpCursor *kp_catalogue_list_linked (KpCatalogue *catalogue, GError **error)
     G_GNUC_WARN_UNUSED_RESULT;
 int kp_cursor_next_linked (KpCursor *cursor,
@@ -255,6 +286,10 @@ gboolean kp_catalogue_has_listed_below (KpCatalogue *catalogue,
                                         const char *prefix,
                                         gboolean *found,
                                         GError **error) G_GNUC_WARN_UNUSED_RESULT;
+gboolean kp_catalogue_remembers (KpCatalogue *catalogue,
+                                 const char *key,
+                                 gboolean *found,
+                                 GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 gboolean kp_catalogue_get_root (KpCatalogue *catalogue,
                                 const char *path,

@@ -28,15 +28,18 @@ typedef struct
   KpComparison row;
   KpDecision question;
   gboolean is_doubted; /* the object may have our headers and other bytes */
+  gboolean is_touched; /* the object has the recorded ETag, and perhaps other headers than ours */
   GArray *old_chunks;  /* of KpChunk: of the object that a large file is compared with; or NULL */
 
   /* The answer. */
   gboolean same_content;
   gboolean same_metadata;
-  gboolean went_away; /* the file is gone, or another one than at the scan */
-  GArray *chunks;     /* of KpChunk: of a large file */
-  KpKnown known;      /* to be recorded when nothing differs */
-  KpKnown as_stored;  /* what an object without a row holds; without an ETag: not looked at */
+  gboolean went_away;   /* the file is gone, or another one than at the scan */
+  gboolean is_unseen;   /* touched, and the key may not look at it */
+  gboolean was_touched; /* by somebody else: what was proved of its bytes is not any more */
+  GArray *chunks;       /* of KpChunk: of a large file */
+  KpKnown known;        /* to be recorded when nothing differs */
+  KpKnown as_stored;    /* what an object without a row holds; without an ETag: not looked at */
   GError *error;
 } Look;
 
@@ -49,6 +52,9 @@ typedef struct
   gboolean only_whole; /* the provider can copy objects, but not make one of parts of others */
   gboolean has_chunks; /* the catalogue knows the insides of objects */
   unsigned outstanding;
+  gint64 now;       /* the server's time after the listing, in Unix seconds */
+  gint64 listed_at; /* the server's time before the listing */
+  guint unseen;     /* objects that were touched, and that the key may not look at */
   gint64 commit_at; /* monotonic */
   guint64 actions;
   guint64 bytes;
@@ -222,15 +228,14 @@ has_bytes_of (Look *look, int fd, const KpS3Object *object, const KpFileInfo *st
          && !(look->row.has_known && look->row.known.info.ctime == info->ctime);
 }
 
-/* Compares a file with an object that the catalogue does not know. */
-static void
-look_at_object (Look *look, int fd, const KpS3Object *object)
+/* Compares what the object says of the file with what is to be said, but for its other names.
+ * Returns FALSE with the look's error. */
+static gboolean
+compare_headers (Look *look, int fd, const KpS3Object *object, KpFileInfo *stored)
 {
   const KpFileInfo *info = &look->row.local.info;
-  KpFileInfo stored;
-  gboolean has_metadata = kp_metadata_from_object (&stored, object, look->row.local.key);
+  gboolean has_metadata = kp_metadata_from_object (stored, object, look->row.local.key);
   const char *stored_xattrs = kp_s3_object_get_metadata (object, "xattr");
-  const char *stored_link = kp_s3_object_get_metadata (object, "hardlink");
   g_autoptr (GPtrArray) xattrs = NULL;
   g_autofree char *xattr_text = NULL;
 
@@ -238,22 +243,45 @@ look_at_object (Look *look, int fd, const KpS3Object *object)
     {
       xattrs = kp_xattrs_read (fd, &look->error);
       if (xattrs == NULL)
-        return;
+        return FALSE;
       xattr_text = kp_xattrs_format (xattrs);
     }
+  kp_known_clear (&look->known);
+  g_clear_pointer (&look->chunks, g_array_unref);
   look->known = (KpKnown){ .etag = g_strdup (object->etag),
                            .info = *info,
                            .xattrs = xattrs != NULL ? kp_xattrs_digest (xattrs) : NULL,
                            .hard_link = read_hard_link (look, fd) };
   g_autoptr (GPtrArray) parsed_xattrs = kp_xattrs_parse (stored_xattrs);
-  look->as_stored = (KpKnown){ .etag = g_strdup (object->etag),
-                               .info = stored,
-                               .xattrs = kp_xattrs_digest (parsed_xattrs),
-                               .hard_link = g_strdup (stored_link) };
+  look->as_stored
+      = (KpKnown){ .etag = g_strdup (object->etag),
+                   .info = *stored,
+                   .xattrs = kp_xattrs_digest (parsed_xattrs),
+                   .hard_link = g_strdup (kp_s3_object_get_metadata (object, "hardlink")) };
   look->as_stored.info.ctime = 0;
-  look->same_metadata = has_metadata && kp_compare_same_metadata (info, &stored)
+  look->same_metadata = has_metadata && kp_compare_same_metadata (info, stored)
                         && g_strcmp0 (xattr_text, stored_xattrs) == 0;
+  return TRUE;
+}
 
+/* Other names of the file come and go, and say nothing of its bytes. */
+static void
+compare_names (Look *look)
+{
+  look->same_metadata
+      = look->same_metadata && g_strcmp0 (look->known.hard_link, look->as_stored.hard_link) == 0;
+}
+
+/* Compares a file with an object that the catalogue does not know. */
+static void
+look_at_object (Look *look, int fd, const KpS3Object *object)
+{
+  const KpFileInfo *info = &look->row.local.info;
+  KpFileInfo stored;
+
+  look->same_content = FALSE;
+  if (!compare_headers (look, fd, object, &stored))
+    return;
   if (S_ISLNK (info->mode))
     look->same_content = look->same_metadata && same_target (look, object);
   else if (!S_ISREG (info->mode))
@@ -262,8 +290,64 @@ look_at_object (Look *look, int fd, const KpS3Object *object)
     look->same_content = TRUE;
   else if (fd >= 0 && object->size == info->size)
     look->same_content = has_bytes_of (look, fd, object, &stored);
-  /* Says nothing of the bytes: other names come and go. */
-  look->same_metadata = look->same_metadata && g_strcmp0 (look->known.hard_link, stored_link) == 0;
+  compare_names (look);
+}
+
+/* Compares a file with an object that has the recorded ETag, and with that the file's bytes. */
+static void
+look_at_headers (Look *look, int fd, const KpS3Object *object)
+{
+  const KpKnown *known = &look->row.known;
+  /* Of a file that was read for another reason. */
+  g_autoptr (GBytes) sha256 = g_steal_pointer (&look->known.sha256);
+  g_autoptr (GArray) chunks = g_steal_pointer (&look->chunks);
+  KpFileInfo stored;
+
+  if (sha256 == NULL && known->sha256 != NULL)
+    sha256 = g_bytes_ref (known->sha256);
+  look->same_content = FALSE;
+  if (!compare_headers (look, fd, object, &stored))
+    return;
+  compare_names (look);
+  /* What has no bytes of a file is written again as easily as copied. */
+  look->same_content = S_ISREG (look->row.local.info.mode) || look->same_metadata;
+  look->chunks = g_steal_pointer (&chunks);
+  look->known.xattrs_left_out = known->xattrs_left_out;
+  look->known.sha256 = sha256 != NULL ? g_bytes_ref (sha256) : NULL;
+  look->as_stored.sha256 = g_steal_pointer (&sha256);
+  look->as_stored.info.ino = known->info.ino;
+  /* Until it is written again it is one that was touched. */
+  look->as_stored.stored = known->stored;
+}
+
+/* A key that may write and not read cannot tell what was done to an object. To send the file for
+ * that could be for nothing, and again in each run. */
+static void
+take_for_ours (Look *look)
+{
+  g_clear_error (&look->error);
+  look->is_unseen = TRUE;
+  if (look->question != KP_DECISION_LOOK_AT_HEADERS)
+    return;
+  kp_known_copy (&look->known, &look->row.known);
+  look->same_content = TRUE;
+  look->same_metadata = TRUE;
+}
+
+/* What is recorded as the time at which an object was stored. One that was not over when the
+ * listing began is not: there are servers that always tell the present, and whoever believed that
+ * would find the object touched in each run. Then the next run takes what it is told.
+ *
+ * Returns: Unix seconds, or 0 */
+static gint64
+stored_time (ChangeSet *set, const Look *look, const KpS3Object *object)
+{
+  gint64 time
+      = MAX (look->row.listed_modified, object != NULL ? object->last_modified : (gint64) 0);
+
+  if (object == NULL && !look->is_unseen && look->row.has_known && look->row.known.stored != 0)
+    return look->row.known.stored;
+  return time > 0 && time < set->listed_at ? time : 0;
 }
 
 /* Runs in a worker. */
@@ -274,11 +358,12 @@ look_cb (KpS3Client *client, void *item, void *user_data)
   Look *look = item;
   const KpScanned *local = &look->row.local;
   KpSource *source = kp_mirror_get_source (look->mirror, local->source);
+  GCancellable *cancellable = look->mirror->cancellable;
   g_autoptr (KpS3Object) object = NULL;
   int fd = -1;
 
-  if (look->question == KP_DECISION_LOOK_AT_OBJECT)
-    object = kp_s3_client_head (client, local->key, NULL, look->mirror->cancellable, &look->error);
+  if (look->question != KP_DECISION_LOOK_AT_FILE)
+    object = kp_s3_client_head (client, local->key, NULL, cancellable, &look->error);
   if (look->error == NULL && (S_ISREG (local->info.mode) || S_ISDIR (local->info.mode)))
     {
       KpFileInfo now;
@@ -291,15 +376,26 @@ look_cb (KpS3Client *client, void *item, void *user_data)
             || (S_ISREG (local->info.mode) && !kp_file_info_same_content (&local->info, &now));
     }
   /* A file that cannot be opened is left to the transfer, which says so. */
-  if (look->error == NULL && !look->went_away)
+  if (look->error == NULL && !look->went_away && object == NULL)
     {
-      if (object != NULL)
-        look_at_object (look, fd, object);
+      look_at_file (look, fd);
+      if (look->error == NULL && look->is_touched && look->same_content && look->same_metadata)
+        object = kp_s3_client_head (client, local->key, NULL, cancellable, &look->error);
+      look->same_content = look->same_content && !kp_error_is (look->error, KP_ERROR_NOT_FOUND);
+    }
+  if (look->error == NULL && !look->went_away && object != NULL)
+    {
+      look->was_touched = look->is_touched;
+      if (look->is_touched && g_str_equal (object->etag, look->row.known.etag))
+        look_at_headers (look, fd, object);
       else
-        look_at_file (look, fd);
+        look_at_object (look, fd, object);
     }
   if (fd >= 0)
     close (fd);
+  if (look->is_touched && kp_error_is (look->error, KP_ERROR_ACCESS_DENIED))
+    take_for_ours (look);
+  look->known.stored = stored_time (set, look, object);
   /* Listed, but not there: deleted by somebody since. */
   if (kp_error_is (look->error, KP_ERROR_NOT_FOUND)
       /* A key that may write and not read: then the file is sent. */
@@ -422,6 +518,9 @@ take_answer (ChangeSet *set, Look *look, GError **error)
           look->error);
       return TRUE;
     }
+  set->unseen += look->is_unseen ? 1 : 0;
+  if (look->was_touched && !kp_catalogue_remove_proof (catalogue, key, error))
+    return FALSE;
   if (!look->same_content && look->chunks != NULL && !look->went_away)
     return add_large (set, look, error);
   if (!look->same_content)
@@ -492,6 +591,17 @@ load_old_chunks (ChangeSet *set, Look *look, GError **error)
   return look->old_chunks != NULL;
 }
 
+/* Of an object that was stored by a version that did not record when, or by a server that did not
+ * say: what the listing says is taken for it, without a request. */
+static gboolean
+take_listed_time (ChangeSet *set, const KpComparison *row, GError **error)
+{
+  if (row->known.stored != 0 || row->listed_modified <= 0 || row->listed_modified >= set->listed_at)
+    return TRUE;
+  return kp_catalogue_put_stored (set->mirror->catalogue, row->local.key, row->listed_modified,
+                                  error);
+}
+
 static gboolean
 take_row (ChangeSet *set, KpComparison *row, GError **error)
 {
@@ -508,11 +618,15 @@ take_row (ChangeSet *set, KpComparison *row, GError **error)
     return add_change (set, KP_ACTION_PUT, row->local.key,
                        kp_compare_object_size (&row->local.info), NULL, error);
 
-  if (decision == KP_DECISION_UNCHANGED)
+  gboolean is_touched = (decision == KP_DECISION_UNCHANGED || decision == KP_DECISION_LOOK_AT_FILE)
+                        && kp_compare_is_touched (row, set->now);
+  if (decision == KP_DECISION_UNCHANGED && !is_touched)
     {
       count_unchanged (set, &row->local, &row->known);
-      return TRUE;
+      return take_listed_time (set, row, error);
     }
+  if (decision == KP_DECISION_UNCHANGED)
+    decision = KP_DECISION_LOOK_AT_HEADERS;
   if (decision == KP_DECISION_PUT)
     {
       if (!is_worth_reading (set, row, &worth_reading, error))
@@ -525,6 +639,7 @@ take_row (ChangeSet *set, KpComparison *row, GError **error)
   Look *look = g_new0 (Look, 1);
   look->mirror = set->mirror;
   look->question = decision;
+  look->is_touched = is_touched;
   look->row = *row;
   *row = (KpComparison){ 0 };
   if (!load_old_chunks (set, look, error)
@@ -580,6 +695,18 @@ compare_all (ChangeSet *set, GError **error)
   return TRUE;
 }
 
+static void
+set_times (ChangeSet *set)
+{
+  KpS3Service *service = set->mirror->service;
+  gint64 heard = kp_s3_service_get_server_time (service);
+  gint64 passed = g_get_monotonic_time () - set->mirror->listing_began;
+
+  set->now = heard != 0 ? heard : kp_s3_service_get_now (service);
+  /* The second that has begun counts, too: rather too early than too late. */
+  set->listed_at = set->now - passed / G_USEC_PER_SEC - 1;
+}
+
 /**
  * kp_change_set_make:
  * @error: any #KpError of a HEAD; %KP_ERROR_LOCAL_STORAGE; %G_IO_ERROR_CANCELLED
@@ -597,6 +724,7 @@ kp_change_set_make (KpMirror *mirror, GError **error)
 
   g_autoptr (KpS3Location) location = kp_s3_service_ref_location (mirror->service);
   set.provider = kp_s3_location_get_provider (location);
+  set_times (&set);
   if (!kp_catalogue_has_chunks (mirror->catalogue, &set.has_chunks, error))
     return FALSE;
   set.pool = kp_pool_new (mirror->service, mirror->options.jobs, look_cb, look_free, &set);
@@ -604,6 +732,13 @@ kp_change_set_make (KpMirror *mirror, GError **error)
   if (!ok)
     g_cancellable_cancel (mirror->cancellable);
   kp_pool_free (set.pool);
+  if (set.unseen > 0)
+    kp_report_notice (
+        mirror->report,
+        "%u objects were written again in the bucket by somebody else, and the key "
+        "may not look at them: whether they still say of their files what they should "
+        "is not known",
+        set.unseen);
   kp_report_set_total (mirror->report, set.actions, set.bytes);
   return ok;
 }

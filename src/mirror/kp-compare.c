@@ -28,8 +28,26 @@ kp_compare_same_metadata (const KpFileInfo *a, const KpFileInfo *b)
 }
 
 /**
+ * kp_compare_is_touched:
+ * @row: of an object that is listed and known by the same ETag
+ * @now: the server's time when it was listed or later, in Unix seconds
+ *
+ * Whether somebody else has written the object since: with the same bytes, but perhaps other
+ * headers. Where the server's times cannot be, or are not known, nothing is said.
+ */
+gboolean
+kp_compare_is_touched (const KpComparison *row, gint64 now)
+{
+  return row->known.stored > 0 && row->listed_modified > 0
+         && row->listed_modified - KP_COMPARE_CLOCK_SLACK > row->known.stored
+         && row->listed_modified - KP_COMPARE_CLOCK_SLACK <= now;
+}
+
+/**
  * kp_compare_decide:
  * @checksum: never believe size and times
+ *
+ * Never gives %KP_DECISION_LOOK_AT_HEADERS: see kp_compare_is_touched().
  */
 KpDecision
 kp_compare_decide (const KpComparison *row, gboolean checksum)

@@ -58,18 +58,6 @@ spared_free (void *data)
 
 /* --- whose an object is --------------------------------------------------------------------- */
 
-/* A folder's key ends with a slash. A source that is, or was, a single file has its name without.
- */
-static gboolean
-is_of_source (const KpSource *source, const char *key)
-{
-  gsize length = strlen (key);
-
-  return g_str_has_prefix (key, source->key)
-         || (strlen (source->key) == length + 1 && source->key[length] == '/'
-             && strncmp (source->key, key, length) == 0);
-}
-
 /* Rather too much than too little: a server has several addresses, so a bucket of the same name is
  * taken for the same one. */
 static gboolean
@@ -81,13 +69,13 @@ is_spared_by (KpErase *self, const Spared *spared, const char *key)
                     kp_s3_location_get_bucket (self->location)))
     return FALSE;
   if (!kp_kept_is_below (spared->location, key))
-    return is_of_source (spared->source, key);
+    return kp_source_covers (spared->source, key);
   /* What another mirror keeps is nothing of ours, whatever became of its sources. */
   if (!g_str_equal (kp_s3_location_get_prefix (spared->location),
                     kp_s3_location_get_prefix (self->location)))
     return TRUE;
   return kp_kept_parse (spared->location, key, NULL, NULL, &mirror_key)
-         && is_of_source (spared->source, mirror_key);
+         && kp_source_covers (spared->source, mirror_key);
 }
 
 static gboolean
@@ -111,7 +99,7 @@ is_ours (KpErase *self, const char *key)
       key = mirror_key;
     }
   for (guint i = 0; i < self->sources->len; i++)
-    if (is_of_source (g_ptr_array_index (self->sources, i), key))
+    if (kp_source_covers (g_ptr_array_index (self->sources, i), key))
       return TRUE;
   return FALSE;
 }
@@ -157,16 +145,6 @@ is_listed_elsewhere (KpErase *self, guint index)
   return FALSE;
 }
 
-/* The key that a source has if it is a single file. What is stored right below the prefix has no
- * name that a file could have: NULL. */
-static char *
-dup_file_key (KpErase *self, const KpSource *source)
-{
-  g_autofree char *own = kp_s3_location_get_key (self->location, "");
-
-  return g_str_equal (source->key, own) ? NULL : g_strndup (source->key, strlen (source->key) - 1);
-}
-
 static gboolean
 walk (KpErase *self, PageFunc func, GError **error)
 {
@@ -175,12 +153,11 @@ walk (KpErase *self, PageFunc func, GError **error)
   for (guint i = 0; i < self->sources->len; i++)
     {
       const KpSource *source = g_ptr_array_index (self->sources, i);
-      g_autofree char *file = dup_file_key (self, source);
 
       if (is_listed_elsewhere (self, i))
         continue;
       if (!walk_prefix (self, source->key, FALSE, func, error)
-          || (file != NULL && !walk_prefix (self, file, TRUE, func, error)))
+          || (source->file_key != NULL && !walk_prefix (self, source->file_key, TRUE, func, error)))
         return FALSE;
     }
   return walk_prefix (self, kept, FALSE, func, error);
@@ -219,7 +196,7 @@ count (KpErase *self, GError **error)
     return FALSE;
   /* Not every key may ask, nor every server answer. */
   self->result.tells_versions = kp_s3_client_get_versioning (
-      self->client, &self->result.keeps_versions, self->cancellable, &local_error);
+      self->client, &self->result.keeps_versions, NULL, self->cancellable, &local_error);
   if (!self->result.tells_versions)
     g_debug ("Whether the bucket keeps versions: %s", local_error->message);
   return TRUE;
@@ -247,23 +224,18 @@ delete_failed_cb (const char *key, const GError *error, void *user_data)
   kp_report_failed (self->report, get_shown (self, key), error);
 }
 
-static gboolean
-forget_deleted (KpErase *self, GPtrArray *entries, GError **error)
+static void
+count_deleted (KpErase *self, GPtrArray *entries)
 {
-  if (!kp_catalogue_begin (self->catalogue, error))
-    return FALSE;
   for (guint i = 0; i < entries->len; i++)
     {
       const KpS3Entry *entry = g_ptr_array_index (entries, i);
       if (g_hash_table_contains (self->refused, entry->key))
         continue;
-      if (!kp_catalogue_remove_known (self->catalogue, entry->key, error))
-        return FALSE;
       self->result.deleted++;
       self->result.deleted_bytes += entry->size;
       kp_report_done (self->report, "delete", get_shown (self, entry->key), 0);
     }
-  return kp_catalogue_commit (self->catalogue, error);
 }
 
 static gboolean
@@ -284,11 +256,14 @@ delete_batch (KpErase *self, GPtrArray *batch, GError **error)
                            "is new there stays");
       return FALSE;
     }
+  if (!kp_catalogue_forget (self->catalogue, (const char *const *) keys->pdata, keys->len, error))
+    return FALSE;
   self->refused = refused;
   gboolean ok
       = kp_s3_client_delete_many (self->client, (const char *const *) keys->pdata, keys->len,
-                                  delete_failed_cb, self, self->cancellable, error)
-        && forget_deleted (self, batch, error);
+                                  delete_failed_cb, self, self->cancellable, error);
+  if (ok)
+    count_deleted (self, batch);
   self->refused = NULL;
   return ok;
 }
@@ -344,8 +319,8 @@ end_uploads (KpErase *self, GError **error)
   for (guint i = 0; ok && i < self->sources->len; i++)
     {
       const KpSource *source = g_ptr_array_index (self->sources, i);
-      g_autofree char *file = dup_file_key (self, source);
-      ok = end_uploads_below (self, file != NULL ? file : source->key, &local_error);
+      ok = end_uploads_below (self, source->file_key != NULL ? source->file_key : source->key,
+                              &local_error);
     }
   g_autofree char *kept = kp_kept_get_prefix (self->location);
   ok = ok && end_uploads_below (self, kept, &local_error);
@@ -395,7 +370,8 @@ erase (KpErase *self, GError **error)
   self->catalogue = kp_catalogue_open (self->state_dir, self->location, error);
   if (self->catalogue == NULL)
     return FALSE;
-  if (!count (self, error) || !check_consent (self, error))
+  if (!count (self, error) || !check_consent (self, error)
+      || !kp_catalogue_make_durable (self->catalogue, error))
     return FALSE;
   kp_report_set_total (self->report, self->result.objects, 0);
   self->has_begun = TRUE;

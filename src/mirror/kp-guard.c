@@ -17,12 +17,23 @@ judge_source (const KpGuardSource *source, guint64 all_deletions)
 {
   g_autofree char *name = kp_name_display (source->path);
 
+  if (source->was_folder && source->deletions > KP_GUARD_COUNT_UNKNOWN)
+    return g_strdup_printf (
+        "“%s” is a file and was a folder before; is its disk mounted? If all %" G_GUINT64_FORMAT
+        " objects of the folder are meant to be deleted, say --max-delete %" G_GUINT64_FORMAT,
+        name, source->deletions, all_deletions);
   if (source->is_unknown && is_too_much (source->deletions, source->known, KP_GUARD_COUNT_UNKNOWN))
     return g_strdup_printf (
         "nothing is remembered of “%s”, and %" G_GUINT64_FORMAT " of its %" G_GUINT64_FORMAT
         " objects would be deleted; if everything is there and that is meant, say --max-delete "
         "%" G_GUINT64_FORMAT,
         name, source->deletions, source->known, all_deletions);
+  if (source->strange > KP_GUARD_COUNT_UNKNOWN || source->foreign > 0)
+    return g_strdup_printf (
+        "%" G_GUINT64_FORMAT " of the objects of “%s” that would be deleted are not remembered to "
+        "have been stored by this computer. If its files are of an older time than the backup, "
+        "restore what is missing first; if that is meant, say --max-delete %" G_GUINT64_FORMAT,
+        source->strange, name, all_deletions);
   if (is_too_much (source->deletions, source->known, KP_GUARD_COUNT))
     return g_strdup_printf ("%" G_GUINT64_FORMAT " of the %" G_GUINT64_FORMAT
                             " objects of “%s” would be deleted, more than %d %%; if that is meant, "

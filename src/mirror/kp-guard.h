@@ -15,7 +15,10 @@ G_BEGIN_DECLS
 #define KP_GUARD_COUNT 100
 
 /* The same for a source of which nothing is remembered, as on a new computer or without the
- * catalogue: nobody knows then what should be mounted where. */
+ * catalogue: nobody knows then what should be mounted where. And more objects than that which this
+ * computer does not remember to have stored need consent by themselves: its files and its records
+ * may be of an older time, and the objects be the only copies. So do more than that of a folder
+ * that is a file now: like one that is empty, it may not be what was meant. */
 #define KP_GUARD_COUNT_UNKNOWN 10
 
 /* What would go of one source. */
@@ -24,7 +27,11 @@ typedef struct
   const char *path;
   guint64 known;       /* objects below its key */
   guint64 deletions;   /* of them, how many would go */
+  guint64 strange;     /* of these, how many are not remembered to have been stored */
   gboolean is_unknown; /* where it was before is not remembered, and the bucket had objects of it */
+  gboolean was_folder; /* and is a file now: all of its objects would go */
+  guint64 foreign;     /* of the strange: of a folder, and it is a file, or the reverse, so that
+                        * they may be another backup's */
 } KpGuardSource;
 
 typedef struct

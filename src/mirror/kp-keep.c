@@ -253,7 +253,7 @@ copy_headers (const KpS3Object *object, const KpEnded *old)
   void *value;
 
   if (object->content_type != NULL)
-    kp_s3_header_list_add (headers, "Content-Type", object->content_type);
+    kp_s3_header_list_add (headers, "content-type", object->content_type);
   if (old->storage_class != NULL)
     kp_s3_header_list_add (headers, "x-amz-storage-class", old->storage_class);
   g_hash_table_iter_init (&iter, object->metadata);

@@ -137,6 +137,28 @@ kp_kept_key (KpS3Location *location, gint64 run, KpKeptReason reason, const char
 }
 
 /**
+ * kp_kept_is_anybodys:
+ * @key: a whole key
+ *
+ * Whether the key looks like one of an object that some mirror of the bucket keeps, be it another
+ * one: a mirror at the bucket's root sees those of all.
+ */
+gboolean
+kp_kept_is_anybodys (const char *key)
+{
+  static const char name[] = KP_KEPT_NAME "/";
+
+  for (const char *found = strstr (key, name); found != NULL; found = strstr (found + 1, name))
+    {
+      g_autofree char *run = g_strndup (found + strlen (name), RUN_LENGTH);
+      gint64 time;
+      if (kp_kept_parse_run (run, &time) && found[strlen (name) + RUN_LENGTH] == '/')
+        return TRUE;
+    }
+  return FALSE;
+}
+
+/**
  * kp_kept_parse:
  * @location: the mirror's
  * @key: a whole key

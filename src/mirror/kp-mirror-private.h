@@ -27,12 +27,15 @@ struct _KpMirror
   /* Of the run. */
   KpCatalogue *catalogue;
   GCancellable
-      *cancellable; /* ours: cancelled with the caller's, or when going on makes no sense */
+      *cancellable;     /* ours: cancelled with the caller's, or when going on makes no sense */
+  gint64 scan_began;    /* by the clock of file systems, in nanoseconds */
+  gint64 listing_began; /* monotonic */
   KpScanResult scan;
   KpMirrorResult result; /* used by the thread of kp_mirror_run() */
   gboolean source_missing;
-  guint64 unreadable; /* files and folders that could not be read */
-  guint64 unsaved;    /* files that are in the bucket under no version at all */
+  guint64 unreadable;   /* files and folders that could not be read */
+  guint64 unsaved;      /* files that are in the bucket under no version at all */
+  guint64 out_of_sight; /* the same of those that were gone before they could be sent */
   GPtrArray
       *beginnings_left; /* of KpBeginning: uploads to be looked for by the next job; or NULL */
   KpKeep *keep;         /* or NULL: what is deleted or replaced is not kept */
@@ -51,6 +54,7 @@ void kp_mirror_fail_xattrs (KpMirror *mirror, const KpScanned *local);
 
 gboolean kp_change_set_make (KpMirror *mirror, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 gboolean kp_change_set_print (KpMirror *mirror, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+void kp_stale_report_left (KpMirror *mirror, const char *key, const GError *error);
 gboolean kp_stale_end_uploads (KpMirror *mirror, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 gboolean kp_stale_remember (KpMirror *mirror, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 void kp_stale_end_twins (KpMirror *mirror,

@@ -9,6 +9,7 @@
 #include "kp-mirror-private.h"
 #include "kp-s3-listing.h"
 
+#include <time.h>
 #include <unistd.h>
 
 /* Before the first answer there is nobody to wait for: a wrong address should be told soon. */
@@ -270,39 +271,83 @@ is_covered (KpMirror *self, guint index)
   return FALSE;
 }
 
-/* Cuts what is to be listed into pieces of about the same length, going by the keys that the
- * catalogue knows, and gives each to a thread. */
+/* Adds a job for the keys with @prefix behind @start_after, up to @end. */
+static void
+add_list_job (KpMirror *self,
+              GPtrArray *jobs,
+              const char *prefix,
+              const char *start_after,
+              const char *end)
+{
+  ListJob *job = g_new0 (ListJob, 1);
+
+  job->mirror = self;
+  job->prefix = prefix;
+  job->start_after = g_strdup (start_after);
+  job->end = g_strdup (end);
+  g_ptr_array_add (jobs, job);
+}
+
+/* Cuts what is to be listed of a folder into pieces of about the same length, going by the keys
+ * that the catalogue knows. */
+static gboolean
+add_folder (KpMirror *self, GPtrArray *jobs, const char *prefix, GError **error)
+{
+  const char *start_after = NULL;
+  guint64 known;
+
+  if (!kp_catalogue_count_known (self->catalogue, &known, error))
+    return FALSE;
+  unsigned n = (unsigned) CLAMP (known / KEYS_PER_LISTER, 1, MAX_LISTERS);
+  g_autoptr (GPtrArray) splits = kp_catalogue_get_split_keys (self->catalogue, prefix, n, error);
+  if (splits == NULL)
+    return FALSE;
+  for (guint i = 0; i < splits->len; i++)
+    {
+      const char *end = g_ptr_array_index (splits, i);
+      add_list_job (self, jobs, prefix, start_after, end);
+      start_after = end;
+    }
+  add_list_job (self, jobs, prefix, start_after, NULL);
+  return TRUE;
+}
+
+/* Whether the bucket may hold what the source was before, a file that is a folder now, or the
+ * reverse: this computer has stored it, or does not know the source. */
+static gboolean
+may_have_turned (KpMirror *self, const KpSource *source, gboolean *turned, GError **error)
+{
+  const char *key = source->is_file ? source->folder_key : source->file_key;
+  KpRootIdentity before;
+  gboolean found;
+
+  *turned = FALSE;
+  if (key == NULL)
+    return TRUE;
+  if (!kp_catalogue_get_root (self->catalogue, source->path, &before, &found, error)
+      || !kp_catalogue_remembers (self->catalogue, key, turned, error))
+    return FALSE;
+  *turned = *turned || !found;
+  return TRUE;
+}
+
+/* Gives each piece of the listing to a thread. */
 static gboolean
 start_listing (KpMirror *self, GPtrArray *jobs, GError **error)
 {
   for (guint i = 0; i < self->sources->len; i++)
     {
-      const char *prefix = kp_mirror_get_source (self, i)->key;
-      g_autofree char *start_after = NULL;
+      const KpSource *source = kp_mirror_get_source (self, i);
+      gboolean turned;
 
       if (is_covered (self, i))
         continue;
-      guint64 known;
-      if (!kp_catalogue_count_known (self->catalogue, &known, error))
+      if (!may_have_turned (self, source, &turned, error))
         return FALSE;
-      unsigned n = (unsigned) CLAMP (known / KEYS_PER_LISTER, 1, MAX_LISTERS);
-      g_autoptr (GPtrArray) splits
-          = kp_catalogue_get_split_keys (self->catalogue, prefix, n, error);
-      if (splits == NULL)
+      if (source->is_file || turned)
+        add_list_job (self, jobs, source->file_key, NULL, source->file_key);
+      if ((!source->is_file || turned) && !add_folder (self, jobs, source->folder_key, error))
         return FALSE;
-      for (guint j = 0; j <= splits->len; j++)
-        {
-          ListJob *job = g_new0 (ListJob, 1);
-          job->mirror = self;
-          job->prefix = prefix;
-          job->start_after = g_steal_pointer (&start_after);
-          if (j < splits->len)
-            {
-              job->end = g_strdup (g_ptr_array_index (splits, j));
-              start_after = g_strdup (job->end);
-            }
-          g_ptr_array_add (jobs, job);
-        }
     }
   for (guint i = 0; i < jobs->len; i++)
     {
@@ -360,7 +405,12 @@ scan_and_list (KpMirror *self, GError **error)
   g_autoptr (GError) scan_error = NULL;
   g_autoptr (GError) list_error = NULL;
 
+  struct timespec now;
+
   kp_report_begin_phase (self->report, KP_PHASE_SCANNING);
+  clock_gettime (CLOCK_REALTIME_COARSE, &now);
+  self->listing_began = g_get_monotonic_time ();
+  self->scan_began = kp_metadata_make_time (now.tv_sec, now.tv_nsec);
   if (!start_listing (self, jobs, error) || !kp_catalogue_begin (self->catalogue, error))
     {
       g_cancellable_cancel (self->cancellable);

@@ -50,6 +50,13 @@ is_ours (const Past *past, const char *key)
 }
 
 static gboolean
+tells_of_past (const KpS3Entry *entry)
+{
+  return entry->is_delete_marker || !entry->is_latest
+         || (entry->version_id != NULL && !g_str_equal (entry->version_id, "null"));
+}
+
+static gboolean
 add_version (Past *past, const KpS3Entry *entry, GError **error)
 {
   gboolean is_same = g_strcmp0 (past->last_key, entry->key) == 0;
@@ -61,8 +68,7 @@ add_version (Past *past, const KpS3Entry *entry, GError **error)
       g_free (past->last_key);
       past->last_key = g_strdup (entry->key);
     }
-  past->seen_versions |= entry->is_delete_marker || !entry->is_latest
-                         || (entry->version_id != NULL && !g_str_equal (entry->version_id, "null"));
+  past->seen_versions |= tells_of_past (entry);
   return kp_catalogue_add_version (past->catalogue, entry, end_of_second (past->at),
                                    past->oldest_first, error);
 }
@@ -351,22 +357,67 @@ kp_past_describe_gap (const KpPastResult *result, gint64 at)
       text);
 }
 
+/* Below the name of a file there never was anything: then its own versions tell. The first page has
+ * them, as nothing sorts before them. */
+static gboolean
+ask_file (Past *past, gboolean *has_past, GError **error)
+{
+  g_autofree char *key = g_strdup (past->prefix);
+  gsize length = strlen (key);
+  g_autoptr (GError) local_error = NULL;
+
+  *has_past = FALSE;
+  if (past->is_key || length == 0)
+    return TRUE;
+  key[length - 1] = '\0';
+  g_autoptr (KpS3Listing) versions = kp_s3_listing_new_of_versions (key);
+  g_autoptr (GPtrArray) page
+      = kp_s3_listing_next_page (versions, past->client, past->cancellable, &local_error);
+  for (guint i = 0; page != NULL && i < page->len; i++)
+    {
+      const KpS3Entry *entry = g_ptr_array_index (page, i);
+      *has_past |= g_str_equal (entry->key, key) && tells_of_past (entry);
+    }
+  if (page != NULL || kp_error_is (local_error, KP_ERROR_UNSUPPORTED_BY_PROVIDER))
+    return TRUE;
+  g_propagate_error (error, g_steal_pointer (&local_error));
+  return FALSE;
+}
+
+/* A server that has no versions need not know the question. */
+static gboolean
+ask_bucket (Past *past, gboolean *has_past, GError **error)
+{
+  g_autoptr (GError) local_error = NULL;
+  gboolean enabled;
+
+  *has_past = FALSE;
+  if (kp_s3_client_get_versioning (past->client, &enabled, has_past, past->cancellable,
+                                   &local_error)
+      || kp_error_is (local_error, KP_ERROR_UNSUPPORTED_BY_PROVIDER))
+    return TRUE;
+  g_propagate_prefixed_error (error, g_steal_pointer (&local_error),
+                              "Whether this bucket keeps old versions cannot be found out: ");
+  return FALSE;
+}
+
 /* Where nothing of the past was found: whether that is because nothing happened. */
 static gboolean
 check_has_past (Past *past, GError **error)
 {
-  gboolean enabled = FALSE;
+  gboolean has_past = past->seen_versions || past->result->kept_since > 0;
 
-  if (past->seen_versions || past->result->kept_since > 0)
-    return TRUE;
-  if (kp_s3_client_get_versioning (past->client, &enabled, past->cancellable, NULL) && enabled)
+  if (!has_past && !ask_file (past, &has_past, error))
+    return FALSE;
+  if (!has_past && !ask_bucket (past, &has_past, error))
+    return FALSE;
+  if (has_past)
     return TRUE;
   g_set_error_literal (
       error, KP_ERROR, KP_ERROR_UNSUPPORTED_BY_PROVIDER,
       "This bucket keeps no old versions, and the mirror keeps no deleted files: there is only "
-      "what "
-      "is in it now. Leave out --at to restore that; “keepsakectl probe” says how to keep versions "
-      "from now on");
+      "what is in it now. Leave out --at to restore that; “keepsakectl probe” says how to keep "
+      "versions from now on");
   return FALSE;
 }
 
@@ -378,7 +429,8 @@ check_has_past (Past *past, GError **error)
  * @result: (out): also where there is nothing
  * @func: (nullable): called for each page
  * @error: %KP_ERROR_UNSUPPORTED_BY_PROVIDER where the bucket does not keep the past; those of
- *   kp_s3_listing_next_page(); %KP_ERROR_LOCAL_STORAGE
+ *   kp_s3_listing_next_page(), and of kp_s3_client_get_versioning() where no version was found;
+ *   %KP_ERROR_LOCAL_STORAGE
  *
  * Takes a request for each thousand versions, one or more for what is kept beside the mirror, and
  * one for each object that was kept and may have been there.

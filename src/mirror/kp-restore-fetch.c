@@ -707,6 +707,8 @@ fetch_within_budget (RestoreTask *task, KpS3Client *client, gboolean *passed_on,
   if (file == NULL)
     return FALSE;
   kp_target_file_protect (file, self->began);
+  if (self->options.overwrite != KP_OVERWRITE_ALWAYS)
+    kp_target_file_replace_only_what_was_seen (file);
   if (!kp_target_file_stat (file, &existing, &exists, error))
     return FALSE;
   if (exists && S_ISDIR (existing.mode))

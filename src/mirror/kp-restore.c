@@ -528,27 +528,31 @@ list_object (KpRestore *self, KpS3Client *client, const char *key, GError **erro
   return kp_catalogue_add_listed (self->catalogue, page, error);
 }
 
-/* Below "key/", or else the single object "key". An empty key is the bucket's root. */
+static gboolean
+has_listed_folder (KpRestore *self, const char *prefix, gboolean *found, GError **error)
+{
+  return kp_catalogue_is_listed (self->catalogue, prefix, found, error)
+         && (*found || kp_catalogue_has_listed_below (self->catalogue, prefix, found, error));
+}
+
+/* Below "key/", or else the single object "key". An empty key is the bucket's root. Some of it, or
+ * all, may be listed already, as a part of what else is asked for. */
 static gboolean
 list_at (KpRestore *self, KpS3Client *client, const char *key, gboolean *is_object, GError **error)
 {
   g_autofree char *prefix = *key != '\0' ? g_strconcat (key, "/", NULL) : g_strdup ("");
-  guint64 before;
-  guint64 below;
-  guint64 after;
-  guint64 bytes;
+  gboolean is_folder;
 
-  if (!kp_catalogue_sum_listed (self->catalogue, &before, &bytes, error)
-      || !list_prefix (self, client, prefix, error)
-      || !kp_catalogue_sum_listed (self->catalogue, &below, &bytes, error))
+  *is_object = FALSE;
+  if (!list_prefix (self, client, prefix, error)
+      || !has_listed_folder (self, prefix, &is_folder, error))
     return FALSE;
-  if (below > before)
+  if (is_folder)
     return TRUE;
   if (*key != '\0'
       && (!list_object (self, client, key, error)
-          || !kp_catalogue_sum_listed (self->catalogue, &after, &bytes, error)))
+          || !kp_catalogue_is_listed (self->catalogue, key, is_object, error)))
     return FALSE;
-  *is_object = *key != '\0' && after > below;
   if (*is_object)
     return TRUE;
   g_autoptr (KpS3Location) location = kp_s3_service_ref_location (self->service);

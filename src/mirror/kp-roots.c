@@ -54,7 +54,7 @@ has_objects_of (KpMirror *mirror,
 {
   const char *below = path + strlen (source->path);
   g_autofree char *name = kp_name_to_key (*below == '/' ? below + 1 : below);
-  g_autofree char *key = g_strconcat (source->key, name, "/", NULL);
+  g_autofree char *key = g_strconcat (source->folder_key, name, "/", NULL);
 
   *found = FALSE;
   return kp_vanished_is_kept (mirror, source, key)
@@ -107,6 +107,19 @@ examine_folders (KpMirror *mirror, guint index, GError **error)
   return TRUE;
 }
 
+/* Whether the bucket holds anything of a source, or what that was before it was a file or a folder;
+ * but for the object that it has anyway. */
+static gboolean
+is_anything_listed (KpMirror *mirror, const KpSource *source, gboolean *found, GError **error)
+{
+  const char *turned = source->is_file ? source->folder_key : source->file_key;
+
+  if (!kp_catalogue_has_listed_below (mirror->catalogue, source->folder_key, found, error))
+    return FALSE;
+  return *found || turned == NULL
+         || kp_catalogue_is_listed (mirror->catalogue, turned, found, error);
+}
+
 /**
  * kp_roots_examine:
  *
@@ -123,11 +136,14 @@ kp_roots_examine (KpMirror *mirror, GError **error)
       gboolean has_objects;
       gboolean found;
 
-      if (source->fd < 0 || source->is_file)
+      if (source->fd < 0)
         continue;
       if (!kp_catalogue_get_root (mirror->catalogue, source->path, &before, &found, error)
-          || !kp_catalogue_has_listed_below (mirror->catalogue, source->key, &has_objects, error))
+          || !is_anything_listed (mirror, source, &has_objects, error))
         return FALSE;
+      /* Of a file nothing is deleted, unless it was a folder. */
+      if (source->is_file && !has_objects)
+        continue;
       if (source->n_entries == 0 && has_objects && mirror->emptied_root == NULL)
         mirror->emptied_root = g_strdup (source->path);
       if (mirror->options.accept_new_file_system)
@@ -163,8 +179,7 @@ kp_roots_begin (KpMirror *mirror, GError **error)
         return FALSE;
       if (found)
         continue;
-      if (!kp_catalogue_has_listed_below (mirror->catalogue, source->key, &source->is_unknown,
-                                          error))
+      if (!is_anything_listed (mirror, source, &source->is_unknown, error))
         return FALSE;
       if (!source->is_unknown && !mirror->options.dry_run
           && !kp_catalogue_put_root (mirror->catalogue, source->path, &source->identity, error))
@@ -253,7 +268,7 @@ kp_roots_remember (KpMirror *mirror, GError **error)
       if ((accepted || is_same)
           && !kp_catalogue_put_root (mirror->catalogue, source->path, &source->identity, error))
         return FALSE;
-      if (accepted && !source->is_file && !remember_mounts (mirror, source, error))
+      if (accepted && !remember_mounts (mirror, source, error))
         return FALSE;
     }
   return TRUE;

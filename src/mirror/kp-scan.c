@@ -8,6 +8,7 @@
 #include "kp-error.h"
 #include "kp-kept.h"
 #include "kp-name.h"
+#include "kp-target.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -206,6 +207,9 @@ scan_entry (Scan *scan,
   kp_file_info_from_stat (&info, &st);
   g_autofree char *filter_path = g_strconcat (scan->source->filter_path, path, NULL);
   if (kp_filter_excludes (scan->filter, filter_path, S_ISDIR (info.mode)))
+    return TRUE;
+  /* A restore in place that was stopped leaves them, as long as what is to become of them. */
+  if (kp_target_is_unfinished (name) && S_ISREG (info.mode) && info.uid == geteuid ())
     return TRUE;
   if (S_ISDIR (info.mode) && scan->source->own_ino != 0 && info.ino == scan->source->own_ino
       && info.dev == scan->source->own_dev)

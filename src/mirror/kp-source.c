@@ -38,6 +38,8 @@ kp_source_new (const char *argument, const char *stored_as, KpS3Location *locati
   g_autofree char *name_key = kp_name_to_key (stored_as);
   g_autofree char *below = *name_key != '\0' ? g_strconcat (name_key, "/", NULL) : g_strdup ("");
   source->key = kp_s3_location_get_key (location, below);
+  source->folder_key = g_strdup (source->key);
+  source->file_key = *name_key != '\0' ? kp_s3_location_get_key (location, name_key) : NULL;
   source->reserved = kp_kept_get_prefix (location);
   source->filter_path = *stored_as != '\0' ? g_strconcat (stored_as, "/", NULL) : g_strdup ("");
   return source;
@@ -58,16 +60,40 @@ static void
 turn_into_file (KpSource *source)
 {
   g_autofree char *directory = g_path_get_dirname (source->path);
-  gsize length = strlen (source->key);
 
   source->is_file = TRUE;
   source->file_name = g_path_get_basename (source->path);
   close (source->fd);
   source->fd = open (directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (length > 0)
-    source->key[length - 1] = '\0';
-  g_free (source->filter_path);
-  source->filter_path = g_strdup ("");
+  g_free (source->key);
+  source->key = g_strdup (source->file_key);
+}
+
+/**
+ * kp_source_covers:
+ * @key: a whole key
+ *
+ * Whether the object is one of the source's, or was one when it was a file and not a folder, or the
+ * reverse.
+ */
+gboolean
+kp_source_covers (const KpSource *source, const char *key)
+{
+  return g_str_has_prefix (key, source->folder_key) || g_strcmp0 (key, source->file_key) == 0;
+}
+
+/**
+ * kp_source_get_below:
+ * @key: one that kp_source_covers()
+ *
+ * Returns: what of @key is below the source's name; "" of the name itself
+ */
+const char *
+kp_source_get_below (const KpSource *source, const char *key)
+{
+  gsize length = strlen (source->folder_key);
+
+  return strlen (key) > length ? key + length : "";
 }
 
 /**
@@ -129,7 +155,7 @@ kp_source_open (KpSource *source, GError **error)
     return set_open_error (source, error);
   if (!S_ISDIR (st.st_mode))
     {
-      if (*source->filter_path == '\0')
+      if (source->file_key == NULL)
         {
           /* "file/" has no contents. */
           errno = ENOTDIR;
@@ -142,17 +168,37 @@ kp_source_open (KpSource *source, GError **error)
   return TRUE;
 }
 
+/* Whether there is no such file, for sure. */
+static gboolean
+is_absence (int code)
+{
+  return code == ENOENT || code == ENOTDIR || code == ELOOP || code == ENAMETOOLONG
+         || code == EXDEV;
+}
+
+/* Whether a file has become a folder since it was opened, or the reverse. What cannot be looked at
+ * may have. */
+static gboolean
+has_turned (const KpSource *source)
+{
+  struct stat st;
+
+  return stat (source->path, &st) < 0 || (S_ISDIR (st.st_mode) ? TRUE : FALSE) == source->is_file;
+}
+
 /**
  * kp_source_has_key:
- * @key: a whole key below the source's
+ * @key: one that kp_source_covers(), and not the source's own
  *
  * Whether there is a file for this object at this moment: a folder for a key that ends with a
- * slash, something else for one that does not.
+ * slash, something else for one that does not. Where that cannot be told there may be one.
  */
 gboolean
 kp_source_has_key (KpSource *source, const char *key)
 {
-  g_autofree char *path = kp_name_from_key (key + strlen (source->key), NULL);
+  if (source->is_file || g_strcmp0 (key, source->file_key) == 0)
+    return has_turned (source);
+  g_autofree char *path = kp_name_from_key (kp_source_get_below (source, key), NULL);
   gsize length = path != NULL ? strlen (path) : 0;
   gboolean is_folder = length > 0 && path[length - 1] == '/';
   struct stat st;
@@ -163,10 +209,38 @@ kp_source_has_key (KpSource *source, const char *key)
     path[length - 1] = '\0';
   int fd = kp_source_open_file (source, path, O_PATH);
   if (fd < 0)
-    return FALSE;
+    return !is_absence (errno);
   gboolean found = fstat (fd, &st) == 0 && (S_ISDIR (st.st_mode) ? TRUE : FALSE) == is_folder;
   close (fd);
   return found;
+}
+
+/**
+ * kp_source_has_changed:
+ * @path: of a folder below the source's root; "" for the root. It need not be there any more
+ * @since: a time by the clock of file systems (CLOCK_REALTIME_COARSE), in nanoseconds
+ *
+ * Whether names in this folder, or in the nearest above that is there, may have come or gone at
+ * @since or later. What cannot be looked at may have.
+ */
+gboolean
+kp_source_has_changed (KpSource *source, const char *path, gint64 since)
+{
+  g_autofree char *folder = g_strdup (path);
+  struct stat st;
+  int fd;
+
+  while ((fd = kp_source_open_file (source, folder, O_PATH | O_DIRECTORY)) < 0)
+    {
+      char *slash = strrchr (folder, '/');
+      if (*folder == '\0' || !is_absence (errno))
+        return TRUE;
+      *(slash != NULL ? slash : folder) = '\0';
+    }
+  gboolean changed = fstat (fd, &st) < 0
+                     || kp_metadata_make_time (st.st_ctim.tv_sec, st.st_ctim.tv_nsec) >= since;
+  close (fd);
+  return changed;
 }
 
 /**
@@ -236,6 +310,8 @@ kp_source_free (KpSource *source)
   if (source->fd >= 0)
     close (source->fd);
   g_free (source->path);
+  g_free (source->folder_key);
+  g_free (source->file_key);
   g_free (source->reserved);
   g_free (source->key);
   g_free (source->filter_path);

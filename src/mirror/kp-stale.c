@@ -188,12 +188,26 @@ is_of_this_job (KpMirror *mirror, const char *key)
   for (guint i = 0; i < mirror->sources->len; i++)
     {
       KpSource *source = kp_mirror_get_source (mirror, i);
-      if (source->fd >= 0
-          && (source->is_file ? g_str_equal (key, source->key)
-                              : g_str_has_prefix (key, source->key)))
+      if (source->fd >= 0 && kp_source_covers (source, key))
         return TRUE;
     }
   return FALSE;
+}
+
+/**
+ * kp_stale_report_left:
+ * @error: why the upload of @key could not be ended
+ */
+void
+kp_stale_report_left (KpMirror *mirror, const char *key, const GError *error)
+{
+  g_autofree char *name = kp_name_display (key);
+
+  if (!g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
+    kp_report_notice (
+        mirror->report,
+        "An unfinished upload of “%s” could not be ended and goes on taking up storage: %s", name,
+        error->message);
 }
 
 /* Ends an upload of ours that nobody will go on with. Where the server will not, it stays recorded,
@@ -211,12 +225,7 @@ end_upload (KpMirror *mirror, KpS3Client *client, const KpUploadRow *upload, GEr
       g_propagate_error (error, g_steal_pointer (&local_error));
       return FALSE;
     }
-  g_autofree char *name = kp_name_display (upload->key);
-  kp_report_notice (
-      mirror->report,
-      "An unfinished upload of “%s” could not be ended and goes on taking up storage: "
-      "%s",
-      name, local_error->message);
+  kp_stale_report_left (mirror, upload->key, local_error);
   return TRUE;
 }
 

@@ -56,8 +56,7 @@ is_ours (KpMirror *mirror, const char *key)
 {
   for (guint i = 0; i < mirror->sources->len; i++)
     {
-      KpSource *source = kp_mirror_get_source (mirror, i);
-      if (source->is_file ? g_str_equal (key, source->key) : g_str_has_prefix (key, source->key))
+      if (kp_source_covers (kp_mirror_get_source (mirror, i), key))
         return TRUE;
     }
   return FALSE;

@@ -41,6 +41,18 @@ is_partial_name (const char *name)
   return strspn (name, "0123456789abcdef") == PARTIAL_DIGITS && name[PARTIAL_DIGITS] == '\0';
 }
 
+/**
+ * kp_target_is_unfinished:
+ * @name: of a file, without its folder
+ *
+ * Whether it is a name that a restore gives to what is not yet whole: nobody's file.
+ */
+gboolean
+kp_target_is_unfinished (const char *name)
+{
+  return is_temporary_name (name) || is_partial_name (name);
+}
+
 /* Whether nobody is writing it any more, nor is going to. */
 static gboolean
 is_abandoned (int directory_fd, const char *name)
@@ -80,8 +92,8 @@ sweep (int directory_fd)
       return;
     }
   while ((entry = readdir (directory)) != NULL)
-    if ((is_temporary_name (entry->d_name) || is_partial_name (entry->d_name))
-        && is_abandoned (fd, entry->d_name) && unlinkat (fd, entry->d_name, 0) < 0)
+    if (kp_target_is_unfinished (entry->d_name) && is_abandoned (fd, entry->d_name)
+        && unlinkat (fd, entry->d_name, 0) < 0)
       g_debug ("Cannot remove %s: %s", entry->d_name, g_strerror (errno));
   closedir (directory);
 }

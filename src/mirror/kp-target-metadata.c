@@ -98,6 +98,16 @@ has_xattr (int fd, const KpXattr *xattr)
   return found_size == (ssize_t) size && (size == 0 || memcmp (found, value, size) == 0);
 }
 
+/* @fd is no O_PATH. */
+gboolean
+kp_target_has_xattrs (int fd, GPtrArray *xattrs)
+{
+  for (guint i = 0; i < xattrs->len; i++)
+    if (!has_xattr (fd, g_ptr_array_index (xattrs, i)))
+      return FALSE;
+  return TRUE;
+}
+
 /* @fd is no O_PATH. Those that nobody asked for stay. */
 void
 kp_target_set_xattrs (int fd, GPtrArray *xattrs, gboolean *changed, GError **failure)

@@ -28,6 +28,10 @@ struct _KpTargetFile
   int fd;               /* of a regular file */
   gint64 protected;     /* what was made from this time on is not replaced, in nanoseconds */
 
+  gboolean only_what_was_seen; /* nothing else is replaced */
+  gboolean saw_something;
+  struct stat seen; /* if so: what kp_target_file_stat() found */
+
   /* Of a file that a later restore can go on with. */
   guint8 *done; /* for each range, whether it is there; NULL for any other file */
   guint64 n_ranges;
@@ -39,6 +43,7 @@ void kp_target_take_failure (GError **failure, const char *what);
 gboolean kp_target_pass_on (GError *failure, GError **error);
 char *kp_target_magic_link (int fd);
 int kp_target_change_mode (int fd, gboolean is_path_only, guint32 mode);
+gboolean kp_target_has_xattrs (int fd, GPtrArray *xattrs);
 void kp_target_set_xattrs (int fd, GPtrArray *xattrs, gboolean *changed, GError **failure);
 void kp_target_set_owner_and_mode (int fd,
                                    gboolean is_path_only,

@@ -95,7 +95,7 @@ get_birth (int parent_fd, const char *name, gint64 *birth)
     return FALSE;
   const struct statx_timestamp *time
       = (stx.stx_mask & STATX_BTIME) != 0 ? &stx.stx_btime : &stx.stx_ctime;
-  *birth = time->tv_sec * G_GINT64_CONSTANT (1000000000) + time->tv_nsec;
+  *birth = kp_metadata_make_time (time->tv_sec, time->tv_nsec);
   return TRUE;
 }
 
@@ -150,7 +150,22 @@ kp_target_file_stat (KpTargetFile *file, KpFileInfo *info, gboolean *exists, GEr
     return kp_target_set_error (error, "Cannot look at what is there");
   if (*exists)
     kp_file_info_from_stat (info, &st);
+  file->saw_something = *exists;
+  file->seen = *exists ? st : (struct stat){ 0 };
   return check_protected (file, error);
+}
+
+/**
+ * kp_target_file_replace_only_what_was_seen:
+ *
+ * What stands under the file's name in kp_target_file_commit() and is not what
+ * kp_target_file_stat() found there is left alone, and %KP_ERROR_CONFLICT: between the two there
+ * may be hours, and what was decided is about the file that was there before.
+ */
+void
+kp_target_file_replace_only_what_was_seen (KpTargetFile *file)
+{
+  file->only_what_was_seen = TRUE;
 }
 
 /* A regular file without a name, of which nothing is left when we are killed; it gets its name by
@@ -390,16 +405,60 @@ open_own_node (KpTargetFile *file, const KpFileInfo *info)
   return fd;
 }
 
-/* Under its own name at once where nothing has it, else beside it to be renamed: linkat() replaces
- * nothing. */
 static gboolean
-give_name (KpTargetFile *file)
+set_changed_error (GError **error)
+{
+  g_set_error_literal (error, KP_ERROR, KP_ERROR_CONFLICT,
+                       "What is under this name in the target changed during the restore, and "
+                       "stays; restore again");
+  return FALSE;
+}
+
+static gboolean
+is_same_time (const struct timespec *a, const struct timespec *b)
+{
+  return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
+}
+
+/* A file of several names has another ctime when one of them goes to another file, as when that is
+ * restored. */
+static gboolean
+is_what_was_seen (const KpTargetFile *file, const struct stat *now)
+{
+  const struct stat *seen = &file->seen;
+  gboolean has_one_name = seen->st_nlink <= 1 && now->st_nlink <= 1;
+
+  return file->saw_something && now->st_dev == seen->st_dev && now->st_ino == seen->st_ino
+         && now->st_size == seen->st_size && is_same_time (&now->st_mtim, &seen->st_mtim)
+         && (!has_one_name || is_same_time (&now->st_ctim, &seen->st_ctim));
+}
+
+/* @may_replace: (out): whether the file may take another's place: of one that comes after the look
+ *   nothing is known */
+static gboolean
+check_seen (KpTargetFile *file, gboolean *may_replace, GError **error)
+{
+  struct stat now;
+
+  *may_replace = TRUE;
+  if (!file->only_what_was_seen)
+    return TRUE;
+  *may_replace = fstatat (file->parent_fd, file->name, &now, AT_SYMLINK_NOFOLLOW) == 0;
+  if (*may_replace)
+    return is_what_was_seen (file, &now) || set_changed_error (error);
+  return errno == ENOENT || kp_target_set_error (error, "Cannot look at what is there");
+}
+
+/* Under its own name at once where nothing has it, else, if it @may_replace that, beside it to be
+ * renamed: linkat() replaces nothing. */
+static gboolean
+give_name (KpTargetFile *file, gboolean may_replace)
 {
   g_autofree char *path = kp_target_magic_link (file->fd);
 
   if (linkat (AT_FDCWD, path, file->parent_fd, file->name, AT_SYMLINK_FOLLOW) == 0)
     return TRUE;
-  for (int i = 0; errno == EEXIST && i < 100; i++)
+  for (int i = 0; may_replace && errno == EEXIST && i < 100; i++)
     {
       g_autofree char *name = make_temporary_name ();
 
@@ -412,17 +471,40 @@ give_name (KpTargetFile *file)
   return FALSE;
 }
 
+/* Some disks, as those of other computers, know no renaming that replaces nothing, but a second
+ * name; and some know neither: then the look a moment ago is all there is. */
+static gboolean
+rename_without_replacing (int fd, const char *from, const char *to)
+{
+  if (renameat2 (fd, from, fd, to, RENAME_NOREPLACE) == 0)
+    return TRUE;
+  if (errno != EINVAL && errno != ENOSYS)
+    return FALSE;
+  if (linkat (fd, from, fd, to, 0) == 0)
+    {
+      if (unlinkat (fd, from, 0) < 0)
+        g_debug ("Cannot remove %s: %s", from, g_strerror (errno));
+      return TRUE;
+    }
+  return (errno == EPERM || errno == ENOTSUP || errno == ENOSYS)
+         && renameat (fd, from, fd, to) == 0;
+}
+
 static gboolean
 take_name (KpTargetFile *file, GError **error)
 {
-  if (!check_protected (file, error))
+  gboolean may_replace;
+
+  if (!check_protected (file, error) || !check_seen (file, &may_replace, error))
     return FALSE;
-  if (file->temporary_name == NULL && !give_name (file))
-    return kp_target_set_error (error, "Cannot put the file in its place");
-  if (file->temporary_name != NULL
-      && renameat (file->parent_fd, file->temporary_name, file->parent_fd, file->name) < 0)
-    return kp_target_set_error (error, "Cannot put the file in its place");
-  return TRUE;
+  gboolean ok = file->temporary_name != NULL || give_name (file, may_replace);
+  if (ok && file->temporary_name != NULL)
+    ok = may_replace
+             ? renameat (file->parent_fd, file->temporary_name, file->parent_fd, file->name) == 0
+             : rename_without_replacing (file->parent_fd, file->temporary_name, file->name);
+  if (!ok && !may_replace && errno == EEXIST)
+    return set_changed_error (error);
+  return ok || kp_target_set_error (error, "Cannot put the file in its place");
 }
 
 static gboolean
@@ -491,14 +573,35 @@ kp_target_file_commit (KpTargetFile *file,
   return kp_target_pass_on (failure, error);
 }
 
-/* Reading and writing extended attributes asks for the permissions of the mode, owner or not. */
 static int
-open_for_xattrs (KpTargetFile *file, int path_fd, const struct stat *st)
+open_again (KpTargetFile *file)
 {
-  if (geteuid () != 0 && (st->st_mode & 0600) != 0600)
-    if (kp_target_change_mode (path_fd, TRUE, (st->st_mode & 07777) | 0600) < 0)
-      return -1;
   return openat (file->parent_fd, file->name, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
+}
+
+/* Reading and writing extended attributes asks for the permissions of the mode, owner or not. Where
+ * there is nothing to be written, the mode stays as it is. */
+static void
+correct_xattrs (KpTargetFile *file,
+                int path_fd,
+                const struct stat *st,
+                GPtrArray *xattrs,
+                gboolean *changed,
+                GError **failure)
+{
+  gboolean needs_leave = geteuid () != 0 && (st->st_mode & 0600) != 0600;
+  int fd = open_again (file);
+  gboolean has_all = fd >= 0 && kp_target_has_xattrs (fd, xattrs);
+
+  if (!has_all && needs_leave
+      && kp_target_change_mode (path_fd, TRUE, (st->st_mode & 07777) | 0600) == 0 && fd < 0)
+    fd = open_again (file);
+  if (fd < 0)
+    kp_target_take_failure (failure, "the extended attributes");
+  else if (!has_all)
+    kp_target_set_xattrs (fd, xattrs, changed, failure);
+  if (fd >= 0)
+    close (fd);
 }
 
 /**
@@ -529,16 +632,7 @@ kp_target_file_correct (KpTargetFile *file,
   else if ((st.st_mode & S_IFMT) == (info->mode & S_IFMT))
     {
       if (S_ISREG (st.st_mode) && xattrs != NULL && xattrs->len > 0)
-        {
-          int fd = open_for_xattrs (file, path_fd, &st);
-          if (fd < 0)
-            kp_target_take_failure (&failure, "the extended attributes");
-          else
-            {
-              kp_target_set_xattrs (fd, xattrs, changed, &failure);
-              close (fd);
-            }
-        }
+        correct_xattrs (file, path_fd, &st, xattrs, changed, &failure);
       kp_target_set_owner_and_mode (path_fd, TRUE, info, changed, is_ours, &failure);
     }
   if (path_fd >= 0)

@@ -23,6 +23,7 @@ gboolean kp_target_file_stat (KpTargetFile *file,
                               KpFileInfo *info,
                               gboolean *exists,
                               GError **error) G_GNUC_WARN_UNUSED_RESULT;
+void kp_target_file_replace_only_what_was_seen (KpTargetFile *file);
 gboolean kp_target_file_create (KpTargetFile *file,
                                 const KpFileInfo *info,
                                 GBytes *link_target,
@@ -32,6 +33,7 @@ gboolean kp_target_file_create_partial (KpTargetFile *file,
                                         const char *identity,
                                         guint64 n_ranges,
                                         GError **error) G_GNUC_WARN_UNUSED_RESULT;
+gboolean kp_target_is_unfinished (const char *name);
 guint64 kp_target_get_partial_size (int root_fd, const char *path, const char *identity);
 gboolean kp_target_file_has_range (KpTargetFile *file, guint64 range);
 gboolean kp_target_file_mark_range (KpTargetFile *file, guint64 range, GError **error)

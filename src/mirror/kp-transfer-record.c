@@ -150,17 +150,22 @@ record_object (KpMirror *mirror, KpTask *task, GError **error)
              || kp_catalogue_put_chunks (catalogue, key, task->known.etag, task->chunks, error));
 }
 
+/* Whether some version of the file is in the bucket under its name. What is known for a rename or a
+ * link is what it would have been copied from. */
+static gboolean
+has_object (const KpTask *task)
+{
+  const KpChange *change = &task->change;
+
+  return change->from_key == NULL
+         && kp_mirror_is_same_file (change->has_known, &change->known, &change->local);
+}
+
 /* One file could not be stored. */
 static void
 fail_action (KpTransfer *transfer, const KpTask *task)
 {
-  const KpScanned *local = &task->change.local;
-  /* What is known for a rename or a link is what it would have been copied from. */
-  gboolean has_object
-      = task->change.from_key == NULL
-        && kp_mirror_is_same_file (task->change.has_known, &task->change.known, local);
-
-  kp_mirror_fail_file (transfer->mirror, local, has_object, task->error);
+  kp_mirror_fail_file (transfer->mirror, &task->change.local, has_object (task), task->error);
 }
 
 /* Files that were denied while it could still be that everything is. */
@@ -257,6 +262,7 @@ take_action (KpTransfer *transfer, KpTask **owned, GError **error)
     {
       g_autofree char *name = kp_name_display (task->change.local.key);
       kp_report_notice (mirror->report, "“%s” was deleted before it could be read", name);
+      mirror->out_of_sight += has_object (task) ? 0 : 1;
       return TRUE;
     }
   if (kp_error_is (task->error, KP_ERROR_ACCESS_DENIED))
@@ -329,12 +335,15 @@ next_result (KpTransfer *transfer, gint64 now, gint64 deadline)
  * Waits for a task that was handed back, at most a tenth of a second, and takes it and all that
  * comes within a moment. They are recorded in one transaction: a commit for each small file would
  * cost more than the file. What a kill takes of that moment is found again by asking the server.
+ * Who waits does so as the server is going to have something that only the catalogue knows of, an
+ * upload in parts: a power cut must not take that either.
  */
 gboolean
 kp_transfer_take_results (KpTransfer *transfer, GError **error)
 {
   KpTask *next = g_async_queue_timeout_pop (transfer->results, 100 * G_TIME_SPAN_MILLISECOND);
   gint64 deadline = g_get_monotonic_time () + RECORD_WITHIN;
+  gboolean somebody_waits = FALSE;
   gboolean ok = TRUE;
   unsigned n = 0;
 
@@ -357,12 +366,14 @@ kp_transfer_take_results (KpTransfer *transfer, GError **error)
       n++;
       gint64 now = g_get_monotonic_time ();
       kp_pool_adapt (transfer->pool, now);
+      somebody_waits = somebody_waits || is_awaited;
       if (is_awaited)
         deadline = now;
       next = ok ? next_result (transfer, now, deadline) : NULL;
     }
   /* What was recorded before a failure is true and stays. */
-  ok = kp_catalogue_commit (transfer->mirror->catalogue, ok ? error : NULL) && ok;
+  ok = kp_catalogue_commit (transfer->mirror->catalogue, ok ? error : NULL) && ok
+       && (!somebody_waits || kp_catalogue_sync (transfer->mirror->catalogue, error));
   if (ok)
     announce_recorded (transfer, n);
   return ok;

@@ -160,7 +160,7 @@ kp_task_make_headers (KpTask *task, int fd, const KpFileInfo *info, GError **err
 
 /* Fills in what the catalogue will know. The times are those before the bytes were read. A change
  * just before that could be followed by one just after it without a trace in them: then the next
- * job has to look at the bytes. */
+ * job has to look at the bytes. To be called when the server has just replied. */
 void
 kp_task_set_known (KpTask *task, const KpFileInfo *info, char *etag, GBytes *sha256)
 {
@@ -169,6 +169,9 @@ kp_task_set_known (KpTask *task, const KpFileInfo *info, char *etag, GBytes *sha
   task->known.etag = etag;
   task->known.info = *info;
   task->known.sha256 = sha256;
+  /* Not earlier than what listings will say: the reply came after the object was stored, and an
+   * upload in parts may count from its beginning. */
+  task->known.stored = kp_s3_service_get_server_time (task->transfer->mirror->service);
   task->known.xattrs_left_out = task->xattrs_left_out;
   if (S_ISREG (info->mode) && !kp_content_is_settled (info, task->opened_at))
     task->known.info.ctime = 0;

@@ -281,7 +281,7 @@ fail (KpUpload *upload, KpS3Client *client)
       g_autoptr (GError) abort_error = NULL;
       if (!kp_s3_client_abort_upload (client, task->change.local.key, upload->upload_id,
                                       transfer->mirror->cancellable, &abort_error))
-        g_debug ("Cannot abort the upload of %s: %s", task->change.local.key, abort_error->message);
+        kp_stale_report_left (transfer->mirror, task->change.local.key, abort_error);
       else
         record (upload, KP_TASK_UPLOAD_GONE, 0, NULL);
     }
@@ -715,7 +715,7 @@ continue_earlier (KpUpload *upload, KpS3Client *client, GError **error)
       /* Ours, and of no use any more. Where it cannot be ended, the file is more important. */
       if (!kp_s3_client_abort_upload (client, task->change.local.key, earlier->upload_id,
                                       transfer->mirror->cancellable, &local_error))
-        g_debug ("Cannot abort the upload of %s: %s", task->change.local.key, local_error->message);
+        kp_stale_report_left (transfer->mirror, task->change.local.key, local_error);
       return TRUE;
     }
 

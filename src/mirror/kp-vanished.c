@@ -9,30 +9,42 @@
 #include "kp-error.h"
 #include "kp-guard.h"
 #include "kp-keep.h"
+#include "kp-kept.h"
 #include "kp-name.h"
 
 #include <string.h>
 
 #define KEYS_AT_ONCE 1000
 
-/* The source below which @key lies, or NULL: then it is not ours to delete. */
+/* The source to which @key belongs, or NULL: then it is not ours to delete. */
 static KpSource *
 find_source (KpMirror *mirror, const char *key)
 {
+  KpSource *found = NULL;
+
+  /* One may lie within another in the bucket. */
   for (guint i = 0; i < mirror->sources->len; i++)
     {
       KpSource *source = kp_mirror_get_source (mirror, i);
-      if (source->fd >= 0 && !source->is_file && g_str_has_prefix (key, source->key))
-        return source;
+      if (source->fd >= 0 && !source->is_file && g_str_has_prefix (key, source->key)
+          && (found == NULL || strlen (source->key) > strlen (found->key)))
+        found = source;
     }
-  return NULL;
+  /* Or what the source was before, a file that is a folder now, or the reverse. */
+  for (guint i = 0; found == NULL && i < mirror->sources->len; i++)
+    {
+      KpSource *source = kp_mirror_get_source (mirror, i);
+      if (source->fd >= 0 && kp_source_covers (source, key) && !g_str_equal (key, source->key))
+        found = source;
+    }
+  return found;
 }
 
 /* As with rsync, what the patterns exclude is not deleted either. */
 static gboolean
 is_excluded (KpMirror *mirror, KpSource *source, const char *key)
 {
-  g_autofree char *path = kp_name_from_key (key + strlen (source->key), NULL);
+  g_autofree char *path = kp_name_from_key (kp_source_get_below (source, key), NULL);
   gsize length = path != NULL ? strlen (path) : 0;
   gboolean is_directory = length > 0 && path[length - 1] == '/';
 
@@ -55,14 +67,79 @@ is_left_out (KpMirror *mirror, const char *key)
 
 /**
  * kp_vanished_is_kept:
- * @key: of an object below @source
+ * @key: of an object of @source
  *
  * Whether it is not deleted, whatever became of its file.
  */
 gboolean
 kp_vanished_is_kept (KpMirror *mirror, KpSource *source, const char *key)
 {
-  return is_excluded (mirror, source, key) || is_left_out (mirror, key);
+  return is_excluded (mirror, source, key) || is_left_out (mirror, key)
+         || kp_kept_is_anybodys (key);
+}
+
+/* A folder and whether names in it came or went during the scan. */
+typedef struct
+{
+  const KpSource *source; /* NULL for none yet */
+  char *path;
+  gboolean has_changed;
+} Folder;
+
+/* A file that was moved while the folders were looked through may be seen under neither name: its
+ * object may be all that there is of it. The folder that it left tells, of which the keys of one
+ * follow each other; @folder is that of the last one. Some folders change all the time: what was
+ * not there the last time either is not on the move. */
+static gboolean
+may_be_on_the_move (KpMirror *mirror, KpSource *source, const char *key, Folder *folder)
+{
+  g_autofree char *path = kp_name_from_key (kp_source_get_below (source, key), NULL);
+
+  /* What was a folder is none since before the scan began. */
+  if (path == NULL || source->is_file)
+    return FALSE;
+  if (g_str_has_suffix (path, "/"))
+    path[strlen (path) - 1] = '\0';
+  char *slash = strrchr (path, '/');
+  *(slash != NULL ? slash : path) = '\0';
+  if (folder->source != source || !g_str_equal (folder->path, path))
+    {
+      g_free (folder->path);
+      folder->source = source;
+      folder->path = g_steal_pointer (&path);
+      folder->has_changed = kp_source_has_changed (source, folder->path, mirror->scan_began);
+    }
+  return folder->has_changed;
+}
+
+/* Whether the object has to go: not for a name that was only changed, and which is no deletion in
+ * the eyes of the guard. */
+static gboolean
+count_vanished (KpMirror *mirror,
+                KpSource *source,
+                const char *key,
+                const KpVanished *vanished,
+                Folder *folder,
+                guint64 *n_vanished,
+                gboolean *is_due,
+                GError **error)
+{
+  gboolean is_renamed;
+
+  if (!kp_catalogue_is_renamed (mirror->catalogue, key, &is_renamed, error))
+    return FALSE;
+  *is_due = is_renamed || vanished->was_gone || !may_be_on_the_move (mirror, source, key, folder);
+  if (!*is_due && !mirror->options.dry_run)
+    return kp_catalogue_hold_deletion (mirror->catalogue, key, error);
+  if (is_renamed || !*is_due)
+    return TRUE;
+  *n_vanished += 1;
+  source->n_vanished++;
+  if (vanished->is_remembered)
+    return TRUE;
+  source->n_strange++;
+  source->n_foreign += source->is_file || g_strcmp0 (key, source->file_key) == 0 ? 1 : 0;
+  return TRUE;
 }
 
 /**
@@ -76,31 +153,44 @@ gboolean
 kp_vanished_find (KpMirror *mirror, guint64 *n_vanished, guint64 *n_deletions, GError **error)
 {
   g_autoptr (KpCursor) cursor = kp_catalogue_list_vanished (mirror->catalogue, error);
+  Folder folder = { NULL, NULL, FALSE };
+  guint64 n_left = 0;
   int result = 1;
 
   *n_vanished = 0;
   *n_deletions = 0;
-  if (cursor == NULL)
+  if (cursor == NULL
+      || (!mirror->options.dry_run && !kp_catalogue_sweep_doomed (mirror->catalogue, error)))
     return FALSE;
   while (result == 1)
     {
       g_autofree char *key = NULL;
-      result = kp_cursor_next_key (cursor, &key, error);
+      KpVanished vanished;
+      gboolean is_due;
+      result = kp_cursor_next_vanished (cursor, &key, &vanished, error);
       if (result != 1)
         break;
       KpSource *source = find_source (mirror, key);
       if (source == NULL || kp_vanished_is_kept (mirror, source, key))
         continue;
-      /* A name that was only changed is not a deletion in the eyes of the guard. */
-      gboolean is_renamed;
-      if (!kp_catalogue_is_renamed (mirror->catalogue, key, &is_renamed, error))
-        return FALSE;
-      *n_vanished += is_renamed ? 0 : 1;
-      source->n_vanished += is_renamed ? 0 : 1;
-      *n_deletions += 1;
-      if (!kp_catalogue_add_change (mirror->catalogue, KP_ACTION_DELETE, key, 0, NULL, error))
-        return FALSE;
+      if (!count_vanished (mirror, source, key, &vanished, &folder, n_vanished, &is_due, error)
+          || (is_due
+              && !kp_catalogue_add_change (mirror->catalogue, KP_ACTION_DELETE, key, 0, NULL,
+                                           error)))
+        {
+          result = -1;
+          break;
+        }
+      *n_deletions += is_due ? 1 : 0;
+      n_left += is_due ? 0 : 1;
     }
+  g_free (folder.path);
+  if (n_left > 0)
+    kp_report_notice (mirror->report,
+                      "%" G_GUINT64_FORMAT
+                      " objects stay until the next run, as something was moved "
+                      "or deleted in their folders while these were looked through",
+                      n_left);
   return result == 0;
 }
 
@@ -116,9 +206,13 @@ judge_sources (KpMirror *mirror, GError **error)
       KpGuardSource share
           = { .path = source->path,
               .deletions = source->n_vanished,
+              .strange = source->n_strange,
+              .foreign = source->n_foreign,
+              .was_folder = source->is_file,
               .is_unknown = source->is_unknown && !mirror->options.accept_new_file_system };
 
-      if (!kp_catalogue_count_listed_below (mirror->catalogue, source->key, &share.known, error))
+      if (!kp_catalogue_count_listed_below (mirror->catalogue, source->folder_key, &share.known,
+                                            error))
         return NULL;
       g_array_append_val (sources, share);
     }
@@ -212,6 +306,26 @@ keep_batch (KpMirror *mirror, GPtrArray *changes, GError **error)
 }
 
 static gboolean
+take_deletion (Deletion *deletion, const KpChange *change, GError **error)
+{
+  KpMirror *mirror = deletion->mirror;
+  const char *key = change->local.key;
+
+  if (!kp_catalogue_end_deletion (mirror->catalogue, key, error))
+    return FALSE;
+  if (g_hash_table_contains (deletion->failed, key))
+    return !change->has_known
+           || kp_catalogue_put_known (mirror->catalogue, key, &change->known, error);
+  mirror->result.deleted++;
+  kp_report_done (mirror->report, kp_action_name (KP_ACTION_DELETE), key, 0);
+  return kp_catalogue_remove_damaged (mirror->catalogue, key, error);
+}
+
+/* Where the server denies them all, their rows are not put back: an attempt before, of which the
+ * answer was lost, or a request for one key that no document can hold, may have deleted something,
+ * and a row that outlives its object would be taken for a loss. That they were to be deleted is
+ * remembered. */
+static gboolean
 delete_batch (KpMirror *mirror, KpS3Client *client, GPtrArray *changes, GError **error)
 {
   g_autoptr (GHashTable) failed = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
@@ -224,20 +338,14 @@ delete_batch (KpMirror *mirror, KpS3Client *client, GPtrArray *changes, GError *
     g_ptr_array_add (keys, ((KpChange *) g_ptr_array_index (changes, i))->local.key);
   if (keys->len == 0)
     return TRUE;
-  if (!kp_s3_client_delete_many (client, (const char *const *) keys->pdata, keys->len,
-                                 delete_failed_cb, &deletion, mirror->cancellable, error)
+  if (!kp_catalogue_forget (mirror->catalogue, (const char *const *) keys->pdata, keys->len, error)
+      || !kp_s3_client_delete_many (client, (const char *const *) keys->pdata, keys->len,
+                                    delete_failed_cb, &deletion, mirror->cancellable, error)
       || !kp_catalogue_begin (mirror->catalogue, error))
     return FALSE;
-  for (guint i = 0; i < keys->len; i++)
-    {
-      const char *key = g_ptr_array_index (keys, i);
-      if (g_hash_table_contains (failed, key))
-        continue;
-      if (!kp_catalogue_remove_known (mirror->catalogue, key, error))
-        return FALSE;
-      mirror->result.deleted++;
-      kp_report_done (mirror->report, kp_action_name (KP_ACTION_DELETE), key, 0);
-    }
+  for (guint i = 0; i < changes->len; i++)
+    if (!take_deletion (&deletion, g_ptr_array_index (changes, i), error))
+      return FALSE;
   g_ptr_array_set_size (changes, 0);
   return kp_catalogue_commit (mirror->catalogue, error);
 }
@@ -256,6 +364,26 @@ is_still_due (KpMirror *mirror, const char *key, gboolean *due, guint64 *n_open,
   return TRUE;
 }
 
+/* A file that was gone before it could be sent may have been moved to where the scan had been
+ * already. If it was changed and renamed before, what is going to be deleted may be all that there
+ * is of it. */
+static gboolean
+hold_deletions (KpMirror *mirror, GError **error)
+{
+  guint64 n_held;
+
+  if (mirror->out_of_sight == 0)
+    return TRUE;
+  if (!kp_catalogue_hold_deletions (mirror->catalogue, &n_held, error))
+    return FALSE;
+  if (n_held > 0)
+    kp_report_notice (mirror->report,
+                      "%" G_GUINT64_FORMAT " objects stay until the next run, as files were moved "
+                      "or deleted before they could be sent",
+                      n_held);
+  return TRUE;
+}
+
 /**
  * kp_vanished_delete:
  * @error: the server refuses as a whole; single keys are reported
@@ -266,12 +394,14 @@ gboolean
 kp_vanished_delete (KpMirror *mirror, GError **error)
 {
   g_autoptr (KpS3Client) client = kp_s3_client_new (mirror->service);
-  g_autoptr (KpCursor) cursor
-      = kp_catalogue_list_changes (mirror->catalogue, KP_ACTION_DELETE, KP_ACTION_DELETE, error);
+  g_autoptr (KpCursor) cursor = NULL;
   g_autoptr (GPtrArray) batch = g_ptr_array_new_with_free_func (change_free);
   guint64 n_open = 0;
   int result = 1;
 
+  if (!hold_deletions (mirror, error) || !kp_catalogue_make_durable (mirror->catalogue, error))
+    return FALSE;
+  cursor = kp_catalogue_list_changes (mirror->catalogue, KP_ACTION_DELETE, KP_ACTION_DELETE, error);
   if (cursor == NULL)
     return FALSE;
   while (result == 1)
@@ -320,12 +450,13 @@ find_clash (KpMirror *mirror, KpSource *source, const char *key, char **clash, G
         *clash = g_steal_pointer (&folder);
     }
   for (char *slash; *clash == NULL && (slash = strrchr (name, '/')) != NULL
-                    && (gsize) (slash - name) > strlen (source->key);)
+                    && (gsize) (slash - name) + 1 >= strlen (source->folder_key);)
     {
       *slash = '\0';
       if (!kp_catalogue_is_scanned (mirror->catalogue, name, &found, error))
         return FALSE;
-      if (found)
+      /* A name that ends with a slash, as of a key with two in a row, is a folder's. */
+      if (found && !g_str_has_suffix (name, "/"))
         *clash = g_strdup (name);
     }
   return TRUE;
@@ -352,7 +483,8 @@ kp_vanished_report_clashes (KpMirror *mirror, GError **error)
       g_autofree char *key = NULL;
       g_autofree char *clash = NULL;
 
-      result = kp_cursor_next_key (cursor, &key, error);
+      KpVanished vanished;
+      result = kp_cursor_next_vanished (cursor, &key, &vanished, error);
       KpSource *source = result == 1 ? find_source (mirror, key) : NULL;
       if (source == NULL)
         continue;
@@ -360,7 +492,7 @@ kp_vanished_report_clashes (KpMirror *mirror, GError **error)
         return FALSE;
       if (clash == NULL || g_strcmp0 (clash, last) == 0)
         continue;
-      g_autofree char *path = kp_name_from_key (clash + strlen (source->key), NULL);
+      g_autofree char *path = kp_name_from_key (kp_source_get_below (source, clash), NULL);
       if (path != NULL && g_str_has_suffix (path, "/"))
         path[strlen (path) - 1] = '\0';
       g_autofree char *full_path = kp_source_full_path (source, path != NULL ? path : clash);

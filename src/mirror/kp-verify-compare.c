@@ -123,6 +123,17 @@ compare_open_file (Comparison *comparison, int fd, gboolean *same, GError **erro
   return TRUE;
 }
 
+/* Whether a file is here by now where a link was stored, say: then the bytes alone tell nothing. */
+static gboolean
+is_of_another_kind (const Comparison *comparison)
+{
+  const KpComparison *row = &comparison->task->candidate.row;
+  guint32 kind = row->local.info.mode & S_IFMT;
+
+  return row->has_known && (row->known.info.mode & S_IFMT) != kind
+         && (comparison->stored.mode & S_IFMT) != kind;
+}
+
 static gboolean
 compare_with_file (Comparison *comparison, Answer *answer, GError **error)
 {
@@ -134,7 +145,8 @@ compare_with_file (Comparison *comparison, Answer *answer, GError **error)
   *answer = ANSWER_NONE;
   if (!has_file (task))
     return TRUE;
-  if (comparison->object->size != kp_compare_object_size (&local->info))
+  if (is_of_another_kind (comparison)
+      || comparison->object->size != kp_compare_object_size (&local->info))
     {
       *answer = ANSWER_DIFFERENT;
       return TRUE;
@@ -356,6 +368,16 @@ compare (Comparison *comparison, GError **error)
   return TRUE;
 }
 
+/* It is another than the one that was listed, and how much of it to read was said of that. */
+static void
+take_replaced (KpVerifyTask *task)
+{
+  task->outcome = KP_VERIFY_CHANGED;
+  if (task->verify->options.strict)
+    g_set_error_literal (&task->error, KP_ERROR, KP_ERROR_CONFLICT,
+                         "The object changed in the bucket during the verification; verify again");
+}
+
 /**
  * kp_verify_compare:
  *
@@ -381,6 +403,11 @@ kp_verify_compare (KpVerifyTask *task, KpS3Client *client)
       return;
     }
   task->etag = g_strdup (object->etag);
+  if (object->size != row->listed_size)
+    {
+      take_replaced (task);
+      return;
+    }
   Comparison comparison = { .task = task, .client = client, .object = object };
   kp_metadata_from_object (&comparison.stored, object, row->local.key);
   comparison.unchanged

@@ -299,6 +299,17 @@ def test_file_that_changes_meanwhile(large: Job, s3: Any, change: str) -> None:
     assert mode == str((large / "large").stat().st_mode)
 
 
+def test_upload_that_cannot_be_ended_is_told_of(large: Job, s3: Any) -> None:
+    """The file is more important, but somebody pays for what lies there."""
+    stop_half_way(large)
+    flip_byte(large / "large", 5)
+    ends = Rule(lambda r: r.method == "DELETE", refusal(403, "AccessDenied"), times=None)
+    large.proxy.rules.append(ends)
+    result = large.run()
+    assert ends.hits > 0 and differing_files(s3, large.bucket, large.folder) == []
+    assert "An unfinished upload of “large” could not be ended and goes on taking up" in result.stderr
+
+
 def test_file_that_is_gone(large: Job, s3: Any) -> None:
     stop_half_way(large)
     (large / "large").unlink()

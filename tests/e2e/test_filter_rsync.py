@@ -17,8 +17,9 @@ from pathlib import Path
 
 import pytest
 
-TOP = Path(__file__).resolve().parents[2]
-PROBE = TOP / os.environ.get("KEEPSAKE_BUILD", "build") / "tests/unit/mirror/filter-probe"
+from fixtures.app import BUILD
+
+PROBE = BUILD / "tests/unit/mirror/filter-probe"
 
 # A rule is what stands on the command line: "-x" for --exclude, "-i" for --include, "-X" and "-I"
 # for --exclude-from and --include-from with the content of the file.

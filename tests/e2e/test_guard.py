@@ -18,9 +18,13 @@ from typing import Any
 
 import pytest
 
+from conftest import no_preloading
 from fixtures import wait_until
 from fixtures.checks import body, keys, operations, write_files
-from fixtures.fault_proxy import FaultProxy, Reply, Rule
+from fixtures.clocks import at_another_time
+from fixtures.fault_matrix import error
+from fixtures.fault_proxy import FaultProxy, Refuse, Reply, Rule
+from fixtures.large_files import After
 from fixtures.trees import MIB
 
 Mirror = Callable[..., Any]
@@ -239,6 +243,148 @@ def test_many_deletions_without_a_catalogue(
     assert len(keys(s3, bucket)) == 10
 
 
+def test_files_and_catalogue_of_an_older_time(
+    mirror: Mirror, tmp_path: Path, state_dir: Path, s3: Any, bucket: str
+) -> None:
+    """A computer that was set back: what was stored since is in the bucket alone."""
+    folder = write_files(tmp_path / "folder", {f"{i:03}": "x" for i in range(200)})
+    mirror(folder, check=0)
+    shutil.copytree(state_dir, tmp_path / "snapshot")
+    new = {f"new {i:02}": "y" for i in range(11)}
+    write_files(folder, new)
+    mirror(folder, check=0)
+    before = keys(s3, bucket)
+    shutil.rmtree(state_dir)
+    shutil.copytree(tmp_path / "snapshot", state_dir)
+    for name in new:
+        (folder / name).unlink()
+    for _ in range(2):
+        reason = held_back(mirror(folder), 11)
+        assert reason == (
+            f"11 of the objects of “{folder}” that would be deleted are not remembered to have been "
+            "stored by this computer. If its files are of an older time than the backup, restore "
+            "what is missing first; if that is meant, say --max-delete 11"
+        )
+    assert keys(s3, bucket) == before
+    mirror(folder, "--max-delete=11", check=0)
+    assert len(keys(s3, bucket)) == 201
+
+
+@pytest.mark.parametrize("fault", [Reply(403, {}, error("AccessDenied")), Refuse()], ids=["403", "none"])
+def test_deletion_that_failed_is_remembered(
+    ctl: Any, mirror: Mirror, tmp_path: Path, s3: Any, bucket: str, proxy: FaultProxy, fault: Any
+) -> None:
+    """Of these objects no row is left, and yet they are no strange ones."""
+    folder = write_files(tmp_path / "folder", {f"{i:03}": "x" for i in range(100)})
+    mirror(folder, endpoint=proxy, check=0)
+    remove(folder, 20)
+    proxy.rules.append(Rule(lambda r: r.method == "POST" and "delete" in r.query, fault, times=None))
+    for _ in range(2):
+        assert mirror(folder, endpoint=proxy).returncode in (4, 5)
+    assert len(keys(s3, bucket)) == 101
+    proxy.rules.clear()
+    # Another source of the same destination does not forget it.
+    other = write_files(tmp_path / "other", {"x": "x"})
+    ctl("mirror", "--delete", other, f"s3://{bucket}/p", endpoint=proxy, check=0)
+    mirror(folder, endpoint=proxy, check=0)
+    assert len(keys(s3, bucket)) == 81
+
+
+@no_preloading
+@pytest.mark.parametrize("where", ["folder", "folder that is gone", "name of a folder"])
+def test_file_that_is_moved_during_the_scan(
+    mirror: Mirror, tmp_path: Path, s3: Any, bucket: str, where: str
+) -> None:
+    """It may be seen under neither name. For a program whose clock is late all was just moved."""
+    folder = write_files(tmp_path / "folder", {"a/1": "1", "b/2": "2", "b/3": "3"})
+    mirror(folder, check=0)
+    before = keys(s3, bucket)
+    os.rename(folder / "b/2", tmp_path / "away")
+    if where != "folder":
+        shutil.rmtree(folder / "b")
+    if where == "name of a folder":
+        (folder / "b").write_text("")
+    late = {**at_another_time("-60s"), "NO_FAKE_STAT": "1"}
+    result = mirror(folder, env=late, check=0)
+    n = 1 if where == "folder" else 3
+    assert f"{n} objects stay until the next run" in result.stderr and ", 0 deleted, " in result.stdout
+    assert set(before) <= set(keys(s3, bucket))
+    # Some folders change all the time: what is still nowhere in the next run was not moved.
+    result = mirror(folder, env=late, check=0)
+    assert "until the next run" not in result.stderr
+    assert len(keys(s3, bucket)) == len(before) - n + (where == "name of a folder")
+
+
+@no_preloading
+def test_file_that_was_moved_during_the_scan_and_is_back(
+    mirror: Mirror, tmp_path: Path, s3: Any, bucket: str
+) -> None:
+    """That it was gone once is forgotten: the next time it may be on the move again."""
+    folder = write_files(tmp_path / "folder", {"a/1": "1", "b/2": "2"})
+    mirror(folder, check=0)
+    late = {**at_another_time("-60s"), "NO_FAKE_STAT": "1"}
+    for _ in range(2):
+        os.rename(folder / "b/2", tmp_path / "away")
+        assert "1 objects stay until" in mirror(folder, env=late, check=0).stderr
+        os.rename(tmp_path / "away", folder / "b/2")
+        mirror(folder, env=late, check=0)
+    assert "p/b/2" in keys(s3, bucket)
+
+
+def move_after(key: str, proxy: FaultProxy, path: Path, target: Path) -> Rule:
+    """The file is there when the folders are looked through, and gone when it is to be sent: with
+    --jobs=1 after the object, if no other file has the size of either, which would be looked at. Its
+    new folder was looked through already."""
+    rule = Rule(lambda r: r.method == "PUT" and r.key == key, After(lambda _: path.rename(target)))
+    proxy.rules.append(rule)
+    return rule
+
+
+def test_file_that_is_moved_before_it_is_sent(
+    mirror: Mirror, tmp_path: Path, s3: Any, bucket: str, proxy: FaultProxy
+) -> None:
+    """It was renamed and changed before: what was deleted under its old name would be all of it."""
+    folder = write_files(tmp_path / "folder", {"a/old": "a", "b/": "", "c/": "", "d/name": "same"})
+    options: dict[str, Any] = {"endpoint": proxy, "check": 0}
+    mirror(folder, **options)
+    (folder / "a/old").unlink()
+    (folder / "d/name").rename(folder / "d/other")
+    write_files(folder, {"1": "the first", "b/new": "a and more"})
+    rule = move_after("p/1", proxy, folder / "b/new", folder / "c/new")
+    result = mirror(folder, "--jobs=1", **options)
+    assert rule.hits == 1 and "“p/b/new” was deleted before it could be read" in result.stderr
+    assert "1 objects stay until the next run, as files were moved or deleted before" in result.stderr
+    there = ["p/", "p/1", "p/a/", "p/b/", "p/c/", "p/d/", "p/d/other"]
+    assert keys(s3, bucket) == sorted([*there, "p/a/old"])
+
+    # What is still nowhere goes, whatever is moved meanwhile; what is gone only now waits its turn.
+    (folder / "d/other").unlink()
+    write_files(folder, {"2": "the second one", "b/new": "another file"})
+    rule = move_after("p/2", proxy, folder / "b/new", folder / "a/new")
+    result = mirror(folder, "--jobs=1", **options)
+    assert rule.hits == 1 and "1 objects stay until the next run" in result.stderr
+    assert keys(s3, bucket) == sorted([*there, "p/2", "p/c/new"])
+    assert body(s3, bucket, "p/c/new") == b"a and more"
+    mirror(folder, **options)
+    assert keys(s3, bucket) == sorted([*there[:-1], "p/2", "p/a/new", "p/c/new"])
+
+
+def test_file_that_is_moved_before_it_is_sent_again(
+    mirror: Mirror, tmp_path: Path, s3: Any, bucket: str, proxy: FaultProxy
+) -> None:
+    """Of this one the bucket has a version, so nothing has to wait."""
+    folder = write_files(tmp_path / "folder", {"a/old": "a", "b/new": "b", "c/": ""})
+    options: dict[str, Any] = {"endpoint": proxy, "check": 0}
+    mirror(folder, **options)
+    (folder / "a/old").unlink()
+    write_files(folder, {"1": "the first", "b/new": "b and more"})
+    rule = move_after("p/1", proxy, folder / "b/new", folder / "c/new")
+    result = mirror(folder, "--jobs=1", **options)
+    assert rule.hits == 1 and "was deleted before it could be read" in result.stderr
+    assert "until the next run" not in result.stderr
+    assert keys(s3, bucket) == ["p/", "p/1", "p/a/", "p/b/", "p/b/new", "p/c/"]
+
+
 def test_source_inside_another_that_is_empty(
     ctl: Any, tmp_path: Path, s3: Any, bucket: str
 ) -> None:
@@ -265,6 +411,20 @@ def test_most_of_a_small_source(ctl: Any, tmp_path: Path, s3: Any, bucket: str) 
     assert f"101 of the 102 objects of “{two}” would be deleted" in reason
     ctl(*arguments, "--max-delete=101", check=0)
     assert keys(s3, bucket, "p/two/") == ["p/two/", "p/two/.placeholder"]
+
+
+def test_most_of_a_source_inside_another(
+    ctl: Any, tmp_path: Path, s3: Any, bucket: str
+) -> None:
+    """Its objects are its own, and not of the one in which it lies in the bucket."""
+    one = write_files(tmp_path / "one", {f"{i:03}": "x" for i in range(500)})
+    two = write_files(tmp_path / "two", {f"{i:03}": "y" for i in range(101)})
+    arguments = ["mirror", "--delete", f"{one}/", two, f"s3://{bucket}/p"]
+    ctl(*arguments, check=0)
+    shutil.rmtree(two)
+    write_files(two, {".placeholder": ""})
+    reason = held_back(ctl(*arguments), 101)
+    assert f"101 of the 102 objects of “{two}” would be deleted" in reason
 
 
 def test_one_missing_source_of_two(
@@ -447,6 +607,162 @@ def test_job_that_ends_early_deletes_nothing(
     mirror(folder, check=4, endpoint=proxy)
     assert operations(proxy)["delete"] == 0
     assert "p/a" in keys(s3, bucket)
+
+
+# -- files that were folders, and the reverse ---------------------------------------------------
+
+FOLDER = {"x/a": "1", "x/sub/b": "22"}
+FOLDER_KEYS = ["p/x/", "p/x/a", "p/x/sub/", "p/x/sub/b"]
+# A file, a folder, and the keys that each has in the bucket.
+TURNS = pytest.mark.parametrize(
+    ("before", "after", "old_keys", "new_keys"),
+    [(FOLDER, {"x": "a file"}, FOLDER_KEYS, ["p/x"]), ({"x": "a file"}, FOLDER, ["p/x"], FOLDER_KEYS)],
+    ids=["folder to file", "file to folder"],
+)
+
+
+def turn(path: Path, files: dict[str, str]) -> None:
+    """Puts the files in the place of what was there."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
+    write_files(path.parent, files)
+
+
+@TURNS
+@pytest.mark.parametrize("options", [["--delete"], ["--delete", "--keep-deleted=30"]], ids=["delete", "keep"])
+def test_source_of_another_kind(
+    ctl: Any, tmp_path: Path, s3: Any, bucket: str, options: list[str],
+    before: dict[str, str], after: dict[str, str], old_keys: list[str], new_keys: list[str],
+) -> None:  # fmt: skip
+    """What the source was before goes like any other file that is gone, and nothing beside it."""
+    source = write_files(tmp_path, before) / "x"
+    arguments = ["mirror", *options, source, f"s3://{bucket}/p"]
+    strangers = ["p/x-y/z", "p/x.y", "p/xy"]
+    for key in strangers:
+        s3.put_object(Bucket=bucket, Key=key)
+    ctl(*arguments, check=0)
+    turn(source, after)
+    result = ctl(*arguments, "--dry-run", check=0)
+    assert f", {len(old_keys)} deleted, " in result.stdout
+    result = ctl(*arguments, check=0)
+    assert f", {len(old_keys)} deleted, " in result.stdout
+    assert keys(s3, bucket, "p/") == sorted(new_keys + strangers)
+    kept = [key.split("/deleted/")[1] for key in keys(s3, bucket, "p.keepsake-kept/")]
+    assert kept == ([key.removeprefix("p/") for key in old_keys] if len(options) > 1 else [])
+    last = ctl(*arguments, "-v", check=0).stdout
+    # When it is gone it is not looked for any more. What is kept is looked through.
+    lists = 1 if options == ["--delete"] else 2
+    assert ", 0 deleted, " in last and f"\n{lists} requests (list {lists})" in last, last
+
+
+@TURNS
+@pytest.mark.parametrize("has_catalogue", [True, False], ids=["", "without catalogue"])
+def test_source_of_another_kind_where_nothing_is_deleted(
+    ctl: Any, tmp_path: Path, s3: Any, bucket: str, state_dir: Path, has_catalogue: bool,
+    before: dict[str, str], after: dict[str, str], old_keys: list[str], new_keys: list[str],
+) -> None:  # fmt: skip
+    """Each run says so, as it does below a source."""
+    source = write_files(tmp_path, before) / "x"
+    arguments = ["mirror", source, f"s3://{bucket}/p"]
+    ctl(*arguments, check=0)
+    turn(source, after)
+    if not has_catalogue:
+        shutil.rmtree(state_dir)
+    for _ in range(2):
+        result = ctl(*arguments, check=2)
+        assert f"{source}: The bucket still holds what had this name before" in result.stderr
+        assert ", 1 failed" in result.stdout
+    assert keys(s3, bucket) == sorted(old_keys + new_keys)
+    if not has_catalogue:  # they may be somebody else's
+        said = held_back(ctl(*arguments, "--delete"), len(old_keys))
+        assert "are not remembered to have been stored by this computer" in said
+        assert keys(s3, bucket) == sorted(old_keys + new_keys)
+    consent = f"--max-delete={len(old_keys)}"
+    ctl(*arguments, "--delete", *([] if has_catalogue else [consent]), check=0)
+    assert keys(s3, bucket) == new_keys
+
+
+def test_file_that_is_an_empty_folder(ctl: Any, tmp_path: Path, s3: Any, bucket: str) -> None:
+    """As one who mounts a file makes where it is missing."""
+    source = write_files(tmp_path, {"x": "a file"}) / "x"
+    arguments = ["mirror", "--delete", source, f"s3://{bucket}/p"]
+    ctl(*arguments, check=0)
+    turn(source, {})
+    source.mkdir()
+    for _ in range(2):
+        assert f"“{source}” is empty" in held_back(ctl(*arguments), 1)
+    assert keys(s3, bucket) == ["p/x", "p/x/"]
+
+
+def test_file_that_was_an_empty_folder_without_catalogue(
+    ctl: Any, tmp_path: Path, bucket: str, state_dir: Path
+) -> None:
+    source = tmp_path / "x"
+    source.mkdir()
+    arguments = ["mirror", source, f"s3://{bucket}/p"]
+    ctl(*arguments, check=0)
+    source.rmdir()
+    source.write_text("a file")
+    shutil.rmtree(state_dir)
+    for _ in range(3):
+        assert "The bucket still holds what had this name before" in ctl(*arguments, check=2).stderr
+
+
+def test_source_of_another_kind_keeps_what_is_excluded(
+    ctl: Any, tmp_path: Path, s3: Any, bucket: str
+) -> None:
+    source = write_files(tmp_path, FOLDER) / "x"
+    ctl("mirror", source, f"s3://{bucket}/p", check=0)
+    turn(source, {"x": "a file"})
+    ctl("mirror", "--delete", "--exclude=x/sub", source, f"s3://{bucket}/p", check=0)
+    assert keys(s3, bucket) == ["p/x", "p/x/sub/", "p/x/sub/b"]
+
+
+@pytest.mark.parametrize("has_catalogue", [True, False])
+def test_folder_of_many_files_that_is_a_file(
+    ctl: Any, tmp_path: Path, s3: Any, bucket: str, state_dir: Path, has_catalogue: bool
+) -> None:
+    """It may be what lies there while a disk is not mounted."""
+    source = write_files(tmp_path, {f"x/{i}": "x" for i in range(10)}) / "x"
+    arguments = ["mirror", "--delete", source, f"s3://{bucket}/p"]
+    ctl(*arguments, check=0)
+    turn(source, {"x": "a file"})
+    if not has_catalogue:
+        shutil.rmtree(state_dir)
+    for _ in range(2):
+        result = ctl(*arguments)
+        assert f"{source}: The bucket still holds what had this name before" in result.stderr
+        assert held_back(result, 11) == (
+            f"“{source}” is a file and was a folder before; is its disk mounted? If all 11 objects of "
+            "the folder are meant to be deleted, say --max-delete 11"
+        )
+    assert len(keys(s3, bucket)) == 12
+    ctl(*arguments, "--max-delete=11", check=0)
+    assert keys(s3, bucket) == ["p/x"]
+
+
+@pytest.mark.parametrize("where", ["source", "folder in the source"])
+def test_folder_on_a_disk_that_is_a_file_without_it(
+    ctl: Any, tmp_path: Path, s3: Any, bucket: str, where: str
+) -> None:
+    """However little the disk holds."""
+    source = tmp_path / "above" / "x"
+    source.mkdir(parents=True)
+    disk = source.parent if where == "source" else source / "disk"
+    disk.mkdir(exist_ok=True)
+    arguments = ["mirror", "--delete", "--all-file-systems", source, f"s3://{bucket}/p"]
+    with mounted(*TMPFS, disk):
+        write_files(source, {"disk/a": "1"})
+        ctl(*arguments, check=0)
+        before = keys(s3, bucket)
+    turn(source, {"x": "a file"})
+    disk = source if where == "source" else disk
+    assert f"“{disk}” is on another file system than before" in held_back(ctl(*arguments), 3)
+    assert keys(s3, bucket) == sorted([*before, "p/x"])
+    ctl(*arguments, "--accept-new-file-system", check=0)
+    assert keys(s3, bucket) == ["p/x"]
 
 
 # -- too many at once ---------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from fixtures.checks import open_catalogue, rsync_changes, write_files
 from fixtures.clocks import next_second
 from fixtures.fault_proxy import FaultProxy, Request, Rule
 from fixtures.large_files import WhenDone, is_copy, is_part_copy, is_sent_part, refusal
+from fixtures.processes import under_strace
 from fixtures.trees import MIB
 
 NAME = "hardlink"  # behind x-amz-meta-
@@ -173,6 +174,7 @@ def test_catalogue_of_before(
     (path,) = ctl.state_dir.rglob("catalogue/*.db")
     with closing(sqlite3.connect(path)) as catalogue, catalogue:
         catalogue.execute("ALTER TABLE object DROP COLUMN hard_link")
+        catalogue.execute("ALTER TABLE object DROP COLUMN stored")
         catalogue.execute("PRAGMA user_version = 3")
     for name in ("a", "c"):
         said = s3.head_object(Bucket=bucket, Key=f"p/{name}")["Metadata"]
@@ -401,11 +403,8 @@ def injected(ctl: Any, tmp_path: Path) -> Any:
     """injected("renameat2:error=EINVAL"): from now on it runs with this done to its system calls."""
 
     def inject(what: str) -> None:
-        script = tmp_path / "injected"
-        script.write_text(f'#!/bin/sh\nexec strace -f -qq -o {tmp_path}/calls -e inject={what} '
-                          f'{ctl.binary} "$@"\n')  # fmt: skip
-        script.chmod(0o755)
-        ctl.binary = script
+        options = ["-o", tmp_path / "calls", "-e", f"inject={what}"]
+        ctl.binary = under_strace(ctl.binary, tmp_path / "injected", *options)
 
     return inject
 

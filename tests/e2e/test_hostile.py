@@ -3,8 +3,8 @@
 """A server, or whoever writes to the bucket, that means harm: replies without end, documents that
 grow in memory, objects that say absurd things. Each ends in a sentence, and needs little memory.
 
-Keys that lead out of the target, and symbolic links, are in test_restore; listings that repeat
-themselves, and sizes that no object has, in test_transport.
+Keys that lead out of the target, and symbolic links, are in test_restore_foreign; listings that
+repeat themselves, and sizes that no object has, in test_transport.
 """
 
 from __future__ import annotations

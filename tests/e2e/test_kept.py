@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from conftest import Ctl, Result
+from conftest import Ctl, Result, no_preloading
 from fixtures.ceph_rgw import CephRgw
 from fixtures.checks import (
     body,
@@ -686,6 +686,7 @@ def test_sweep_of_many(few: Mirror, s3: Any) -> None:
     assert len(few.kept_keys) == 1010 and few.runs == [young]
 
 
+@no_preloading
 def test_clock_that_is_ahead(few: Mirror) -> None:
     """By more than anything was to be kept: neither clock alone ends it."""
     (few / "a").unlink()
@@ -768,6 +769,17 @@ def test_root_leaps_over_what_it_keeps(root: Mirror) -> None:
     root()
     assert operations(root.proxy) == {"list": 3}, "not all pages: two of the mirror, one to sweep"
     assert len(root.kept_keys) == 2101
+
+
+def test_root_leaves_alone_what_others_keep(few: Mirror, tmp_path: Path) -> None:
+    (few / "a").unlink()
+    few()
+    kept = few.kept_keys
+    assert kept
+    folder = write_files(tmp_path / "other", {"z": "1"})
+    result = few.ctl("mirror", "--delete", "--max-delete=100", f"{folder}/", f"s3://{few.bucket}", check=0)
+    assert ", 0 deleted, " not in result.stdout
+    assert keys(few.s3, few.bucket) == sorted(["z", *kept])
 
 
 def test_own_file_of_that_name(root: Mirror) -> None:

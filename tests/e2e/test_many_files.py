@@ -30,8 +30,9 @@ def fill(folder: Path, folders: int, files: int) -> Path:
 def test_100000_files(
     ctl: Any, tmp_path: Path, s3: Any, record_property: Any
 ) -> None:
-    """Under 60 MB in the first run, in the next and in a restore; about one listing for each thousand
-    finds that nothing changed. What comes back is what was there."""
+    """Under 60 MB in the first run, in the next and in a restore, which goes through all of them and
+    fetches a fifth; about one listing for each thousand finds that nothing changed. What comes back
+    is what was there."""
     folder = fill(tmp_path / "many", 100, 1000)
     bucket = "keepsake-test-100000"  # not emptied afterwards: that would take as long again
     s3.create_bucket(Bucket=bucket)
@@ -48,13 +49,14 @@ def test_100000_files(
     record_property("memory of both runs", (first_memory, second_memory))
     started = time.monotonic()
     back = tmp_path / "back"
+    pattern = "/0[2-9]?"
     restored, restore_memory = run_and_weigh(
-        ctl, tmp_path / "log", "restore", f"s3://{bucket}/p", back
+        ctl, tmp_path / "log", "restore", f"--exclude={pattern}", f"s3://{bucket}/p", back
     )
     record_property("seconds of the restore", time.monotonic() - started)
     record_property("memory of the restore", restore_memory)
-    assert restored.startswith("Done: 100101 restored"), restored[-2000:]
-    assert rsync_changes(folder, back, "-ainc") == []
+    assert restored.startswith("Done: 20021 restored"), restored[-2000:]
+    assert rsync_changes(folder, back, "-ainc", [pattern]) == []
     assert "Done: 0 sent (0 B), 0 copied by the server, 0 deleted, 100101 unchanged" in second
     requests = re.search(r"^(\d+) requests \(list \1\), 0 of them repeated", second, re.MULTILINE)
     assert requests and 101 <= int(requests[1]) <= 110, second

@@ -29,6 +29,8 @@ from fixtures.checks import (
 from fixtures.fault_proxy import FaultProxy
 from fixtures.trees import MIB, make_tree
 
+pytest_plugins = ["fixtures.mirror_fixtures"]
+
 Mirror = Callable[..., Any]
 
 
@@ -38,19 +40,6 @@ def folder(tmp_path: Path) -> Path:
         tmp_path / "folder",
         {"a": "apple", "b": "banana", "sub/c": "cherry", "large": os.urandom(9 * MIB)},
     )
-
-
-@pytest.fixture
-def mirror(ctl: Any, bucket: str, folder: Path, proxy: FaultProxy) -> Mirror:
-    """The first run is done. Each call is one more, and the proxy then knows what it alone sent."""
-
-    def run(*options: str, check: int = 0) -> Any:
-        proxy.reset()
-        arguments = ["mirror", "--delete", *options, f"{folder}/", f"s3://{bucket}"]
-        return ctl(*arguments, check=check, endpoint=proxy)
-
-    run()
-    return run
 
 
 # -- nothing changed ----------------------------------------------------------------------------

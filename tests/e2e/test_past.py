@@ -201,6 +201,63 @@ def test_bucket_that_keeps_no_past(ctl: Any, tmp_path: Path, bucket: str) -> Non
     assert not (tmp_path / "back").exists() or os.listdir(tmp_path / "back") == []
 
 
+def set_versioning(s3: Any, bucket: str, status: str) -> None:
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": status})
+
+
+@pytest.mark.parametrize("status", ["Enabled", "Suspended", "forbidden", "unknown"])
+def test_one_file_of_a_moment(
+    ctl: Any, tmp_path: Path, s3: Any, versioned: str, proxy: FaultProxy, status: str
+) -> None:
+    """Below the file's name there is nothing; that does not mean that there is no past."""
+    folder = write_files(tmp_path / "folder", {"a": "1"})
+    address = f"s3://{versioned}/p"
+    ctl("mirror", f"{folder}/", address, check=0)
+    moment = utc_second()
+    write_files(folder, {"a": "now"})
+    ctl("mirror", f"{folder}/", address, check=0)
+    if status == "Suspended":
+        set_versioning(s3, versioned, status)
+    refusals = {"forbidden": refusal(403, "AccessDenied"), "unknown": refusal(501, "NotImplemented")}
+    if status in refusals:
+        proxy.rules.append(Rule(lambda r: "versioning" in r.query, refusals[status], times=None))
+    where = [f"{address}/a", "--at", moment]
+    ctl("restore", where[0], tmp_path / "back", *where[1:], check=0, endpoint=proxy)
+    ctl("restore", address, tmp_path / "part", "--path", "a", *where[1:], check=0, endpoint=proxy)
+    assert (tmp_path / "back/a").read_text() == "1" == (tmp_path / "part/a").read_text()
+    assert "a\n" in ctl("ls", *where, check=0, endpoint=proxy).stdout
+
+
+def test_nothing_of_a_moment(
+    ctl: Any, tmp_path: Path, s3: Any, versioned: str, proxy: FaultProxy
+) -> None:
+    """Whether that is for want of a past, the bucket knows; or nobody does."""
+    where = [f"s3://{versioned}/none", "--at", utc_second()]
+    none = f"There was nothing at “s3://{versioned}/none” at that time"
+    for status in "Enabled", "Suspended":
+        set_versioning(s3, versioned, status)
+        assert none in the_sentence(ctl("restore", *where[:1], tmp_path, *where[1:]), 5)
+        assert none in the_sentence(ctl("ls", *where), 5)
+    proxy.rules.append(
+        Rule(lambda r: "versioning" in r.query, refusal(403, "AccessDenied"), times=None)
+    )
+    unknown = "Whether this bucket keeps old versions cannot be found out: "
+    for command in ["restore", *where[:1], tmp_path / "back", *where[1:]], ["ls", *where]:
+        result = ctl(*command, endpoint=proxy)
+        assert unknown in the_sentence(result, result.returncode)
+        assert result.returncode != 0
+
+
+def test_past_of_a_bucket_that_has_stopped_to_keep_it(
+    ctl: Any, tmp_path: Path, s3: Any, versioned: str
+) -> None:
+    set_versioning(s3, versioned, "Suspended")
+    folder = write_files(tmp_path / "folder", {"a": "1"})
+    ctl("mirror", f"{folder}/", f"s3://{versioned}/p", check=0)
+    back = restored(ctl, f"s3://{versioned}/p", utc_second(), tmp_path / "back")
+    assert (back / "a").read_text() == "1"
+
+
 def test_versions_that_came_too_late(ctl: Any, tmp_path: Path, s3: Any, bucket: str) -> None:
     """What was stored before has the version "null", and it is the one to fetch."""
     folder = write_files(tmp_path / "folder", {"a": "old", "b": "same"})
@@ -257,6 +314,28 @@ def test_selected_paths(ctl: Any, tmp_path: Path, photos: str) -> None:
     assert files(back) == ["2026/deep/c.jpg", "notes.txt"]
     result = ctl("restore", photos, back, "--path", "2027")
     assert "2027" in the_sentence(result, 5)
+
+
+@pytest.mark.parametrize("when", ["now", "then"])
+@pytest.mark.parametrize(
+    "paths",
+    [["2026", "2026/deep/"], ["2026/deep", "2026"], ["2026", "2026/b.jpg", "2026/deep/c.jpg"],
+     ["2026/b.jpg", "2026", "2026"], ["2026/none", "2026", "2026/none/"]],
+    ids=" ".join,
+)  # fmt: skip
+def test_overlapping_paths(
+    ctl: Any, tmp_path: Path, versioned: str, photos: str, s3: Any, paths: list[str], when: str
+) -> None:
+    """As a list may hold them that somebody has put together: all of it comes, once."""
+    s3.put_object(Bucket=versioned, Key="p/2026/none/")
+    options = [option for path in paths for option in ("--path", path)]
+    if when == "then":
+        options += ["--at", utc_second()]
+        s3.delete_object(Bucket=versioned, Key="p/2026/b.jpg")
+    result = ctl("restore", photos, tmp_path / "back", *options, check=0)
+    assert files(tmp_path / "back") == ["2026/b.jpg", "2026/deep/c.jpg"]
+    assert (tmp_path / "back/2026/none").is_dir()
+    assert "Done: 5 restored" in result.stdout
 
 
 def test_patterns(ctl: Any, tmp_path: Path, photos: str) -> None:
@@ -324,6 +403,10 @@ def test_no_versions_without_an_end(ctl: Any, s3: Any, bucket: str, proxy: Fault
                             times=None))  # fmt: skip
     result = ctl("probe", f"s3://{bucket}/p", "--enable-versioning", "90d", endpoint=proxy)
     assert "nothing was switched on" in the_sentence(result, 5)
+    proxy.rules[0] = Rule(lambda r: "lifecycle" in r.query and r.method == "PUT",
+                          refusal(403, "AccessDenied"), times=None)  # fmt: skip
+    result = ctl("probe", f"s3://{bucket}/p", "--enable-versioning", "90d", endpoint=proxy)
+    assert "may not see and change the bucket's settings" in the_sentence(result, 4)
     assert "Status" not in s3.get_bucket_versioning(Bucket=bucket)
     result = ctl("probe", f"s3://{bucket}/p", "--enable-versioning", "1h")
     assert "1h" in the_sentence(result, 1)

@@ -23,7 +23,7 @@ from fixtures.checks import (
     write_files,
 )
 from fixtures.fault_proxy import FaultProxy, Headers, ReplaceReply, Reply, Rule
-from fixtures.large_files import refusal
+from fixtures.large_files import After, refusal
 from fixtures.trees import MIB, make_tree, read_tree
 
 # -- verify -------------------------------------------------------------------------------------
@@ -103,6 +103,68 @@ def test_verify_without_a_catalogue(
         r"Done: 6 equal \(.*\), 0 missing, 1 changed since, 1 damaged, 0 failed\n", result.stdout
     )
     assert not list(state_dir.rglob("*.db"))
+
+
+def to_another_link(folder: Path) -> None:
+    (folder / "link").unlink()
+    (folder / "link").symlink_to("lost")  # as long as before
+
+
+def to_a_file(folder: Path) -> None:
+    (folder / "link").unlink()
+    (folder / "link").write_text("same")  # the very bytes that the link's object has
+
+
+def to_a_pipe(folder: Path) -> None:
+    (folder / "link").unlink()
+    os.mkfifo(folder / "link")
+
+
+def to_something(folder: Path) -> None:
+    (folder / "empty").write_text("no longer")
+
+
+@pytest.mark.parametrize("change", [to_another_link, to_a_file, to_a_pipe, to_something])
+def test_verify_names_what_has_no_record(
+    ctl: Any, tmp_path: Path, bucket: str, state_dir: Path, change: Any
+) -> None:
+    """What is not a file with a SHA-256 changes, too."""
+    folder = write_files(tmp_path / "folder", {"same": "1", "lost": "22", "empty": ""})
+    (folder / "link").symlink_to("same")
+    command = (f"{folder}/", f"s3://{bucket}/p")
+    ctl("mirror", *command, check=0)
+    for path in state_dir.rglob("*.db*"):
+        path.unlink()
+    ctl("mirror", *command, check=0)  # takes over what is there
+    ctl("verify", *command, check=0)
+    change(folder)
+    result = ctl("verify", *command, check=2)
+    name = "empty" if change == to_something else "link"
+    sentence = "The file was changed since it was stored; mirror again"
+    assert result.stderr == f"failed   {folder}/{name}: {sentence}\n"
+    assert ", 1 changed since, 0 damaged, 0 failed" in result.stdout
+
+
+def test_verify_of_what_is_replaced_meanwhile(
+    ctl: Any, tmp_path: Path, s3: Any, bucket: str, proxy: FaultProxy
+) -> None:
+    """By one that begins as the file does, and has its size and time."""
+    folder = write_files(tmp_path / "folder", {"file": "0123456789"})
+    headers = {"mtime": "1500000000", "mode": "33188"}
+    os.utime(folder / "file", (1_500_000_000, 1_500_000_000))
+    for key, content in ("p/", b""), ("p/file", b"012345"):
+        s3.put_object(Bucket=bucket, Key=key, Body=content, Metadata=headers)
+
+    def replace(_: Any) -> None:
+        s3.put_object(Bucket=bucket, Key="p/file", Body=b"012345....", Metadata=headers)
+
+    rule = Rule(lambda r: r.method == "HEAD" and r.key == "p/file", After(replace))
+    proxy.rules.append(rule)
+    command = ("verify", f"{folder}/", f"s3://{bucket}/p")
+    result = ctl(*command, check=2, endpoint=proxy)
+    assert rule.hits == 1
+    assert "file: The object changed in the bucket during the verification" in result.stderr
+    assert "file: The bytes in the bucket differ" in ctl(*command, check=2).stderr
 
 
 def test_verify_in_json(ctl: Any, folder: Path, s3: Any, bucket: str) -> None:

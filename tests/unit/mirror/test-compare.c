@@ -187,6 +187,47 @@ test_moved (void)
       }
 }
 
+/* What another tool has written again since: by the server's times, as far as they can be. */
+static void
+test_touched (void)
+{
+  static const gint64 now = 1000000;
+  static const struct
+  {
+    gint64 stored;
+    gint64 listed;
+    gboolean is_touched;
+  } cases[] = {
+    { now - 500, now - 500, FALSE },
+    { now - 500, now - 500 + KP_COMPARE_CLOCK_SLACK, FALSE },
+    { now - 500, now - 500 + KP_COMPARE_CLOCK_SLACK + 1, TRUE },
+    { now - 500, now, TRUE },
+    { now - 500, now + KP_COMPARE_CLOCK_SLACK, TRUE },
+    /* Not yet. */
+    { now - 500, now + KP_COMPARE_CLOCK_SLACK + 1, FALSE },
+    { now - 500, G_MAXINT64, FALSE },
+    /* An upload in parts that took its time, or an older version that is the present one again. */
+    { now - 500, now - 9000, FALSE },
+    { now - 500, 1, FALSE },
+    /* Not known on either side. */
+    { 0, now - 500, FALSE },
+    { 0, 0, FALSE },
+    { now - 500, 0, FALSE },
+    { now - 500, -1, FALSE },
+    { now - 500, G_MININT64, FALSE },
+    { -1, now - 500, FALSE },
+    { G_MAXINT64, now, FALSE },
+  };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      KpComparison row = row_of (S_IFREG);
+      row.known.stored = cases[i].stored;
+      row.listed_modified = cases[i].listed;
+      g_assert_cmpint (kp_compare_is_touched (&row, now), ==, cases[i].is_touched);
+    }
+}
+
 static void
 test_same_metadata (void)
 {
@@ -234,6 +275,7 @@ main (int argc, char **argv)
   g_test_add_func ("/mirror/compare/unknown-object", test_unknown_object);
   g_test_add_func ("/mirror/compare/other-file", test_other_file);
   g_test_add_func ("/mirror/compare/moved", test_moved);
+  g_test_add_func ("/mirror/compare/touched", test_touched);
   g_test_add_func ("/mirror/compare/same-metadata", test_same_metadata);
   g_test_add_func ("/mirror/compare/object-size", test_object_size);
   return g_test_run ();

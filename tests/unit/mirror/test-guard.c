@@ -82,7 +82,8 @@ test_consent (void)
     }
 }
 
-/* Each source counts for itself, and one of which nothing is remembered counts sooner. */
+/* Each source counts for itself, and one of which nothing is remembered, or that was a folder and
+ * is a file, counts sooner. */
 static void
 test_sources (void)
 {
@@ -91,15 +92,18 @@ test_sources (void)
     KpGuardSource source;
     gboolean passes;
   } cases[] = {
-    { { "/b", 300, 100, FALSE }, TRUE },  { { "/b", 300, 101, FALSE }, FALSE },
-    { { "/b", 1000, 250, FALSE }, TRUE }, { { "/b", 10, 10, TRUE }, TRUE },
-    { { "/b", 20, 11, TRUE }, FALSE },    { { "/b", 1000, 250, TRUE }, TRUE },
-    { { "/b", 1000, 251, TRUE }, FALSE },
+    { { "/b", 300, 100, 0, FALSE }, TRUE },       { { "/b", 300, 101, 0, FALSE }, FALSE },
+    { { "/b", 1000, 250, 0, FALSE }, TRUE },      { { "/b", 10, 10, 0, TRUE }, TRUE },
+    { { "/b", 20, 11, 0, TRUE }, FALSE },         { { "/b", 1000, 250, 0, TRUE }, TRUE },
+    { { "/b", 1000, 251, 0, TRUE }, FALSE },      { { "/b", 1000, 100, 10, FALSE }, TRUE },
+    { { "/b", 1000, 11, 11, FALSE }, FALSE },     { { "/b", 10, 10, 0, FALSE, TRUE }, TRUE },
+    { { "/b", 11, 11, 0, FALSE, TRUE }, FALSE },  { { "/b", 9, 1, 1, FALSE, TRUE, 0 }, TRUE },
+    { { "/b", 9, 1, 1, FALSE, TRUE, 1 }, FALSE }, { { "/b", 9, 1, 1, FALSE, FALSE, 1 }, FALSE },
   };
 
   for (gsize i = 0; i < G_N_ELEMENTS (cases); i++)
     {
-      const KpGuardSource sources[] = { { "/a", 100000, 0, FALSE }, cases[i].source };
+      const KpGuardSource sources[] = { { "/a", 100000, 0, 0, FALSE }, cases[i].source };
       KpGuardCase guard_case = { .sources = sources,
                                  .n_sources = 2,
                                  .known = 100000 + cases[i].source.known,

@@ -177,7 +177,7 @@ test_single_file (void)
       g_assert_true (source->is_file);
       g_assert_cmpstr (source->key, ==, i == 0 ? "p/caf\xEE\x83\xA9.txt" : "p/renamed");
       g_assert_cmpstr (source->file_name, ==, "caf\xE9.txt");
-      g_assert_cmpstr (source->filter_path, ==, "");
+      g_assert_cmpstr (source->filter_path, ==, i == 0 ? "caf\xE9.txt/" : "renamed/");
       /* It is on the file system that its folder is on. */
       g_assert_cmpint (fstat (tree->fd, &st), ==, 0);
       g_assert_cmpuint (source->identity.dev, ==, st.st_dev);
@@ -189,6 +189,60 @@ test_single_file (void)
       g_autofree char *full_path = kp_source_full_path (source, "");
       g_assert_cmpstr (full_path, ==, path);
     }
+}
+
+/* Which objects are a source's: also those that it had as a file when it is a folder now, or the
+ * reverse. */
+static void
+test_covers (void)
+{
+  static const struct
+  {
+    const char *argument;
+    const char *key;
+    const char *below; /* NULL: not the source's */
+  } cases[] = {
+    { "/a/x", "p/x/", "" },    { "/a/x", "p/x/a/b", "a/b" }, { "/a/x", "p/x", "" },
+    { "/a/x", "p/xy", NULL },  { "/a/x", "p/x-y/z", NULL },  { "/a/x", "p/", NULL },
+    { "/a/x/", "p/", "" },     { "/a/x/", "p/a", "a" },      { "/a/x/", "p", NULL },
+    { "/a/x/", "pq/a", NULL },
+  };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      g_autoptr (KpS3Location) location = offline_location_new ("s3://bucket/p");
+      g_autoptr (KpSource) source = kp_source_new (cases[i].argument, NULL, location);
+
+      g_test_message ("%s: %s", cases[i].argument, cases[i].key);
+      g_assert_cmpint (kp_source_covers (source, cases[i].key), ==, cases[i].below != NULL);
+      if (cases[i].below != NULL)
+        g_assert_cmpstr (kp_source_get_below (source, cases[i].key), ==, cases[i].below);
+    }
+}
+
+/* What the source was before it was opened, it may be again. */
+static void
+test_turned (void)
+{
+  g_autoptr (TemporaryTree) tree = temporary_tree_new ();
+
+  temporary_tree_write (tree, "file", "hello", -1);
+  temporary_tree_make_directory (tree, "folder");
+  g_autofree char *file_path = temporary_tree_path (tree, "file");
+  g_autofree char *folder_path = temporary_tree_path (tree, "folder");
+  g_autoptr (KpSource) file = open_source (file_path, NULL);
+  g_autoptr (KpSource) folder = open_source (folder_path, NULL);
+  g_assert_false (kp_source_has_key (file, "p/file/"));
+  g_assert_false (kp_source_has_key (file, "p/file/a"));
+  g_assert_false (kp_source_has_key (folder, "p/folder"));
+
+  g_assert_cmpint (renameat (tree->fd, "file", tree->fd, "other"), ==, 0);
+  g_assert_true (kp_source_has_key (file, "p/file/a"));
+  g_assert_cmpint (renameat (tree->fd, "folder", tree->fd, "file"), ==, 0);
+  g_assert_true (kp_source_has_key (file, "p/file/a"));
+  g_assert_true (kp_source_has_key (folder, "p/folder"));
+  temporary_tree_write (tree, "folder", "hello", -1);
+  g_assert_true (kp_source_has_key (folder, "p/folder"));
 }
 
 static void
@@ -282,6 +336,8 @@ main (int argc, char **argv)
   g_test_add_func ("/mirror/source/folder", test_folder);
   g_test_add_func ("/mirror/source/folder-is-kept", test_folder_is_kept);
   g_test_add_func ("/mirror/source/single-file", test_single_file);
+  g_test_add_func ("/mirror/source/covers", test_covers);
+  g_test_add_func ("/mirror/source/turned", test_turned);
   g_test_add_func ("/mirror/source/missing", test_missing);
   g_test_add_func ("/mirror/source/unreadable", test_unreadable);
   g_test_add_func ("/mirror/source/mount-point", test_mount_point);

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/sysmacros.h>
@@ -580,6 +581,81 @@ test_protect (void)
   g_assert_cmpuint (temporary_tree_count (tree, ""), ==, 5);
 }
 
+static void
+change_nothing (TemporaryTree *tree)
+{
+}
+
+static void
+write_file (TemporaryTree *tree)
+{
+  temporary_tree_write (tree, "file", "mine", -1);
+}
+
+static void
+put_another (TemporaryTree *tree)
+{
+  temporary_tree_write (tree, "another", "mine", -1);
+  g_assert_no_errno (renameat (tree->fd, "another", tree->fd, "file"));
+}
+
+static void
+remove_it (TemporaryTree *tree)
+{
+  g_assert_no_errno (unlinkat (tree->fd, "file", 0));
+}
+
+/* Nothing takes the place of what came there, or became another, after the look at it. */
+static void
+test_replace_only_what_was_seen (void)
+{
+  static const struct
+  {
+    void (*change) (TemporaryTree *);
+    gboolean was_there;
+    gboolean is_refused;
+  } cases[] = {
+    { change_nothing, FALSE, FALSE }, { write_file, FALSE, TRUE }, { put_another, FALSE, TRUE },
+    { change_nothing, TRUE, FALSE },  { write_file, TRUE, TRUE },  { put_another, TRUE, TRUE },
+    { remove_it, TRUE, FALSE },
+  };
+  static const guint32 types[] = { S_IFREG, S_IFLNK, S_IFIFO };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (cases) * G_N_ELEMENTS (types); i++)
+    {
+      guint32 type = types[i % G_N_ELEMENTS (types)];
+      gsize j = i / G_N_ELEMENTS (types);
+      g_autoptr (TemporaryTree) tree = temporary_tree_new ();
+      g_autoptr (KpTargetFile) file = new_file (tree, "file");
+      g_autoptr (GError) error = NULL;
+      KpFileInfo info = info_of (type | 0644, 0);
+      KpFileInfo found;
+      gboolean exists;
+      gboolean is_ours;
+      struct stat st;
+
+      if (cases[j].was_there)
+        temporary_tree_write (tree, "file", "older", -1);
+      kp_target_file_replace_only_what_was_seen (file);
+      g_assert_true (kp_target_file_stat (file, &found, &exists, &error));
+      g_assert_cmpint (exists, ==, cases[j].was_there);
+      create (file, &info, S_ISLNK (type) ? "elsewhere" : NULL);
+      cases[j].change (tree);
+      gboolean ok = kp_target_file_commit (file, &info, NULL, &is_ours, &error);
+      g_assert_cmpint (ok, ==, !cases[j].is_refused);
+      if (cases[j].is_refused)
+        {
+          g_assert_error (error, KP_ERROR, KP_ERROR_CONFLICT);
+          g_assert_true (temporary_tree_has (tree, "file", "mine", 4));
+          continue;
+        }
+      g_assert_no_error (error);
+      g_assert_true (temporary_tree_stat (tree, "file", &st));
+      g_assert_cmphex (st.st_mode & S_IFMT, ==, type);
+      g_assert_cmpuint (temporary_tree_count (tree, ""), ==, 1);
+    }
+}
+
 static gboolean
 has_xattr (TemporaryTree *tree, const char *path, const char *name, const char *value)
 {
@@ -979,6 +1055,7 @@ main (int argc, char **argv)
   g_test_add_func ("/mirror/target/no-link-is-followed", test_no_link_is_followed);
   g_test_add_func ("/mirror/target/no-setuid-for-others", test_no_setuid_for_others);
   g_test_add_func ("/mirror/target/protect", test_protect);
+  g_test_add_func ("/mirror/target/replace-only-what-was-seen", test_replace_only_what_was_seen);
   g_test_add_func ("/mirror/target/md5-and-restart", test_md5_and_restart);
   return g_test_run ();
 }
