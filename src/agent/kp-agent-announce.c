@@ -11,7 +11,6 @@
 #include "kp-error.h"
 #include "kp-launcher-entry.h"
 #include "kp-portal.h"
-#include "kp-preflight.h"
 #include "kp-size.h"
 
 #include <glib/gi18n.h>
@@ -24,203 +23,9 @@
  */
 #define WORTH_NOTIFYING 3
 
-#define ACTION_DETAILS "details"
-#define ACTION_RUN "run"
-#define ACTION_UNLOCK "unlock"
-
-#define APPLICATION_PATH "/io/github/keepsake_backup/Keepsake"
-
-/* --- the application ------------------------------------------------------------------------ */
-
-static void
-opened_cb (GObject *source, GAsyncResult *result, void *data)
-{
-  g_autoptr (GError) error = NULL;
-  g_autoptr (GVariant) answer
-      = g_dbus_connection_call_finish (G_DBUS_CONNECTION (source), result, &error);
-
-  if (answer == NULL)
-    g_info ("The application does not open: %s", error->message);
-}
-
-/* Opens the window, on a plan's page if @plan_id is given. */
-static void
-open_application (KpAgent *self, const char *plan_id)
-{
-  GVariantBuilder parameters;
-  g_auto (GVariantDict) platform_data = G_VARIANT_DICT_INIT (NULL);
-  GVariant *empty = g_variant_dict_end (&platform_data);
-
-  if (plan_id == NULL)
-    {
-      g_dbus_connection_call (self->bus, KP_APPLICATION_ID, APPLICATION_PATH,
-                              "org.freedesktop.Application", "Activate",
-                              g_variant_new ("(@a{sv})", empty), NULL, G_DBUS_CALL_FLAGS_NONE, -1,
-                              NULL, opened_cb, NULL);
-      return;
-    }
-  g_variant_builder_init (&parameters, G_VARIANT_TYPE ("av"));
-  g_variant_builder_add (&parameters, "v", g_variant_new_string (plan_id));
-  g_dbus_connection_call (
-      self->bus, KP_APPLICATION_ID, APPLICATION_PATH, "org.freedesktop.Application",
-      "ActivateAction",
-      g_variant_new ("(s@av@a{sv})", "show-plan", g_variant_builder_end (&parameters), empty), NULL,
-      G_DBUS_CALL_FLAGS_NONE, -1, NULL, opened_cb, NULL);
-}
-
-/* --- clicks --------------------------------------------------------------------------------- */
-
-static void
-run_done_cb (GObject *source, GAsyncResult *result, void *data)
-{
-  g_autofree char *plan_id = data;
-  KpAgent *self = KP_AGENT (source);
-  g_autoptr (GError) error = NULL;
-  g_autoptr (KpAgentJob) job = kp_agent_run_finish (result, &error);
-  KpAgentPlan *plan = kp_agent_find_plan (self, plan_id);
-
-  if (job != NULL || plan == NULL || kp_error_is (error, KP_ERROR_BUSY))
-    return;
-  g_autofree char *title
-      /* Translators: %s is the name of a plan */
-      = g_strdup_printf (_ ("“%s” could not be backed up"), kp_plan_get_name (plan->plan));
-  kp_notifier_show (
-      self->notifier, plan_id,
-      &(KpNotification){ .title = title,
-                         .body = error->message,
-                         .urgency = KP_NOTIFICATION_CRITICAL,
-                         .percent = -1,
-                         .buttons = (const char *const[]){ ACTION_RUN, _ ("Try Again"),
-                                                           ACTION_DETAILS, _ ("Details"), NULL } });
-}
-
-static void
-run_plan (KpAgent *self, const char *plan_id)
-{
-  KpAgentPlan *plan = kp_agent_find_plan (self, plan_id);
-
-  if (plan != NULL)
-    kp_agent_run_async (plan, kp_agent_make_manual_backup, NULL, NULL, TRUE, TRUE, run_done_cb,
-                        g_strdup (plan_id));
-}
-
-static void
-unlocked_cb (GObject *source, GAsyncResult *result, void *data)
-{
-  g_autoptr (KpAgent) self = data;
-  g_autoptr (GError) error = NULL;
-  KpPreflight preflight;
-
-  if (!kp_preflight_finish (result, &preflight, &error))
-    g_info ("The keyring: %s", error->message);
-  g_clear_pointer (&preflight.credentials, kp_s3_credentials_unref);
-  kp_agent_recheck_held_plans (self);
-}
-
-static void
-action_cb (KpNotifier *notifier, const char *id, const char *action, KpAgent *self)
-{
-  KpAgentPlan *plan = kp_agent_find_plan (self, id);
-
-  if (plan == NULL)
-    return;
-  if (g_str_equal (action, ACTION_RUN))
-    run_plan (self, id);
-  else if (g_str_equal (action, ACTION_UNLOCK))
-    kp_preflight_async (plan->plan, TRUE, FALSE, unlocked_cb, g_object_ref (self));
-  else
-    open_application (self, id);
-}
-
-static void
-tray_open_cb (KpTray *tray, KpAgent *self)
-{
-  open_application (self, NULL);
-}
-
-static void
-tray_backup_cb (KpTray *tray, const char *plan_id, KpAgent *self)
-{
-  run_plan (self, plan_id);
-}
-
-static void
-tray_pause_cb (KpTray *tray, gint64 seconds, KpAgent *self)
-{
-  kp_agent_set_paused (self, seconds > 0 ? kp_clock_get_now (self->clock) + seconds
-                                         : KP_PAUSED_UNTIL_RESUMED);
-}
-
-static void
-tray_pause_until_tomorrow_cb (KpTray *tray, KpAgent *self)
-{
-  kp_agent_set_paused (self, kp_agent_next_morning (self));
-}
-
-static void
-tray_resume_cb (KpTray *tray, KpAgent *self)
-{
-  kp_agent_set_paused (self, 0);
-}
-
-static void
-tray_quit_cb (KpTray *tray, KpAgent *self)
-{
-  kp_agent_quit (self);
-}
-
-static void
-tray_visible_cb (KpTray *tray, GParamSpec *pspec, KpAgent *self)
-{
-  kp_dbus_manager_set_tray_visible (self->manager, kp_tray_is_visible (tray));
-}
-
-static void
-background_cb (GObject *source, GAsyncResult *result, void *data)
-{
-  g_autoptr (KpAgent) self = data;
-  g_autoptr (GError) error = NULL;
-
-  if (!kp_autostart_set_finish (result, &error))
-    g_info ("Running in the background: %s", error->message);
-  kp_dbus_manager_set_autostart (self->manager, kp_autostart_is_enabled ());
-}
-
-/**
- * kp_agent_announce_start:
- *
- * Makes what the user sees: tray and notifications. Without a desktop there is neither, and the
- * agent works all the same.
- */
-void
-kp_agent_announce_start (KpAgent *self)
-{
-  g_autoptr (GError) error = NULL;
-
-  self->notifier = kp_notifier_new (self->bus);
-  self->settings = kp_settings_open ();
-  self->inhibitor = kp_inhibitor_new ();
-  g_signal_connect_object (self->notifier, "action", G_CALLBACK (action_cb), self, 0);
-  /* What did not ask the portal may be killed by it. What it is asked has to say how autostart is
-   * now, or that would be switched off. */
-  if (kp_portal_is_needed ())
-    kp_autostart_set_async (self->bus, kp_autostart_is_enabled (), background_cb,
-                            g_object_ref (self));
-  self->tray = kp_tray_new (self->bus, &error);
-  if (self->tray == NULL)
-    {
-      g_warning ("There will be no tray icon: %s", error->message);
-      return;
-    }
-  g_signal_connect_object (self->tray, "open", G_CALLBACK (tray_open_cb), self, 0);
-  g_signal_connect_object (self->tray, "backup", G_CALLBACK (tray_backup_cb), self, 0);
-  g_signal_connect_object (self->tray, "pause", G_CALLBACK (tray_pause_cb), self, 0);
-  g_signal_connect_object (self->tray, "pause-until-tomorrow",
-                           G_CALLBACK (tray_pause_until_tomorrow_cb), self, 0);
-  g_signal_connect_object (self->tray, "resume", G_CALLBACK (tray_resume_cb), self, 0);
-  g_signal_connect_object (self->tray, "quit", G_CALLBACK (tray_quit_cb), self, 0);
-  g_signal_connect_object (self->tray, "notify::visible", G_CALLBACK (tray_visible_cb), self, 0);
-}
+/* The same through the portal, which has nothing to show progress with; and where its first version
+ * is new to a program, two that follow soon may come in any order. */
+#define WORTH_NOTIFYING_PORTAL 10
 
 /* --- state ---------------------------------------------------------------------------------- */
 
@@ -310,7 +115,7 @@ find_state (KpAgent *self, KpTrayState *tray_state)
       *tray_state = KP_TRAY_RUNNING;
       return "running";
     }
-  if (find_plan_with_problem (self) != NULL)
+  if (find_plan_with_problem (self) != NULL || self->plan_problems != NULL)
     {
       *tray_state = KP_TRAY_ATTENTION;
       return "attention";
@@ -339,6 +144,13 @@ find_last_success (KpAgent *self)
         last = MAX (last, timing->summary.last_success);
     }
   return last;
+}
+
+static const char *
+get_plan_problems_title (KpAgent *self)
+{
+  return g_dngettext (GETTEXT_PACKAGE, "A backup plan cannot be read",
+                      "Some backup plans cannot be read", self->n_plan_problems);
 }
 
 static void
@@ -372,6 +184,11 @@ show_tooltip (KpAgent *self, KpTrayState state)
       kp_tray_set_tooltip (self->tray, kp_plan_get_name (problem->plan), reason);
       return;
     }
+  if (state == KP_TRAY_ATTENTION)
+    {
+      kp_tray_set_tooltip (self->tray, get_plan_problems_title (self), self->plan_problems);
+      return;
+    }
   if (state == KP_TRAY_PAUSED)
     text = g_strdup (_ ("Backups are paused"));
   else if (last > 0)
@@ -399,7 +216,7 @@ show_tray (KpAgent *self, KpTrayState state)
       g_autoptr (KpPlan) plan = g_list_model_get_item (G_LIST_MODEL (self->store), i);
       KpAgentPlan *agent_plan = kp_agent_find_plan (self, kp_plan_get_id (plan));
       kp_tray_add_plan (self->tray, kp_plan_get_id (plan), kp_plan_get_name (plan),
-                        agent_plan != NULL && agent_plan->job == NULL);
+                        agent_plan != NULL && kp_agent_plan_can_run (agent_plan));
     }
   kp_tray_end_plans (self->tray);
 }
@@ -506,10 +323,12 @@ is_worth_notifying (KpAgent *self, KpAgentJob *job)
   if (kp_settings_get_notify_finished (self->settings) == KP_NOTIFY_NEVER)
     return FALSE;
   kp_job_get_progress (kp_job, &progress);
-  return progress.transfer_started > 0 && progress.bytes_total > 0
-         && (kp_agent_job_is_manual (job)
-             || g_get_monotonic_time () - progress.transfer_started
-                    > WORTH_NOTIFYING * G_USEC_PER_SEC);
+  if (progress.transfer_started == 0 || progress.bytes_total == 0)
+    return FALSE;
+  gint64 passed = g_get_monotonic_time () - progress.transfer_started;
+  if (kp_portal_is_needed ())
+    return passed > WORTH_NOTIFYING_PORTAL * G_USEC_PER_SEC;
+  return kp_agent_job_is_manual (job) || passed > WORTH_NOTIFYING * G_USEC_PER_SEC;
 }
 
 static void
@@ -617,7 +436,8 @@ show_problem (KpAgentPlan *plan, const char *title, const char *body)
                             is_locked ? _ ("Unlock Keyring") : _ ("Back Up Now"), ACTION_DETAILS,
                             _ ("Details"), NULL };
 
-  show_critical (plan, title, body, buttons);
+  /* While its job runs there is nothing to begin. */
+  show_critical (plan, title, body, kp_agent_plan_can_run (plan) ? buttons : buttons + 2);
 }
 
 /* In any case what was said before of the plan is over. */
@@ -834,17 +654,65 @@ kp_agent_announce_overdue (KpAgentPlan *plan)
       || !kp_settings_get_boolean (self->settings, KP_SETTING_NOTIFY_OVERDUE, TRUE))
     return;
   kp_agent_state_set (self->state, id, "overdue-told", now);
+  const char *reason = plan->held_message;
+  if (plan->job != NULL)
+    reason = kp_job_get_waiting (kp_agent_job_get_job (plan->job));
+  if (reason == NULL)
+    reason = "";
   g_autofree char *time = kp_agent_format_time (timing->summary.last_success, now);
   /* Translators: %s is the name of a plan */
   g_autofree char *title = g_strdup_printf (_ ("“%s” is overdue"), kp_plan_get_name (plan->plan));
   /* Translators: the first %s is a time, the second why nothing happens */
-  g_autofree char *body
-      = timing->summary.last_success > 0
-            ? g_strdup_printf (_ ("The last backup was on %s. %s"), time,
-                               plan->held_message != NULL ? plan->held_message : "")
-            : g_strdup_printf (_ ("There has been no backup yet. %s"),
-                               plan->held_message != NULL ? plan->held_message : "");
+  g_autofree char *body = timing->summary.last_success > 0
+                              ? g_strdup_printf (_ ("The last backup was on %s. %s"), time, reason)
+                              : g_strdup_printf (_ ("There has been no backup yet. %s"), reason);
   show_problem (plan, title, g_strstrip (body));
+}
+
+/* The files, not the plans: what is in them is not known. */
+static void
+notify_plan_problems (KpAgent *self)
+{
+  const char *buttons[] = { ACTION_DETAILS, _ ("Details"), NULL };
+
+  if (self->plan_problems == NULL || !are_problems_told (self))
+    kp_notifier_withdraw (self->notifier, PLAN_PROBLEMS_ID);
+  else
+    kp_notifier_show (self->notifier, PLAN_PROBLEMS_ID,
+                      &(KpNotification){ .title = get_plan_problems_title (self),
+                                         .body = self->plan_problems,
+                                         .urgency = KP_NOTIFICATION_CRITICAL,
+                                         .percent = -1,
+                                         .buttons = buttons });
+}
+
+/**
+ * kp_agent_announce_plan_problems:
+ * @problems: (element-type KpPlanProblem): may be those that are known already
+ *
+ * What is set up in a file that cannot be read may not be backed up, and nothing else would tell.
+ * To be called again after kp_agent_announce_start(): before it there is nothing to tell it with.
+ */
+void
+kp_agent_announce_plan_problems (KpAgent *self, GPtrArray *problems)
+{
+  g_autoptr (GString) text = g_string_new (NULL);
+
+  if (self->notifier == NULL)
+    return;
+  for (guint i = 0; i < problems->len; i++)
+    {
+      const KpPlanProblem *problem = g_ptr_array_index (problems, i);
+      g_string_append_printf (text, "%s%s", i > 0 ? "\n" : "", problem->error->message);
+    }
+  g_autofree char *old = g_steal_pointer (&self->plan_problems);
+  self->n_plan_problems = problems->len;
+  if (problems->len > 0)
+    self->plan_problems = g_utf8_make_valid (text->str, -1);
+  if (g_strcmp0 (old, self->plan_problems) == 0)
+    return;
+  notify_plan_problems (self);
+  kp_agent_consider_soon (self);
 }
 
 /**

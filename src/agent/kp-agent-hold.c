@@ -91,6 +91,23 @@ describe_back_off (const KpTiming *timing, gint64 now)
 }
 
 /**
+ * kp_agent_plan_find_due:
+ *
+ * Returns: since when the plan is to be backed up or verified by itself; 0 if it is not, or if it
+ * is switched off
+ */
+gint64
+kp_agent_plan_find_due (KpAgentPlan *plan)
+{
+  const KpTiming *timing
+      = kp_scheduler_get_timing (plan->agent->scheduler, kp_plan_get_id (plan->plan));
+
+  if (!kp_plan_get_enabled (plan->plan))
+    return 0;
+  return timing->due_since > 0 ? timing->due_since : timing->verify_due;
+}
+
+/**
  * kp_agent_plan_hold_if_necessary:
  * @timing: of the plan, which is due
  *

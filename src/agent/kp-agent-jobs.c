@@ -114,6 +114,8 @@ retire_job (KpAgent *self, KpAgentPlan *plan, KpAgentJob *job)
   g_clear_object (&plan->job);
 }
 
+static void finish_waiting_start (KpAgent *self, const char *plan_id);
+
 static void
 job_ended (KpAgent *self, KpAgentJob *job)
 {
@@ -125,7 +127,8 @@ job_ended (KpAgent *self, KpAgentJob *job)
     remember_deletions (self, id, kp_agent_job_get_job (job));
   g_ptr_array_remove (self->jobs, job);
   retire_job (self, plan, job);
-  kp_scheduler_job_ended (self->scheduler, id);
+  g_autoptr (KpHistoryJob) record = kp_job_dup_record (kp_agent_job_get_job (job));
+  kp_scheduler_job_ended (self->scheduler, id, record);
   kp_scheduler_refresh (self->scheduler);
   if (plan != NULL)
     {
@@ -133,6 +136,7 @@ job_ended (KpAgent *self, KpAgentJob *job)
       kp_agent_announce_end (plan, job);
       kp_agent_plan_erased (plan, kp_agent_job_get_job (job));
     }
+  finish_waiting_start (self, id);
   kp_agent_consider_soon (self);
 }
 
@@ -178,10 +182,53 @@ kp_agent_drop_cancelled_jobs (KpAgent *self)
     }
 }
 
+/* Whether a job that nobody asked for stands still, so that it can give its place to one that
+ * somebody wants. One that was paused by itself is left alone: it would begin anew, unpaused. */
+static gboolean
+can_make_way (KpAgent *self, KpAgentJob *job)
+{
+  KpJobState state = kp_job_get_state (kp_agent_job_get_job (job));
+
+  return !kp_agent_job_is_manual (job)
+         && (state == KP_JOB_QUEUED || state == KP_JOB_WAITING
+             || (state == KP_JOB_PAUSED && self->paused_until != 0));
+}
+
+/**
+ * kp_agent_plan_can_run:
+ *
+ * Returns: whether a job that somebody asks for has not to wait for another one of the plan
+ */
+gboolean
+kp_agent_plan_can_run (KpAgentPlan *plan)
+{
+  return plan->job == NULL || can_make_way (plan->agent, plan->job);
+}
+
+static gboolean
+can_another_begin (KpAgent *self)
+{
+  const char *reason;
+
+  for (guint i = 0; i < self->jobs->len; i++)
+    {
+      KpAgentJob *job = g_ptr_array_index (self->jobs, i);
+      KpJob *kp_job = kp_agent_job_get_job (job);
+      if (!kp_agent_job_has_started (job) && kp_job_get_state (kp_job) == KP_JOB_QUEUED
+          && kp_agent_find_condition (self, kp_job_get_plan (kp_job), kp_agent_job_is_manual (job),
+                                      &reason)
+                 == NULL)
+        return TRUE;
+    }
+  return FALSE;
+}
+
 /**
  * kp_agent_hold_running_job:
  *
- * Lets the running job wait for what is in its way now, or wait no longer.
+ * Lets the running job wait for what is in its way now, or wait no longer. One that nobody asked
+ * for makes way then for one that could begin, and goes on later: the power supply, or the end of a
+ * pause, may be hours away from whoever wants a file back.
  */
 void
 kp_agent_hold_running_job (KpAgent *self)
@@ -194,6 +241,8 @@ kp_agent_hold_running_job (KpAgent *self)
   KpJob *kp_job = kp_agent_job_get_job (job);
   kp_job_set_waiting (kp_job, kp_agent_find_condition (self, kp_job_get_plan (kp_job),
                                                        kp_agent_job_is_manual (job), &reason));
+  if (can_make_way (self, job) && can_another_begin (self))
+    kp_job_make_way (kp_job);
 }
 
 /* --- starting ------------------------------------------------------------------------------- */
@@ -206,7 +255,9 @@ typedef struct
   KpAgentMakeJob make_job;
   void *data;
   GDestroyNotify data_free;
-  GTask *task; /* of who asked for it, or NULL */
+  GTask *task;                  /* of who asked for it, or NULL */
+  guint *n_underway;            /* the agent's count that it is in */
+  KpS3Credentials *credentials; /* once they were found */
 } Start;
 
 static void
@@ -215,6 +266,7 @@ start_free (Start *start)
   if (start->data_free != NULL)
     start->data_free (start->data);
   g_clear_object (&start->task);
+  g_clear_pointer (&start->credentials, kp_s3_credentials_unref);
   g_object_unref (start->agent);
   g_free (start->plan_id);
   g_free (start);
@@ -229,6 +281,19 @@ start_failed (Start *start, GError *error)
     g_error_free (error);
 }
 
+static GError *
+make_gone_error (void)
+{
+  return g_error_new_literal (KP_ERROR, KP_ERROR_NOT_FOUND, "The plan is no longer there");
+}
+
+static GError *
+make_busy_error (KpAgentPlan *plan)
+{
+  return g_error_new (KP_ERROR, KP_ERROR_BUSY, "A job of “%s” runs or waits already",
+                      kp_plan_get_name (plan->plan));
+}
+
 static void
 hold_after_preflight (KpAgentPlan *plan, const char *reason, const GError *error)
 {
@@ -236,10 +301,70 @@ hold_after_preflight (KpAgentPlan *plan, const char *reason, const GError *error
 
   gint64 interval = g_str_equal (reason, KP_HELD_SOURCE_MISSING) ? RECHECK_FOLDERS : RECHECK_KEYS;
 
+  kp_agent_plan_hold (plan, reason, error->message);
   plan->recheck_at = kp_clock_get_now (self->clock) + interval;
   kp_scheduler_look_again_at (self->scheduler, plan->recheck_at);
-  kp_agent_plan_hold (plan, reason, error->message);
   kp_agent_plan_show (plan);
+}
+
+/* Whether what was due when its preflight began still is, and nothing holds it: the keyring may
+ * take its time, and somebody may have paused, or switched the plan off. */
+static gboolean
+is_still_due (KpAgentPlan *plan)
+{
+  KpAgent *self = plan->agent;
+  const char *id = kp_plan_get_id (plan->plan);
+
+  kp_scheduler_refresh (self->scheduler);
+  return kp_agent_plan_find_due (plan) != 0
+         && !kp_agent_plan_hold_if_necessary (plan, kp_scheduler_get_timing (self->scheduler, id),
+                                              kp_clock_get_now (self->clock));
+}
+
+static void
+set_underway (Start *start, KpAgentPlan *plan, gboolean is_underway)
+{
+  if (plan != NULL)
+    plan->in_preflight = is_underway;
+  if (is_underway)
+    (*start->n_underway)++;
+  else
+    (*start->n_underway)--;
+}
+
+/* What was in the way has ended. */
+static void
+make_started_job (Start *start, KpAgentPlan *plan)
+{
+  KpJobSettings settings = get_settings (start->agent);
+  g_autoptr (KpJob) job = start->make_job (plan, &settings, start->data);
+  KpAgentJob *agent_job = add_job (plan, job, start->credentials);
+
+  if (start->task != NULL)
+    g_task_return_pointer (start->task, g_object_ref (agent_job), g_object_unref);
+}
+
+/* Another job of the plan stands still: it ends first, unless this one would stand still as well.
+ *
+ * Returns: whether @start goes on with finish_waiting_start() */
+static gboolean
+wait_for_job_of_plan (Start *start, KpAgentPlan *plan)
+{
+  KpAgent *self = start->agent;
+  const char *reason;
+  const char *condition = kp_agent_find_condition (self, plan->plan, TRUE, &reason);
+
+  if (!kp_agent_plan_can_run (plan) || condition != NULL)
+    {
+      start_failed (start, condition == NULL
+                               ? make_busy_error (plan)
+                               : g_error_new_literal (KP_ERROR, KP_ERROR_OFFLINE, condition));
+      return FALSE;
+    }
+  set_underway (start, plan, TRUE);
+  g_ptr_array_add (self->starts, start);
+  kp_job_make_way (kp_agent_job_get_job (plan->job));
+  return TRUE;
 }
 
 static void
@@ -251,16 +376,12 @@ preflight_cb (GObject *source, GAsyncResult *result, void *data)
   g_autoptr (GError) error = NULL;
   KpPreflight preflight;
   gboolean ok = kp_preflight_finish (result, &preflight, &error);
+  gboolean is_waiting = FALSE;
 
-  self->n_preflights--;
-  if (plan != NULL)
-    plan->in_preflight = FALSE;
+  set_underway (start, plan, FALSE);
+  start->credentials = preflight.credentials;
   if (plan == NULL || self->quitting)
-    {
-      g_clear_error (&error);
-      start_failed (
-          start, g_error_new_literal (KP_ERROR, KP_ERROR_NOT_FOUND, "The plan is no longer there"));
-    }
+    start_failed (start, make_gone_error ());
   else if (!ok)
     {
       /* Somebody who asked is told at once, but the reason is news for everybody else too. */
@@ -268,17 +389,35 @@ preflight_cb (GObject *source, GAsyncResult *result, void *data)
         hold_after_preflight (plan, preflight.held_by, error);
       start_failed (start, g_steal_pointer (&error));
     }
-  else
-    {
-      KpJobSettings settings = get_settings (self);
-      g_autoptr (KpJob) job = start->make_job (plan, &settings, start->data);
-      KpAgentJob *agent_job = add_job (plan, job, preflight.credentials);
-      if (start->task != NULL)
-        g_task_return_pointer (start->task, g_object_ref (agent_job), g_object_unref);
-    }
-  g_clear_pointer (&preflight.credentials, kp_s3_credentials_unref);
-  start_free (start);
+  else if (plan->job != NULL)
+    is_waiting = wait_for_job_of_plan (start, plan);
+  else if (start->task != NULL || is_still_due (plan))
+    make_started_job (start, plan);
+  if (!is_waiting)
+    start_free (start);
   kp_agent_consider_soon (self);
+}
+
+/* The job of the plan that made way has ended. */
+static void
+finish_waiting_start (KpAgent *self, const char *plan_id)
+{
+  KpAgentPlan *plan = kp_agent_find_plan (self, plan_id);
+
+  for (guint i = 0; i < self->starts->len; i++)
+    {
+      Start *start = g_ptr_array_index (self->starts, i);
+      if (!g_str_equal (start->plan_id, plan_id))
+        continue;
+      g_ptr_array_remove_index (self->starts, i);
+      set_underway (start, plan, FALSE);
+      if (plan == NULL || self->quitting)
+        start_failed (start, make_gone_error ());
+      else
+        make_started_job (start, plan);
+      start_free (start);
+      return;
+    }
 }
 
 static void
@@ -286,8 +425,8 @@ begin_start (KpAgentPlan *plan, Start *start, gboolean may_prompt, gboolean need
 {
   start->agent = g_object_ref (plan->agent);
   start->plan_id = g_strdup (kp_plan_get_id (plan->plan));
-  plan->in_preflight = TRUE;
-  plan->agent->n_preflights++;
+  start->n_underway = may_prompt ? &plan->agent->n_prompts : &plan->agent->n_preflights;
+  set_underway (start, plan, TRUE);
   kp_preflight_async (plan->plan, may_prompt, needs_sources, preflight_cb, start);
 }
 
@@ -296,7 +435,8 @@ begin_start (KpAgentPlan *plan, Start *start, gboolean may_prompt, gboolean need
  * @make_job: called when nothing is in the way
  * @may_prompt: whether the keyring may ask the user, who is there
  *
- * Begins or queues a job that somebody asks for. It goes before what is merely due.
+ * Begins or queues a job that somebody asks for. It goes before what is merely due, and one of the
+ * plan that nobody asked for and that stands still makes way for it.
  */
 void
 kp_agent_run_async (KpAgentPlan *plan,
@@ -310,10 +450,9 @@ kp_agent_run_async (KpAgentPlan *plan,
 {
   g_autoptr (GTask) task = g_task_new (plan->agent, NULL, callback, user_data);
 
-  if (plan->job != NULL || plan->in_preflight)
+  if (plan->in_preflight || !kp_agent_plan_can_run (plan))
     {
-      g_task_return_new_error (task, KP_ERROR, KP_ERROR_BUSY, "A job of “%s” runs or waits already",
-                               kp_plan_get_name (plan->plan));
+      g_task_return_error (task, make_busy_error (plan));
       if (data_free != NULL)
         data_free (data);
       return;

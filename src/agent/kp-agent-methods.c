@@ -198,15 +198,19 @@ quit_cb (KpDBusManager *manager,
 /**
  * kp_agent_show_problems:
  *
- * Shows the files in the plans' folder that cannot be used, and the folder itself where it cannot
- * be watched.
+ * Shows on the bus and at the desktop the files in the plans' folder that cannot be used; on the
+ * bus also the folder itself where it cannot be watched, and the history where it could not be
+ * used, or cannot be read.
  */
 void
 kp_agent_show_problems (KpAgent *self)
 {
   g_autoptr (GPtrArray) problems = kp_plan_store_get_problems (self->store);
+  const char *history_problem = kp_scheduler_get_history_problem (self->scheduler);
   GVariantBuilder builder;
 
+  if (history_problem == NULL)
+    history_problem = self->history_problem;
   g_variant_builder_init (&builder, G_VARIANT_TYPE ("a(ays)"));
   for (guint i = 0; i < problems->len; i++)
     {
@@ -220,7 +224,14 @@ kp_agent_show_problems (KpAgent *self)
       g_autofree char *message = g_utf8_make_valid (self->watch_problem, -1);
       g_variant_builder_add (&builder, "(@ays)", kp_dbus_bytes (folder), message);
     }
+  if (history_problem != NULL)
+    {
+      g_autofree char *path = g_build_filename (self->state_dir, KP_HISTORY_FILE_NAME, NULL);
+      g_autofree char *message = g_utf8_make_valid (history_problem, -1);
+      g_variant_builder_add (&builder, "(@ays)", kp_dbus_bytes (path), message);
+    }
   kp_dbus_manager_set_problems (self->manager, g_variant_builder_end (&builder));
+  kp_agent_announce_plan_problems (self, problems);
 }
 
 void

@@ -92,6 +92,9 @@ kp_agent_plan_hold (KpAgentPlan *self, const char *reason, const char *message)
                                 kp_clock_get_now (agent->clock), &error))
         g_warning ("%s", error->message);
     }
+  /* What was found missing is not looked for meanwhile, and is looked for anew after it. */
+  if (is_news)
+    self->recheck_at = 0;
   self->held_by = reason;
   self->held_due = due;
   if (self->held_message != message)

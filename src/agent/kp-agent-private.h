@@ -5,8 +5,8 @@
 
 /* What kp-agent.c (decides), kp-agent-hold.c (what is in the way), kp-agent-jobs.c (begins and ends
  * jobs), kp-agent-plan.c (shows a plan), kp-agent-remove.c (ends a plan),
- * kp-agent-methods.c (hears the bus) and kp-agent-announce.c
- * (tray, notifications) share. All of it belongs to the main thread. */
+ * kp-agent-methods.c (hears the bus), kp-agent-announce.c (tray, notifications) and
+ * kp-agent-clicks.c (what is pressed there) share. All of it belongs to the main thread. */
 
 #include "kp-agent-job.h"
 #include "kp-agent-state.h"
@@ -68,10 +68,12 @@ struct _KpAgent
   KpThrottle *download;
   gboolean loopback_is_remote; /* for tests */
 
-  GHashTable *plans; /* (element-type utf8 KpAgentPlan): by id */
-  GPtrArray *jobs;   /* (element-type KpAgentJob): not ended, in their order */
-  guint64 n_jobs;    /* so far */
-  guint n_preflights;
+  GHashTable *plans;    /* (element-type utf8 KpAgentPlan): by id */
+  GPtrArray *jobs;      /* (element-type KpAgentJob): not ended, in their order */
+  guint64 n_jobs;       /* so far */
+  guint n_preflights;   /* that ask nobody, and end soon */
+  guint n_prompts;      /* preflights that may ask, and for which nothing waits */
+  GPtrArray *starts;    /* of kp-agent-jobs.c, that wait for the end of a job */
   gint64 paused_until;  /* 0: not paused; KP_PAUSED_UNTIL_RESUMED */
   gint64 quiet_until;   /* nothing is started by itself before */
   gint64 upload_limit;  /* or KP_LIMIT_OF_PLANS */
@@ -90,9 +92,12 @@ struct _KpAgent
   KpNotifier *notifier;
   GSettings *settings; /* (nullable) */
   KpInhibitor *inhibitor;
-  char *watch_problem; /* why edits of plans are not noticed, or NULL */
-  char *portal_status; /* what the portal was told last, or NULL */
-  int dock_percent;    /* what docks were told last; -1 for nothing to show */
+  char *plan_problems; /* of files that are no plans, each a sentence in a line; or NULL */
+  guint n_plan_problems;
+  char *watch_problem;   /* why edits of plans are not noticed, or NULL */
+  char *history_problem; /* what was wrong with it at the start, or NULL */
+  char *portal_status;   /* what the portal was told last, or NULL */
+  int dock_percent;      /* what docks were told last; -1 for nothing to show */
 };
 
 /* kp-agent.c */
@@ -109,6 +114,7 @@ const char *kp_agent_find_condition (KpAgent *agent,
                                      KpPlan *plan,
                                      gboolean is_manual,
                                      const char **reason);
+gint64 kp_agent_plan_find_due (KpAgentPlan *plan);
 gboolean kp_agent_plan_hold_if_necessary (KpAgentPlan *plan, const KpTiming *timing, gint64 now);
 
 /* kp-agent-jobs.c */
@@ -127,6 +133,7 @@ KpAgentJob *kp_agent_get_running_job (KpAgent *agent);
 void kp_agent_start_job (KpAgent *agent, KpAgentJob *job);
 void kp_agent_drop_cancelled_jobs (KpAgent *agent);
 void kp_agent_hold_running_job (KpAgent *agent);
+gboolean kp_agent_plan_can_run (KpAgentPlan *plan);
 void kp_agent_run_due_plan (KpAgentPlan *plan);
 
 /* kp-agent-remove.c */
@@ -160,14 +167,26 @@ void kp_agent_show_problems (KpAgent *agent);
 void kp_agent_connect_manager_queries (KpAgent *agent);
 void kp_agent_connect_plan_queries (KpAgentPlan *plan);
 
-/* kp-agent-announce.c */
+/* kp-agent-clicks.c */
+
+/* The buttons of notifications. */
+#define ACTION_DETAILS "details"
+#define ACTION_RUN "run"
+#define ACTION_UNLOCK "unlock"
+
+/* Of the notification of plan files that cannot be read. No plan's id: those are UUIDs. */
+#define PLAN_PROBLEMS_ID "plans"
+
 void kp_agent_announce_start (KpAgent *agent);
+
+/* kp-agent-announce.c */
 void kp_agent_announce_state (KpAgent *agent);
 void kp_agent_announce_job (KpAgent *agent, KpAgentJob *job);
 void kp_agent_announce_end (KpAgentPlan *plan, KpAgentJob *job);
 void kp_agent_announce_not_removed (KpAgentPlan *plan, const char *message);
 void kp_agent_announce_held (KpAgentPlan *plan);
 void kp_agent_announce_overdue (KpAgentPlan *plan);
+void kp_agent_announce_plan_problems (KpAgent *agent, GPtrArray *problems);
 void kp_agent_forget_notifications (KpAgentPlan *plan);
 
 G_END_DECLS

@@ -25,6 +25,8 @@
 
 #define DEFAULT_LIST_LIMIT 10000
 #define DEFAULT_FETCH_LIMIT (20 * 1024 * 1024)
+/* A file is held in memory. */
+#define MAX_FETCH_LIMIT (64 * 1024 * 1024)
 
 /* Questions that take their time: each has a thread of its own, and answers from there. */
 typedef struct _Query Query;
@@ -532,6 +534,7 @@ fetch_cb (KpDBusPlan *skeleton,
   query->path = g_steal_pointer (&path);
   query->limit = DEFAULT_FETCH_LIMIT;
   g_variant_lookup (options, "limit", "t", &query->limit);
+  query->limit = MIN (query->limit, MAX_FETCH_LIMIT);
   g_variant_lookup (options, "at", "x", &query->browse.at);
   kp_preflight_async (plan->plan, FALSE, FALSE, keys_cb, query);
   return TRUE;

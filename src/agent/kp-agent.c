@@ -106,6 +106,15 @@ end_pause_in_time (KpAgent *self, gint64 now)
     kp_scheduler_look_again_at (self->scheduler, self->paused_until);
 }
 
+static gboolean
+is_job_held (KpAgentPlan *plan)
+{
+  KpJobState state
+      = plan->job != NULL ? kp_job_get_state (kp_agent_job_get_job (plan->job)) : KP_JOB_QUEUED;
+
+  return state == KP_JOB_WAITING || state == KP_JOB_PAUSED;
+}
+
 /* Looks at each plan that is due. Returns the one that has waited longest and that nothing holds
  * back. */
 static KpAgentPlan *
@@ -122,11 +131,15 @@ choose_plan (KpAgent *self, gint64 now)
       KpAgentPlan *plan = value;
       const KpTiming *timing
           = kp_scheduler_get_timing (self->scheduler, kp_plan_get_id (plan->plan));
-      gint64 due = timing->due_since > 0 ? timing->due_since : timing->verify_due;
+      gint64 due = kp_agent_plan_find_due (plan);
 
       if (plan->job != NULL || plan->in_preflight)
-        continue;
-      if (due == 0 || !kp_plan_get_enabled (plan->plan))
+        {
+          if (timing->overdue && is_job_held (plan))
+            kp_agent_announce_overdue (plan);
+          continue;
+        }
+      if (due == 0)
         {
           kp_agent_plan_release (plan);
           kp_agent_forget_notifications (plan);
@@ -176,6 +189,7 @@ show_everything (KpAgent *self)
       kp_agent_plan_show (value);
     }
   hear_of_mounts (self, is_mount_awaited);
+  kp_agent_show_problems (self);
   kp_dbus_manager_set_conditions (self->manager, (const char *const *) conditions);
   kp_dbus_manager_set_paused_until (self->manager, self->paused_until);
   kp_dbus_manager_set_upload_limit (self->manager, kp_agent_get_upload_limit (self));
@@ -185,7 +199,8 @@ show_everything (KpAgent *self)
 static void
 settle (KpAgent *self)
 {
-  if (self->jobs->len > 0 || self->n_preflights > 0 || self->consider_source != NULL)
+  if (self->jobs->len > 0 || self->n_preflights > 0 || self->n_prompts > 0
+      || self->consider_source != NULL)
     return;
   for (guint i = 0; i < self->settling->len; i++)
     g_dbus_method_invocation_return_value (g_object_ref (g_ptr_array_index (self->settling, i)),
@@ -509,6 +524,7 @@ kp_agent_dispose (GObject *object)
   g_clear_pointer (&self->jobs, g_ptr_array_unref);
   g_clear_pointer (&self->plans, g_hash_table_unref);
   g_clear_pointer (&self->settling, g_ptr_array_unref);
+  g_clear_pointer (&self->starts, g_ptr_array_unref);
   g_clear_pointer (&self->counts, g_ptr_array_unref);
   g_clear_object (&self->scheduler);
   g_clear_object (&self->store);
@@ -530,6 +546,8 @@ kp_agent_finalize (GObject *object)
   g_free (KP_AGENT (object)->state_dir);
   g_free (KP_AGENT (object)->portal_status);
   g_free (KP_AGENT (object)->watch_problem);
+  g_free (KP_AGENT (object)->history_problem);
+  g_free (KP_AGENT (object)->plan_problems);
   G_OBJECT_CLASS (kp_agent_parent_class)->finalize (object);
 }
 
@@ -549,6 +567,7 @@ kp_agent_init (KpAgent *self)
                                        (GDestroyNotify) kp_agent_plan_free);
   self->jobs = g_ptr_array_new_with_free_func (g_object_unref);
   self->settling = g_ptr_array_new_with_free_func (g_object_unref);
+  self->starts = g_ptr_array_new ();
   self->upload = kp_throttle_new (0);
   self->download = kp_throttle_new (0);
   self->upload_limit = KP_LIMIT_OF_PLANS;
@@ -556,16 +575,17 @@ kp_agent_init (KpAgent *self)
   self->dock_percent = -1;
 }
 
-static gboolean
-open_files (KpAgent *self, GError **error)
+static void
+open_files (KpAgent *self)
 {
   g_autofree char *history = g_build_filename (self->state_dir, KP_HISTORY_FILE_NAME, NULL);
   g_autofree char *state = g_build_filename (self->state_dir, "agent.ini", NULL);
   g_autofree char *plans = g_build_filename (g_get_user_config_dir (), "keepsake", "plans", NULL);
 
-  self->history = kp_history_open (history, error);
-  if (self->history == NULL)
-    return FALSE;
+  /* That nothing can be recorded is no reason to back nothing up. */
+  self->history = kp_history_open_in_any_case (history, &self->history_problem);
+  if (self->history_problem != NULL)
+    g_warning ("%s", self->history_problem);
   g_autoptr (GError) prune_error = NULL;
   if (!kp_history_prune (self->history, kp_clock_get_now (self->clock) - HISTORY_KEPT,
                          &prune_error))
@@ -573,7 +593,6 @@ open_files (KpAgent *self, GError **error)
   self->state = kp_agent_state_open (state);
   self->store = kp_plan_store_new (plans);
   self->scheduler = kp_scheduler_new (self->clock, self->history, self->state, self->state_dir);
-  return TRUE;
 }
 
 static gboolean
@@ -616,8 +635,7 @@ kp_agent_new (GDBusConnection *bus, KpClock *clock, gboolean at_login, GError **
 #ifdef KP_FAULT_INJECTION
   self->loopback_is_remote = g_getenv ("KEEPSAKE_TEST_LOOPBACK_IS_REMOTE") != NULL;
 #endif
-  if (!open_files (self, error))
-    return NULL;
+  open_files (self);
   if (at_login)
     self->quiet_until = kp_clock_get_now (clock) + QUIET_AFTER_LOGIN;
   self->paused_until = kp_agent_state_get (self->state, NULL, "paused-until");
@@ -643,6 +661,7 @@ kp_agent_begin (KpAgent *self)
 {
   self->begun = TRUE;
   kp_agent_announce_start (self);
+  kp_agent_show_problems (self);
   watch_the_world (self);
   kp_agent_consider_soon (self);
 }

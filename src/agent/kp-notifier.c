@@ -215,6 +215,15 @@ end_call (GObject *source, GAsyncResult *result, Entry *entry, guint32 *server_i
 }
 
 static void
+take_away (KpNotifier *self, Entry *entry)
+{
+  if (entry->server_id != 0)
+    call_and_forget (self, "CloseNotification", g_variant_new ("(u)", entry->server_id));
+  if (self->use_portal && entry->shown != NULL)
+    call_and_forget (self, "RemoveNotification", g_variant_new ("(s)", entry->id));
+}
+
+static void
 notified_cb (GObject *source, GAsyncResult *result, void *user_data)
 {
   guint32 server_id;
@@ -227,8 +236,7 @@ notified_cb (GObject *source, GAsyncResult *result, void *user_data)
   entry->server_id = server_id;
   if (entry->is_withdrawn)
     {
-      if (server_id != 0)
-        call_and_forget (self, "CloseNotification", g_variant_new ("(u)", server_id));
+      take_away (self, entry);
       entry->server_id = 0;
       entry->is_withdrawn = FALSE;
       g_clear_pointer (&entry->shown, content_free);
@@ -272,7 +280,9 @@ get_priority (KpNotificationUrgency urgency)
     }
 }
 
-/* Only what the first version of the portal knows: what it does not know it refuses. */
+/* Only what the first version of the portal knows: what it does not know it refuses. The portal
+ * works on each call in a thread of its own, so two for one id may overtake each other: the next
+ * waits for the answer. */
 static void
 send_to_portal (KpNotifier *self, Entry *entry)
 {
@@ -295,8 +305,11 @@ send_to_portal (KpNotifier *self, Entry *entry)
   g_variant_dict_insert (&notification, "default-action", "s", "default");
   g_variant_dict_insert_value (&notification, "icon", serialized_icon);
   g_variant_dict_insert_value (&notification, "buttons", g_variant_builder_end (&buttons));
-  call_and_forget (self, "AddNotification",
-                   g_variant_new ("(s@a{sv})", entry->id, g_variant_dict_end (&notification)));
+  entry->is_busy = TRUE;
+  g_dbus_connection_call (
+      self->bus, KP_PORTAL_NAME, KP_PORTAL_PATH, PORTAL_INTERFACE, "AddNotification",
+      g_variant_new ("(s@a{sv})", entry->id, g_variant_dict_end (&notification)), NULL,
+      G_DBUS_CALL_FLAGS_NONE, -1, self->cancellable, notified_cb, entry);
 }
 
 /* --- one a second ---------------------------------------------------------------------------- */
@@ -712,10 +725,7 @@ kp_notifier_withdraw (KpNotifier *self, const char *id)
       entry->is_dismissed = FALSE;
       return;
     }
-  if (entry->server_id != 0)
-    call_and_forget (self, "CloseNotification", g_variant_new ("(u)", entry->server_id));
-  if (self->use_portal && entry->shown != NULL)
-    call_and_forget (self, "RemoveNotification", g_variant_new ("(s)", id));
+  take_away (self, entry);
   g_hash_table_remove (self->entries, id);
 }
 

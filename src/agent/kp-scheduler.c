@@ -6,6 +6,7 @@
 #include "kp-scheduler.h"
 
 #include "kp-error.h"
+#include "kp-job.h"
 #include "kp-overdue.h"
 #include "kp-tree-watch.h"
 
@@ -31,6 +32,13 @@
 /* So that a whole home folder does not use up what the system has for everybody. */
 #define MAX_WATCHES 50000
 
+/* A job that ended while we looked. */
+typedef struct
+{
+  KpHistoryJob *job;
+  gint64 after; /* the last job of the plan in the history when it ended; itself, if it is there */
+} Seen;
+
 typedef struct
 {
   KpPlan *plan; /* the store's */
@@ -38,6 +46,8 @@ typedef struct
   gint64 changed_at;  /* last change that @watch saw, or 0 */
   gint64 known_since; /* when this plan was met first */
   gboolean failures_forgotten;
+  GPtrArray *seen;  /* (element-type Seen): oldest first */
+  gint64 newest_id; /* of the plan's jobs in the history, as far as it could be read */
   KpTiming timing;
 } Entry;
 
@@ -49,8 +59,9 @@ struct _KpScheduler
   KpHistory *history;
   KpAgentState *state;
   char *own_folder;
-  GHashTable *entries; /* (element-type utf8 Entry): by plan id */
-  gint64 look_again;   /* G_MAXINT64: not by itself */
+  GHashTable *entries;   /* (element-type utf8 Entry): by plan id */
+  gint64 look_again;     /* G_MAXINT64: not by itself */
+  char *history_problem; /* why the history of a plan could not be read, or NULL */
 };
 
 enum
@@ -72,10 +83,20 @@ timing_clear (KpTiming *timing)
 }
 
 static void
+seen_free (void *data)
+{
+  Seen *seen = data;
+
+  kp_history_job_free (seen->job);
+  g_free (seen);
+}
+
+static void
 entry_free (void *data)
 {
   Entry *entry = data;
 
+  g_clear_pointer (&entry->seen, g_ptr_array_unref);
   g_clear_object (&entry->watch);
   g_clear_object (&entry->plan);
   timing_clear (&entry->timing);
@@ -150,7 +171,9 @@ look_back (GPtrArray *jobs, Past *past)
       row_ended |= job->state == KP_HISTORY_FINISHED || job->state == KP_HISTORY_CANCELLED;
       if (!row_ended && job->state == KP_HISTORY_FAILED)
         past->failed++;
-      if (!row_ended && job->state == KP_HISTORY_INTERRUPTED)
+      /* Not those that made way: this is about what takes its process along. */
+      if (!row_ended && job->state == KP_HISTORY_INTERRUPTED
+          && g_strcmp0 (job->reason, KP_JOB_REASON_MADE_WAY) != 0)
         past->interrupted++;
     }
 }
@@ -293,6 +316,74 @@ find_beginning (KpScheduler *self, const char *id, gint64 now)
   return now;
 }
 
+/* --- what the history may not have ----------------------------------------------------------- */
+
+static void
+add_to_summary (KpHistorySummary *summary, const KpHistoryJob *job, gint64 now)
+{
+  gboolean went_well = job->state == KP_HISTORY_FINISHED && job->counts.failed == 0;
+
+  if (job->coverage.objects > 0)
+    summary->coverage = job->coverage;
+  if (job->kind == KP_HISTORY_VERIFY && went_well && job->ended <= now)
+    summary->last_verified = MAX (summary->last_verified, job->ended);
+  if (job->kind == KP_HISTORY_ERASE
+      && (job->counts.deleted > 0
+          || (job->counts.unchanged > 0 && job->state != KP_HISTORY_FINISHED)))
+    {
+      summary->erased_at = job->ended;
+      summary->erased += job->counts.deleted;
+      summary->erased_all = went_well;
+    }
+  if (job->kind != KP_HISTORY_BACKUP || job->started > now)
+    return;
+  summary->last_start = MAX (summary->last_start, job->started);
+  if (job->state != KP_HISTORY_FINISHED)
+    {
+      if (summary->failing_since == 0 && job->started >= summary->last_success)
+        summary->failing_since = job->started;
+      return;
+    }
+  if (job->ended > now)
+    return;
+  /* The history may have something that came later. */
+  if (summary->failing_since <= job->ended)
+    summary->failing_since = 0;
+  if (summary->erased_at <= job->ended)
+    {
+      summary->erased_at = 0;
+      summary->erased = 0;
+      summary->erased_all = FALSE;
+    }
+  summary->last_success = MAX (summary->last_success, job->ended);
+  if (went_well)
+    summary->last_complete = MAX (summary->last_complete, job->ended);
+}
+
+/* A job whose beginning or end could not be recorded counts like any other: it must neither be
+ * begun again and again nor tried no more. */
+static void
+add_seen (Entry *entry, GPtrArray *jobs, gint64 now)
+{
+  for (guint i = 0; i < entry->seen->len; i++)
+    {
+      const Seen *seen = g_ptr_array_index (entry->seen, i);
+      const KpHistoryJob *recorded = NULL;
+      guint place = 0;
+
+      while (place < jobs->len && (recorded = g_ptr_array_index (jobs, place))->id > seen->after)
+        place++;
+      if (place < jobs->len && seen->job->id != 0 && recorded->id == seen->job->id)
+        {
+          if (recorded->state != KP_HISTORY_RUNNING)
+            continue;
+          g_ptr_array_remove_index (jobs, place);
+        }
+      g_ptr_array_insert (jobs, (int) place, kp_history_job_copy (seen->job));
+      add_to_summary (&entry->timing.summary, seen->job, now);
+    }
+}
+
 /* (transfer full) (nullable): takes the job out of the list that owns it */
 static KpHistoryJob *
 steal_job (GPtrArray *jobs, KpHistoryJob *job)
@@ -303,23 +394,40 @@ steal_job (GPtrArray *jobs, KpHistoryJob *job)
                                                              : NULL;
 }
 
+/* A plan whose history cannot be read is one that was never backed up, but for what we have seen
+ * ourselves: better once too often.
+ *
+ * Returns: (transfer full): the jobs, newest first */
+static GPtrArray *
+read_history (KpScheduler *self, Entry *entry, gint64 now)
+{
+  const char *id = kp_plan_get_id (entry->plan);
+  KpHistorySummary *summary = &entry->timing.summary;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GPtrArray) jobs = kp_history_list_jobs (self->history, id, JOBS_TO_LOOK_AT, &error);
+
+  if (jobs != NULL && kp_history_get_summary (self->history, id, now, summary, &error))
+    {
+      if (jobs->len > 0)
+        entry->newest_id = ((const KpHistoryJob *) jobs->pdata[0])->id;
+      return g_steal_pointer (&jobs);
+    }
+  if (self->history_problem == NULL)
+    self->history_problem = g_strdup (error->message);
+  *summary = (KpHistorySummary){ 0 };
+  return g_ptr_array_new_with_free_func ((GDestroyNotify) kp_history_job_free);
+}
+
 static void
 refresh_entry (KpScheduler *self, Entry *entry, gint64 now)
 {
   KpTiming *timing = &entry->timing;
-  const char *id = kp_plan_get_id (entry->plan);
-  g_autoptr (GError) error = NULL;
   Past past;
 
   timing_clear (timing);
-  entry->known_since = find_beginning (self, id, now);
-  g_autoptr (GPtrArray) jobs = kp_history_list_jobs (self->history, id, JOBS_TO_LOOK_AT, &error);
-  if (jobs == NULL || !kp_history_get_summary (self->history, id, now, &timing->summary, &error))
-    {
-      g_warning ("The history of “%s” cannot be read: %s", kp_plan_get_name (entry->plan),
-                 error->message);
-      return;
-    }
+  entry->known_since = find_beginning (self, kp_plan_get_id (entry->plan), now);
+  g_autoptr (GPtrArray) jobs = read_history (self, entry, now);
+  add_seen (entry, jobs, now);
   look_back (jobs, &past);
   /* A plan that is still there though all that was stored of it is deleted was to go with it: only
    * somebody who asks for it brings all that back. */
@@ -414,6 +522,7 @@ kp_scheduler_finalize (GObject *object)
   g_clear_object (&self->clock);
   g_clear_pointer (&self->history, kp_history_unref);
   g_free (self->own_folder);
+  g_free (self->history_problem);
   G_OBJECT_CLASS (kp_scheduler_parent_class)->finalize (object);
 }
 
@@ -460,8 +569,12 @@ void
 kp_scheduler_set_plan (KpScheduler *self, KpPlan *plan)
 {
   Entry *entry = g_new0 (Entry, 1);
+  Entry *old = g_hash_table_lookup (self->entries, kp_plan_get_id (plan));
 
   entry->plan = g_object_ref (plan);
+  entry->seen
+      = old != NULL ? g_ptr_array_ref (old->seen) : g_ptr_array_new_with_free_func (seen_free);
+  entry->newest_id = old != NULL ? old->newest_id : 0;
   if (kp_plan_get_enabled (plan)
       && kp_schedule_get_kind (kp_plan_get_schedule (plan)) == KP_SCHEDULE_WATCH)
     watch_tree (self, entry);
@@ -484,6 +597,7 @@ kp_scheduler_refresh (KpScheduler *self)
 {
   gint64 now = kp_clock_get_now (self->clock);
   gint64 next = now + SECONDS_PER_DAY;
+  g_autofree char *old_problem = g_steal_pointer (&self->history_problem);
   GHashTableIter iter;
   void *value;
 
@@ -496,6 +610,8 @@ kp_scheduler_refresh (KpScheduler *self)
       refresh_entry (self, value, now);
       next = MIN (next, next_moment (value, now));
     }
+  if (self->history_problem != NULL && g_strcmp0 (self->history_problem, old_problem) != 0)
+    g_warning ("%s", self->history_problem);
   kp_clock_set_alarm (self->clock, next);
 }
 
@@ -530,16 +646,39 @@ kp_scheduler_forget_failures (KpScheduler *self)
 
 /**
  * kp_scheduler_job_ended:
+ * @job: (nullable): as it should be in the history; %NULL when it had not begun
  *
- * A job of the plan came to its end; its failures count again.
+ * A job of the plan came to its end; its failures count again. It is remembered, in case that the
+ * history does not have it, or cannot be read any more.
  */
 void
-kp_scheduler_job_ended (KpScheduler *self, const char *plan_id)
+kp_scheduler_job_ended (KpScheduler *self, const char *plan_id, const KpHistoryJob *job)
 {
   Entry *entry = g_hash_table_lookup (self->entries, plan_id);
 
-  if (entry != NULL)
-    entry->failures_forgotten = FALSE;
+  if (entry == NULL)
+    return;
+  entry->failures_forgotten = FALSE;
+  if (job == NULL)
+    return;
+  Seen *seen = g_new0 (Seen, 1);
+  entry->newest_id = MAX (entry->newest_id, job->id);
+  seen->job = kp_history_job_copy (job);
+  seen->after = job->id != 0 ? job->id : entry->newest_id;
+  g_ptr_array_add (entry->seen, seen);
+  if (entry->seen->len > JOBS_TO_LOOK_AT)
+    g_ptr_array_remove_index (entry->seen, 0);
+}
+
+/**
+ * kp_scheduler_get_history_problem:
+ *
+ * Returns: (nullable): why the history could not be read at the last refresh
+ */
+const char *
+kp_scheduler_get_history_problem (KpScheduler *self)
+{
+  return self->history_problem;
 }
 
 /**

@@ -43,8 +43,9 @@ void kp_scheduler_remove_plan (KpScheduler *scheduler, const char *plan_id);
 void kp_scheduler_refresh (KpScheduler *scheduler);
 void kp_scheduler_look_again_at (KpScheduler *scheduler, gint64 unix_seconds);
 void kp_scheduler_forget_failures (KpScheduler *scheduler);
-void kp_scheduler_job_ended (KpScheduler *scheduler, const char *plan_id);
+void kp_scheduler_job_ended (KpScheduler *scheduler, const char *plan_id, const KpHistoryJob *job);
 const KpTiming *kp_scheduler_get_timing (KpScheduler *scheduler, const char *plan_id);
+const char *kp_scheduler_get_history_problem (KpScheduler *scheduler);
 const char *kp_scheduler_get_watch_note (KpScheduler *scheduler, const char *plan_id);
 
 G_END_DECLS

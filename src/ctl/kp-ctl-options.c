@@ -10,6 +10,8 @@
 
 #include <string.h>
 
+#define MAX_TIMEOUT (24 * 60 * 60) /* seconds */
+
 static const char *
 get_environment (const char *name)
 {
@@ -389,6 +391,17 @@ kp_ctl_find_location (const KpCtlOptions *options, const char *address, GError *
              : NULL;
 }
 
+static gboolean
+check_timeout (const KpCtlOptions *options, GError **error)
+{
+  if (options->timeout >= 0 && options->timeout <= MAX_TIMEOUT)
+    return TRUE;
+  g_set_error (error, KP_ERROR, KP_ERROR_USAGE,
+               "A timeout is a number of seconds up to %d, which is a day, not %d", MAX_TIMEOUT,
+               options->timeout);
+  return FALSE;
+}
+
 /**
  * kp_ctl_connect:
  * @address: "s3://BUCKET/PREFIX"
@@ -401,7 +414,7 @@ kp_ctl_connect (const KpCtlOptions *options, const char *address, GError **error
 {
   g_auto (KpS3ProfileSettings) settings = { NULL };
 
-  if (!load_settings (options, &settings, error))
+  if (!check_timeout (options, error) || !load_settings (options, &settings, error))
     return NULL;
   g_autoptr (KpS3Location) location = make_location (options, address, &settings, error);
   if (location == NULL)

@@ -382,7 +382,7 @@ void
 kp_ctl_output_statistics (KpCtlOutput *output, gint64 started)
 {
   static const char *const names[KP_S3_N_OPERATIONS]
-      = { "list", "head", "get", "put", "copy", "multipart", "delete", "bucket" };
+      = { "list", "head", "get", "put", "copy", "multipart", "delete", "retrieve", "bucket" };
   KpS3Statistics statistics;
   guint64 total = 0;
   double seconds = (double) (g_get_monotonic_time () - started) / G_USEC_PER_SEC;

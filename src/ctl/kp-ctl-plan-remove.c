@@ -68,7 +68,7 @@ check_consent (KpPlan *plan, gboolean yes, GError **error)
 
 /* Without a keyring there is nothing in it. */
 static gboolean
-clear_keys (KpCtlOutput *output, KpPlan *plan, GError **error)
+clear_keys (KpCtlOutput *output, KpPlan *plan, gboolean objects_are_gone, GError **error)
 {
   g_autoptr (KpS3Credentials) credentials = NULL;
   g_autoptr (GError) reason = NULL;
@@ -90,19 +90,29 @@ clear_keys (KpCtlOutput *output, KpPlan *plan, GError **error)
     default:
       if (kp_keyring_clear (id, NULL, error))
         return TRUE;
-      g_prefix_error (error, "Nothing was removed, as the keys of the plan would stay: ");
+      if (objects_are_gone)
+        g_prefix_error (error,
+                        "The objects are deleted, but the plan stays, as its keys could not be "
+                        "removed; the same command goes on when the keyring can be used: ");
+      else
+        g_prefix_error (error, "Nothing was removed, as the keys of the plan would stay: ");
       return FALSE;
     }
 }
 
 /* The keys go first: once the plan is gone nobody knows whose they are. */
 static gboolean
-forget (KpCtlOutput *output, KpPlanStore *store, KpHistory *history, KpPlan *plan, GError **error)
+forget (KpCtlOutput *output,
+        KpPlanStore *store,
+        KpHistory *history,
+        KpPlan *plan,
+        gboolean objects_are_gone,
+        GError **error)
 {
   g_autofree char *id = g_strdup (kp_plan_get_id (plan));
 
-  return clear_keys (output, plan, error) && kp_plan_store_remove (store, id, error)
-         && kp_history_forget_plan (history, id, error);
+  return clear_keys (output, plan, objects_are_gone, error)
+         && kp_plan_store_remove (store, id, error) && kp_history_forget_plan (history, id, error);
 }
 
 /* --- its objects ---------------------------------------------------------------------------- */
@@ -333,7 +343,7 @@ kp_ctl_plan_remove (char **arguments)
       = objects ? delete_objects (output, &store, history, plan, &options, yes) : KP_EXIT_DONE;
   if (code != KP_EXIT_DONE)
     return code;
-  if (!forget (output, store, history, plan, &error))
+  if (!forget (output, store, history, plan, objects, &error))
     return kp_ctl_fail (error);
   report_removed (output, plan, objects);
   return KP_EXIT_DONE;

@@ -81,6 +81,8 @@ close_output (void)
 int
 main (int argc, char **argv)
 {
+  /* The standard output is for programs, whatever is logged. */
+  g_log_writer_default_set_use_stderr (TRUE);
   kp_process_prepare ();
   /* A locale that is not installed leaves us with the plain one. */
   if (setlocale (LC_ALL, "") == NULL)

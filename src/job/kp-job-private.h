@@ -52,6 +52,8 @@ struct _KpJob
   KpVerify *verify;
   KpErase *erase;
   gint64 history_id;
+  gint64 started; /* 0: it has not begun */
+  gint64 ended;
   GTask *task; /* until it has returned */
   GThread *thread;
 
@@ -59,7 +61,8 @@ struct _KpJob
   KpJobState end; /* KP_JOB_QUEUED until it has ended */
   KpJobState shown;
   gboolean paused;
-  gboolean interrupted; /* cancelled because the process ends */
+  gboolean interrupted; /* cancelled by nobody who does not want it */
+  gboolean made_way;    /* interrupted for another job */
   char *waiting;
   GSource *ticker;
   KpPace pace;

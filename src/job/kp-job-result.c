@@ -65,6 +65,11 @@ describe_early_end (KpJob *self, const char **reason)
       = self->result.error->domain == KP_ERROR ? kp_error_name (self->result.error->code) : NULL;
   if (*reason != NULL)
     sentence = self->result.error->message;
+  else if (self->made_way && !is_erase)
+    {
+      *reason = KP_JOB_REASON_MADE_WAY;
+      sentence = "Interrupted while it waited; the next job goes on from there";
+    }
   else if (self->interrupted && !is_erase)
     sentence = "Interrupted when its process was ended; the next job goes on from there";
   else if (self->interrupted)

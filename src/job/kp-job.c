@@ -87,6 +87,17 @@ start_ticking (KpJob *self)
   g_source_attach (self->ticker, self->context);
 }
 
+/* Whoever shows how the job ended keeps it for long after that, and needs no keys. */
+static void
+forget_engine (KpJob *self)
+{
+  g_clear_object (&self->mirror);
+  g_clear_object (&self->restore);
+  g_clear_object (&self->verify);
+  g_clear_object (&self->erase);
+  g_clear_object (&self->service);
+}
+
 /* --- the run -------------------------------------------------------------------------------- */
 
 /* Seconds since 1970, by the clock of whoever made the job. */
@@ -96,31 +107,34 @@ kp_job_get_now (KpJob *self)
   return self->clock != NULL ? self->clock (self->clock_data) : g_get_real_time () / G_USEC_PER_SEC;
 }
 
+static KpHistoryState
+get_end_state (KpJob *self)
+{
+  if (self->result.error == NULL)
+    return KP_HISTORY_FINISHED;
+  if (!g_error_matches (self->result.error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
+    return KP_HISTORY_FAILED;
+  return self->interrupted ? KP_HISTORY_INTERRUPTED : KP_HISTORY_CANCELLED;
+}
+
 static void
 record_end (KpJob *self)
 {
   g_autoptr (GError) error = NULL;
   const char *reason;
   g_autofree char *message = kp_job_describe_result (self, &reason);
-  KpHistoryState state = KP_HISTORY_FINISHED;
 
+  self->ended = kp_job_get_now (self);
   if (self->history_id == 0)
     return;
-  if (self->result.error != NULL)
-    {
-      gboolean stopped = g_error_matches (self->result.error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
-      state = !stopped            ? KP_HISTORY_FAILED
-              : self->interrupted ? KP_HISTORY_INTERRUPTED
-                                  : KP_HISTORY_CANCELLED;
-    }
   if (self->result.coverage.objects > 0
       && !kp_history_set_coverage (self->history, self->history_id, &self->result.coverage, &error))
     {
       g_warning ("%s", error->message);
       g_clear_error (&error);
     }
-  if (!kp_history_end_job (self->history, self->history_id, state, reason, message,
-                           &self->result.counts, kp_job_get_now (self), &error))
+  if (!kp_history_end_job (self->history, self->history_id, get_end_state (self), reason, message,
+                           &self->result.counts, self->ended, &error))
     g_warning ("%s", error->message);
 }
 
@@ -134,6 +148,7 @@ ended_cb (void *data)
   g_clear_pointer (&self->thread, g_thread_join);
   stop_ticking (self);
   read_progress (self);
+  forget_engine (self);
   if (self->result.error == NULL)
     self->end = KP_JOB_FINISHED;
   else if (g_error_matches (self->result.error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
@@ -173,10 +188,11 @@ record_begin (KpJob *self)
 {
   g_autoptr (GError) error = NULL;
 
+  self->started = kp_job_get_now (self);
   if (self->history == NULL)
     return;
   self->history_id = kp_history_begin_job (self->history, kp_plan_get_id (self->plan), self->kind,
-                                           self->trigger, kp_job_get_now (self), &error);
+                                           self->trigger, self->started, &error);
   if (self->history_id != 0)
     return;
   /* The files matter more than what is written about them. */
@@ -195,11 +211,7 @@ kp_job_finalize (GObject *object)
 
   /* The thread, while it runs, and the source that ends it hold a reference. */
   stop_ticking (self);
-  g_clear_object (&self->mirror);
-  g_clear_object (&self->restore);
-  g_clear_object (&self->verify);
-  g_clear_object (&self->erase);
-  g_clear_object (&self->service);
+  forget_engine (self);
   g_clear_object (&self->plan);
   g_clear_object (&self->upload);
   g_clear_object (&self->download);
@@ -567,15 +579,31 @@ kp_job_cancel (KpJob *self, GError **error)
 /**
  * kp_job_interrupt:
  *
- * Cancels the job because the process ends, not because somebody wants it. The history says so, and
- * whoever reads it knows that the job is still wanted.
+ * Cancels the job because the process ends, and not because somebody does not want it. The history
+ * says so, and whoever reads it knows that the job is still wanted.
  */
 void
 kp_job_interrupt (KpJob *self)
 {
+  if (self->interrupted)
+    return;
   self->interrupted = TRUE;
   if (!kp_job_has_ended (self) && !kp_job_cancel (self, NULL))
     g_warn_if_reached ();
+}
+
+/**
+ * kp_job_make_way:
+ *
+ * Interrupts the job, which stands still, because another one need not.
+ */
+void
+kp_job_make_way (KpJob *self)
+{
+  if (self->interrupted)
+    return;
+  self->made_way = TRUE;
+  kp_job_interrupt (self);
 }
 
 /**
@@ -798,6 +826,35 @@ kp_job_describe_end (KpJob *self, const char **reason)
 {
   g_return_val_if_fail (kp_job_has_ended (self), NULL);
   return kp_job_describe_result (self, reason);
+}
+
+/**
+ * kp_job_dup_record:
+ *
+ * Returns: (transfer full) (nullable): the job, which has ended, as it should be in the history,
+ *   whether it is or not; %NULL when it ended before it began
+ */
+KpHistoryJob *
+kp_job_dup_record (KpJob *self)
+{
+  const char *reason;
+
+  g_return_val_if_fail (kp_job_has_ended (self), NULL);
+  if (self->started == 0)
+    return NULL;
+  KpHistoryJob *record = g_new0 (KpHistoryJob, 1);
+  record->id = self->history_id;
+  record->plan_id = g_strdup (kp_plan_get_id (self->plan));
+  record->kind = self->kind;
+  record->trigger = self->trigger;
+  record->started = self->started;
+  record->ended = self->ended;
+  record->state = get_end_state (self);
+  record->message = kp_job_describe_result (self, &reason);
+  record->reason = g_strdup (reason);
+  record->counts = self->result.counts;
+  record->coverage = self->result.coverage;
+  return record;
 }
 
 /**

@@ -20,6 +20,10 @@
 
 G_BEGIN_DECLS
 
+/* Why a job ended, in its history, where that is no error: it waited, and was interrupted for what
+ * could begin. */
+#define KP_JOB_REASON_MADE_WAY "another-job"
+
 typedef enum
 {
   KP_JOB_QUEUED,
@@ -94,6 +98,7 @@ gboolean kp_job_pause (KpJob *job, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 gboolean kp_job_resume (KpJob *job, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 gboolean kp_job_cancel (KpJob *job, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 void kp_job_interrupt (KpJob *job);
+void kp_job_make_way (KpJob *job);
 void kp_job_set_waiting (KpJob *job, const char *reason);
 
 KpPlan *kp_job_get_plan (KpJob *job);
@@ -111,6 +116,7 @@ GStrv kp_job_dup_notices (KpJob *job);
 GPtrArray *kp_job_list_failures (KpJob *job, guint limit);
 const KpJobResult *kp_job_get_result (KpJob *job);
 char *kp_job_describe_end (KpJob *job, const char **reason);
+KpHistoryJob *kp_job_dup_record (KpJob *job);
 gint64 kp_job_get_history_id (KpJob *job);
 
 const char *kp_job_state_name (KpJobState state);

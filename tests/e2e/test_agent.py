@@ -18,8 +18,9 @@ from gi.repository import GLib
 
 from conftest import TOP
 from fixtures import wait_until
-from fixtures.agent import INTERFACE, NAME, ROOT, Agent, Job, Plan, raises
+from fixtures.agent import INTERFACE, NAME, ROOT, Agent, Job, Plan, raises, without_inotify
 from fixtures.checks import body, keys, unfinished_uploads, write_files
+from fixtures.fault_proxy import FaultProxy, Headers, ReplaceReply, Rule
 from fixtures.recorder import Recorder, Recorders
 from fixtures.trees import MIB
 
@@ -391,14 +392,7 @@ def test_end_of_the_session_before_its_turn(
 def test_system_that_tells_no_changes(agent: Agent, folder: Path, tmp_path: Path, bucket: str) -> None:
     """Other programs may have taken all of inotify: then plans run, and edits by hand are not
     noticed, which is said."""
-    real = agent.binary
-    agent.binary = tmp_path / "without-inotify"
-    agent.binary.write_text(
-        "#!/bin/sh\n"
-        "exec unshare --user --map-root-user sh -c 'echo 0 >/proc/sys/user/max_inotify_instances &&"
-        f' exec "$0" "$@"\' {real} "$@"\n'
-    )
-    agent.binary.chmod(0o755)
+    agent.binary = without_inotify(agent.binary, tmp_path)
     agent.keyring.start()
     plan = agent.add_plan("Photos", folder, bucket, schedule="@daily 12:30")
     watched = agent.add_plan("Watched", folder, bucket, schedule="@watch")
@@ -542,6 +536,43 @@ def test_browse_and_fetch(started: Agent, folder: Path, bucket: str) -> None:
     )  # fmt: skip
     with os.fdopen(fds.get(reply.unpack()[0]), "rb") as file:
         assert file.read() == b"!"
+
+
+def test_fetch_of_what_no_memory_holds(
+    started: Agent, folder: Path, bucket: str, proxy: FaultProxy
+) -> None:
+    """Whatever the caller allows, and the server says."""
+    plan = add(started, "Photos", folder, bucket, endpoint=proxy.endpoint)
+    plan.run().wait()
+    pid = started.pid
+
+    def enlarge(status: int, headers: Headers, content: bytes) -> tuple[int, Headers, bytes]:
+        return status, headers | {"content-length": str(1 << 42)}, content
+
+    proxy.rules.append(
+        Rule(lambda r: r.method == "HEAD" and r.key.endswith("/one"), ReplaceReply(enlarge))
+    )
+    with raises("Usage"):
+        plan.call("Fetch", "(aya{sv})", b"Pictures/one", {"limit": GLib.Variant("t", 1 << 63)})
+    assert started.pid == pid
+
+
+def test_fetch_of_half_a_file(
+    started: Agent, folder: Path, bucket: str, proxy: FaultProxy
+) -> None:
+    write_files(folder, {"one": "more than that"})
+    plan = add(started, "Photos", folder, bucket, endpoint=proxy.endpoint)
+    plan.run().wait()
+
+    def halve(status: int, headers: Headers, content: bytes) -> tuple[int, Headers, bytes]:
+        return status, headers | {"content-range": "bytes 0-3/14"}, content[:4]
+
+    rule = Rule(lambda r: r.method == "GET" and r.key.endswith("/one"), ReplaceReply(halve))
+    proxy.rules.append(rule)
+    with raises("Corrupt"):
+        plan.call("Fetch", "(aya{sv})", b"Pictures/one", {})
+    assert rule.hits == 1
+    plan.call("Fetch", "(aya{sv})", b"Pictures/one", {})
 
 
 def test_measure(started: Agent, folder: Path, bucket: str) -> None:

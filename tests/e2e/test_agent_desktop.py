@@ -5,6 +5,7 @@ notification daemon are the judges."""
 
 from __future__ import annotations
 
+import html
 import os
 import shlex
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 from gi.repository import GLib
 
 from fixtures import wait_until
-from fixtures.agent import NAME, ROOT, Agent, Plan
+from fixtures.agent import NAME, ROOT, Agent, Plan, moment
 from fixtures.checks import keys, write_files
 from fixtures.desktop import Desktop
 from fixtures.fault_proxy import Refuse, Rule
@@ -93,6 +94,7 @@ def test_icon_menu_and_state(
     item.menu_entry("Pause for an Hour").click()
     wait_for_icon(item, "paused")
     assert job.state == "paused"
+    assert started.get("PausedUntil") == moment("2026-03-01 14:00")
     assert item.menu_entry("Resume Backups").enabled
     item.menu_entry("Resume Backups").click()
     wait_for_icon(item, "running")
@@ -114,6 +116,38 @@ def test_attention(started: Agent, tray: Tray, folder: Path, bucket: str) -> Non
     started.set_time("2026-03-01 13:02")
     wait_for_icon(item, "idle")
     assert item.get("Status") == "Active"
+
+
+def test_file_that_is_no_plan(
+    agent: Agent, desktop: Desktop, tray: Tray, folder: Path, bucket: str
+) -> None:
+    """Before the agent is there, and while it is; told once, until it is over."""
+    broken, newer = (agent.plans_folder / name for name in ("broken.json", "newer.json"))
+    broken.write_text('{ "version": 1,')
+    agent.keyring.start()
+    agent.start("2026-03-01 13:00")
+    item = tray.wait_for_item(ID)
+    shown = desktop.notifications.wait_for(summary="A backup plan cannot be read")
+    assert shown.hints["urgency"] == 2 and "Details" in shown.actions.values()
+    assert shown.body.startswith("broken.json: ")
+    wait_for_icon(item, "attention")
+    assert item.tooltip.title == "A backup plan cannot be read"
+    assert item.tooltip.text == html.unescape(shown.body)
+    # The file is another one and its fault the same: only the next fault is news.
+    broken.write_text('{ "version": 1, ')
+    newer.write_text('{ "version": 99 }')
+    both = desktop.notifications.wait_for(summary="Some backup plans cannot be read")
+    assert [line.partition(":")[0] for line in both.body.splitlines()] == [
+        "broken.json", "newer.json"
+    ]  # fmt: skip
+    broken.unlink()
+    alone = desktop.notifications.wait_for(summary="A backup plan cannot be read")
+    assert alone.body.startswith("newer.json: ") and "\n" not in alone.body
+    assert len(desktop.notifications.all) == 3
+    newer.unlink()
+    wait_until(lambda: not desktop.notifications.visible, 10, "it to be withdrawn")
+    wait_for_icon(item, "idle")
+    assert item.tooltip.text == "No backup yet"
 
 
 def test_panel_restarted(started: Agent, tray: Tray, desktop: Desktop) -> None:
@@ -258,6 +292,28 @@ def test_locked_keyring_offers_to_unlock(
     started.keyring.answer("ok")
     desktop.accessibility.wait_for(name="Unlock Keyring", role="push button").press()
     wait_until(lambda: plan.get("LastSuccess") > 0, 20, "the run")
+    assert started.keyring.has_prompted()
+
+
+def test_prompt_that_nobody_answers(
+    started: Agent, desktop: Desktop, tray: Tray, folder: Path, bucket: str
+) -> None:
+    """Whoever asked for a job and went away keeps no other plan from its own."""
+    item = tray.wait_for_item(ID)
+    add(started, "Asked", folder, bucket)
+    due = add(started, "Due", folder, bucket, schedule="@daily 12:30")
+    due.wait_for("LastResult", "finished")
+    started.settle()
+    started.keyring.lock()
+    started.keyring.answer("dismiss")
+    with started.keyring.nobody_answers():
+        item.menu_entry("Back Up Asked Now").click()
+        started.set_time("2026-03-02 13:00", settle=False)
+        due.wait_for("HeldBy", "keyring-locked")
+        started.keyring.unlock()
+        started.set_time("2026-03-02 13:02", settle=False)
+        wait_until(lambda: len(due.jobs()) == 2, 20, "the job")
+    started.settle()
     assert started.keyring.has_prompted()
 
 

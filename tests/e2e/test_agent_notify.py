@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,12 @@ import pytest
 from gi.repository import GLib
 
 from fixtures import wait_until
-from fixtures.agent import Agent, Plan
+from fixtures.agent import ROOT, Agent, Plan
 from fixtures.app import add_plan
 from fixtures.checks import keys, write_files
 from fixtures.desktop import Desktop
 from fixtures.fault_proxy import FaultProxy, Refuse, Reply, Rule
+from fixtures.system_bus import SystemBus
 
 GOES_WELL = "“Photos” is done"
 FAILS = "“Photos” failed"
@@ -103,6 +105,8 @@ def test_no_problems(
     agent.settle()
     agent.add_plan("Locked", folder, bucket, keys=False, schedule="@daily 12:30")
     wait_until(lambda: agent.get("State") == "attention", 15, "attention")
+    (agent.plans_folder / "broken.json").write_text("{")
+    wait_until(lambda: agent.get("Problems"), 10, "the problem")
     proxy.rules.clear()
     plan.run().wait()
     desktop.notifications.wait_for(summary=GOES_WELL)
@@ -127,6 +131,31 @@ def test_overdue(
     other.run().wait()
     desktop.notifications.wait_for(summary="“Other” is done")
     assert any("overdue" in n.summary for n in desktop.notifications.all) == wanted
+
+
+def test_overdue_while_its_job_waits(
+    agent: Agent, desktop: Desktop, system_bus: SystemBus, tmp_path: Path, bucket: str
+) -> None:
+    """It was begun in time, and lies there; whoever sees that can let it go on."""
+    folder = write_files(tmp_path / "Slow", {str(i): os.urandom(40_000) for i in range(30)})
+    agent.environment["KEEPSAKE_TEST_LOOPBACK_IS_REMOTE"] = "1"
+    start(agent, desktop)
+    plan = agent.add_plan("Photos", folder, bucket, schedule="@daily 12:30",
+                          **{"upload-limit": "300K"})  # fmt: skip
+    wait_until(lambda: agent.objects().get(f"{ROOT}/{plan.path}"), 10, "the plan")
+    job = plan.wait_for_job()
+    job.wait_for_state("transferring")
+    system_bus.set_metered(True)
+    job.wait_for_state("waiting")
+    agent.set_time("2026-03-06 13:00", settle=False)
+    shown = desktop.notifications.wait_for(summary="“Photos” is overdue")
+    assert shown.body.startswith("There has been no backup yet. Waiting for a network")
+    assert "Back Up Now" in shown.actions.values()
+    desktop.accessibility.wait_for(name="Back Up Now", role="push button").press()
+    agent.settle()
+    assert agent.get("Conditions") == ["metered"]
+    assert [job["trigger"] for job in plan.jobs()] == ["manual", "scheduled"]
+    assert plan.get("LastResult") == "finished"
 
 
 def test_deletion_of_a_backup(

@@ -149,6 +149,22 @@ def test_failure_is_told_again_when_the_clock_was_set_back(
     )
 
 
+def test_progress(
+    portal: Portal, started: Agent, recorder: Recorder, slow_folder: Path, tmp_path: Path, bucket: str
+) -> None:
+    """The portal cannot show it: of a long job it is told that it runs, of a short one its end."""
+    folder = write_files(tmp_path / "Pictures", {str(i): os.urandom(40_000) for i in range(15)})
+    limit = {"upload-limit": "150K"}
+    add(started, "Photos", folder, bucket, **limit).run().wait()
+    add(started, "Slow", slow_folder, bucket, **limit).run().wait()
+
+    def titles() -> list[str]:
+        return [call.body[1]["title"] for call in calls(recorder, NOTIFICATION, "AddNotification")]
+
+    wait_until(lambda: "“Slow” is done" in titles(), 10, "the end of the long one")
+    assert titles() == ["“Photos” is done", "Backing up “Slow”", "“Slow” is done"]
+
+
 def test_overdue_offers_what_helps(
     portal: Portal, started: Agent, recorder: Recorder, folder: Path, bucket: str
 ) -> None:

@@ -6,7 +6,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sqlite3
+import subprocess
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +18,7 @@ from gi.repository import GLib
 
 from conftest import short_folder
 from fixtures import wait_until
-from fixtures.agent import Agent, Plan, moment, raises, text_of
+from fixtures.agent import Agent, Job, Plan, moment, raises, text_of
 from fixtures.checks import keys, write_files
 from fixtures.session_bus import SessionBus
 from fixtures.system_bus import SystemBus
@@ -156,13 +159,13 @@ def test_plan_that_does_not_mind(
     wait_until(lambda: len(plan.jobs()) == 1, 10, "the run")
 
 
-def test_running_job_waits_for_its_conditions(
+def begin_and_wait(
     agent: Agent, system_bus: SystemBus, tmp_path: Path, bucket: str
-) -> None:
+) -> tuple[Plan, Job]:
+    """A job that the agent has begun, and that waits for a network that is not metered."""
     agent.environment["KEEPSAKE_TEST_LOOPBACK_IS_REMOTE"] = "1"
-    agent.keyring.start()
-    folder = write_files(tmp_path / "Pictures", {str(i): os.urandom(40_000) for i in range(30)})
-    plan = agent.add_plan("Photos", folder, bucket, schedule="@daily", **{"upload-limit": "300K"})
+    folder = write_files(tmp_path / "Slow", {str(i): os.urandom(40_000) for i in range(30)})
+    plan = agent.add_plan("Slow", folder, bucket, schedule="@daily", **{"upload-limit": "150K"})
     agent.environment["KEEPSAKE_TEST_CLOCK"] = str(moment("2026-03-01 13:00"))
     agent.bus.add_service(
         "io.github.keepsake_backup.Keepsake.Agent", agent.binary, env=agent.environment
@@ -171,11 +174,131 @@ def test_running_job_waits_for_its_conditions(
     job.wait_for_state("transferring")
     system_bus.set_metered(True)
     job.wait_for_state("waiting")
+    return plan, job
+
+
+def test_running_job_waits_for_its_conditions(
+    agent: Agent, system_bus: SystemBus, tmp_path: Path, bucket: str
+) -> None:
+    agent.keyring.start()
+    plan, job = begin_and_wait(agent, system_bus, tmp_path, bucket)
     assert "metered" in job.get("Waiting")
     system_bus.set_metered(False)
     result = job.wait()
     assert (result["failed"], result["reason"], result["put"]) == (0, "", 31)
     assert plan.get("LastResult") == "finished"
+
+
+@pytest.fixture
+def other(agent: Agent, folder: Path, bucket: str) -> Plan:
+    agent.keyring.start()
+    return agent.add_plan("Photos", folder, bucket)
+
+
+@pytest.fixture
+def waiting(
+    agent: Agent, system_bus: SystemBus, tmp_path: Path, other: Plan, bucket: str
+) -> Plan:
+    """Its job was begun by the agent and waits for a network that is not metered."""
+    plan, _ = begin_and_wait(agent, system_bus, tmp_path, bucket)
+    return plan
+
+
+def test_waiting_job_makes_way_for_somebody(
+    agent: Agent, system_bus: SystemBus, waiting: Plan, other: Plan
+) -> None:
+    assert other.run().wait()["put"] == 3
+    agent.settle()
+    assert (waiting.get("State"), waiting.get("HeldBy")) == ("held", "metered")
+    (job,) = waiting.jobs()
+    assert (job["state"], job["reason"], job["failed"]) == ("interrupted", "another-job", 0)
+    assert job["message"].startswith("Interrupted while it waited")
+    # It is still wanted, and goes on from there.
+    system_bus.set_metered(False)
+    wait_until(lambda: waiting.get("LastResult") == "finished", 20, "the rest")
+    last = waiting.jobs()[0]
+    assert last["trigger"] == "catch-up" and last["put"] + job["put"] >= 31
+
+
+def test_waiting_job_does_not_make_way_for_one_that_would_wait(
+    agent: Agent, system_bus: SystemBus, waiting: Plan, other: Plan
+) -> None:
+    system_bus.set_network("none")
+    wait_until(lambda: "offline" in agent.get("Conditions"), 10, "the condition")
+    queued = other.run()
+    agent.manager("SetUploadLimit", "(xa{sv})", -1, {})  # lets it look at all once more
+    wait_until(lambda: "no network" in waiting.job.get("Waiting"), 10, "the reason")
+    queued.call("Cancel")
+    system_bus.set_metered(False)
+    system_bus.set_network("full")
+    agent.settle()
+    assert [(job["state"], job["put"]) for job in waiting.jobs()] == [("finished", 31)]
+
+
+def test_waiting_job_makes_way_for_its_own_plan(
+    agent: Agent, system_bus: SystemBus, waiting: Plan
+) -> None:
+    result = waiting.run().wait()
+    last, first = waiting.jobs()
+    assert (first["state"], first["reason"]) == ("interrupted", "another-job")
+    assert (last["trigger"], last["state"]) == ("manual", "finished")
+    assert result["failed"] == 0 and result["put"] + first["put"] >= 31
+    agent.settle()
+    assert len(waiting.jobs()) == 2  # it is no longer due
+
+
+@pytest.mark.parametrize("kind", ["files", "backup"])
+def test_files_are_fetched_while_backups_are_paused(
+    agent: Agent, system_bus: SystemBus, waiting: Plan, tmp_path: Path, kind: str
+) -> None:
+    system_bus.set_metered(False)
+    waiting.job.wait_for_state("transferring")
+    agent.manager("Pause", "(ta{sv})", 0, {})
+    waiting.job.wait_for_state("paused")
+    if kind == "backup":
+        assert waiting.run().wait()["failed"] == 0
+        assert len(waiting.jobs()) == 2
+        return
+    target = tmp_path / "again"
+    path, to = os.fsencode("Slow"), os.fsencode(target)
+    (job,) = waiting.call("Restore", "(ayaya{sv})", path, to, {})
+    assert Job(agent, job).wait()["failed"] == 0
+    assert target.is_dir()
+    assert [job["state"] for job in waiting.jobs()] == ["finished", "interrupted"]
+    agent.settle()
+    assert (waiting.get("State"), waiting.get("HeldBy")) == ("held", "paused")
+    agent.manager("Resume")
+    wait_until(lambda: waiting.get("LastResult") == "finished", 20, "the rest")
+
+
+def test_waiting_job_does_not_make_way_for_its_own_plan_offline(
+    agent: Agent, system_bus: SystemBus, waiting: Plan
+) -> None:
+    """Why nothing begins is said."""
+    system_bus.set_network("none")
+    wait_until(lambda: "offline" in agent.get("Conditions"), 10, "the condition")
+    with raises("Offline"):
+        waiting.run()
+    system_bus.set_metered(False)
+    system_bus.set_network("full")
+    agent.settle()
+    assert [job["state"] for job in waiting.jobs()] == ["finished"]
+
+
+def test_running_job_does_not_make_way(
+    agent: Agent, system_bus: SystemBus, waiting: Plan
+) -> None:
+    system_bus.set_metered(False)
+    waiting.job.wait_for_state("transferring")
+    with raises("Busy"):
+        waiting.run()
+    waiting.job.call("Pause")
+    waiting.job.wait_for_state("paused")
+    with raises("Busy"):
+        waiting.run()
+    waiting.job.call("Resume")
+    assert waiting.job.wait()["failed"] == 0
+    assert [job["state"] for job in waiting.jobs()] == ["finished"]
 
 
 def test_failed_job_is_tried_again_with_growing_pauses(
@@ -280,6 +403,56 @@ def test_mounts_are_heard_of_only_while_one_is_awaited(
     agent.set_time("2026-03-02 13:06")
     assert plan.get("State") == "idle"
     assert not hears()
+
+
+@pytest.mark.parametrize("missing", ["source-missing", "keyring-locked"])
+def test_what_was_missing_is_looked_for_after_a_pause(
+    agent: Agent, folder: Path, bucket: str, missing: str
+) -> None:
+    agent.keyring.start()
+    plan = agent.add_plan("Photos", folder, bucket, schedule="@daily 12:30")
+    agent.start("2026-03-01 13:00")
+    away = folder.with_name("elsewhere")
+    if missing == "source-missing":
+        folder.rename(away)
+    else:
+        agent.keyring.lock()
+    agent.set_time("2026-03-02 13:00")
+    assert plan.get("HeldBy") == missing
+    agent.manager("Pause", "(ta{sv})", 0, {})
+    agent.settle()
+    assert plan.get("HeldBy") == "paused"
+    agent.manager("Resume")
+    agent.settle()
+    assert (plan.get("HeldBy"), len(plan.jobs())) == (missing, 1)
+    agent.manager("Pause", "(ta{sv})", 0, {})
+    agent.settle()
+    if missing == "source-missing":
+        away.rename(folder)
+    else:
+        agent.keyring.unlock()
+    agent.manager("Resume")
+    agent.settle()
+    assert (plan.get("State"), len(plan.jobs())) == ("idle", 2)
+
+
+@pytest.mark.parametrize("change", ["paused", "switched off", "nothing"])
+def test_keyring_that_takes_its_time(
+    agent: Agent, folder: Path, bucket: str, change: str
+) -> None:
+    """What somebody decides meanwhile holds for the plan that waits for it."""
+    agent.keyring.start()
+    plan = agent.add_plan("Photos", folder, bucket, schedule="@daily 12:30")
+    agent.start("2026-03-01 13:00")
+    with agent.keyring.frozen():
+        agent.set_time("2026-03-02 13:00", settle=False)
+        if change == "paused":
+            agent.manager("Pause", "(ta{sv})", 0, {})
+        elif change == "switched off":
+            plan.edit(enabled=False)
+    agent.settle()
+    assert len(plan.jobs()) == (2 if change == "nothing" else 1)
+    assert plan.get("HeldBy") == ("paused" if change == "paused" else "")
 
 
 def test_wrong_key_waits_for_somebody(agent: Agent, folder: Path, bucket: str) -> None:
@@ -513,3 +686,121 @@ def test_quiet_after_resume(
     assert len(plan.jobs()) == 1
     agent.set_time("2026-03-02 12:41")
     assert started(plan)[1:] == ["2026-03-02 12:41"]
+
+
+# -- the history ----------------------------------------------------------------------------------
+
+
+def stop_and_close(agent: Agent) -> Path:
+    """Returns the history, when all of it is in one file."""
+    agent.stop()
+    history = agent.state / "history.sqlite"
+    wait_until(lambda: not Path(f"{history}-wal").exists(), 10, "the history to be closed")
+    return history
+
+
+def check_history_problem(agent: Agent, reason: str) -> None:
+    ((path, text),) = agent.get("Problems")
+    assert bytes(path) == os.fsencode(agent.state / "history.sqlite")
+    assert reason in text and reason in agent.log
+
+
+@pytest.mark.parametrize("beginning", [0, 4096], ids=["header", "pages"])
+def test_damaged_history(agent: Agent, folder: Path, s3: Any, bucket: str, beginning: int) -> None:
+    """It is no reason to back nothing up: a new one begins."""
+    agent.keyring.start()
+    plan = agent.add_plan("Photos", folder, bucket, schedule="@daily 12:30")
+    agent.start("2026-03-01 13:00")
+    history = stop_and_close(agent)
+    damaged = history.read_bytes()[:beginning] + b"x" * (history.stat().st_size - beginning)
+    history.write_bytes(damaged)
+
+    write_files(folder, {"three": "3"})
+    agent.start("2026-03-01 14:00")
+    check_history_problem(agent, "was damaged and is set aside")
+    (aside,) = agent.state.glob("history.sqlite.set-aside-*")
+    assert aside.read_bytes() == damaged
+    assert started(plan) == ["2026-03-01 14:00"] and "photos/Pictures/three" in keys(s3, bucket)
+    agent.set_time("2026-03-02 13:00")
+    assert started(plan)[1:] == ["2026-03-02 13:00"]
+    agent.stop()
+    agent.start("2026-03-02 14:00")
+    assert agent.get("Problems") == [] and len(plan.jobs()) == 2
+
+
+def test_history_of_a_newer_keepsake(
+    agent: Agent, folder: Path, s3: Any, bucket: str
+) -> None:
+    """It is left alone; what happens meanwhile is known as long as the agent lives."""
+    agent.keyring.start()
+    plan = agent.add_plan("Photos", folder, bucket, schedule="@daily 12:30")
+    agent.start("2026-03-01 13:00")
+    history = stop_and_close(agent)
+    with contextlib.closing(sqlite3.connect(history)) as newer:
+        newer.execute("PRAGMA user_version = 2")
+    before = history.read_bytes()
+
+    write_files(folder, {"three": "3"})
+    agent.start("2026-03-02 13:00")
+    check_history_problem(agent, "was written by a newer Keepsake")
+    assert started(plan) == ["2026-03-02 13:00"] and "photos/Pictures/three" in keys(s3, bucket)
+    agent.set_time("2026-03-03 13:00")
+    assert started(plan) == ["2026-03-02 13:00", "2026-03-03 13:00"]
+    assert plan.get("LastSuccess") == moment("2026-03-03 13:00")
+    stop_and_close(agent)
+    assert history.read_bytes() == before
+
+
+@contextlib.contextmanager
+def small_disk_for_the_history(agent: Agent) -> Iterator[None]:
+    """With the catalogues on another one, so that jobs go well."""
+    agent.state.mkdir(parents=True)
+    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "none", agent.state]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode != 0:
+        pytest.skip(f"cannot mount: {done.stderr.strip()}")
+    try:
+        catalogues = agent.state.with_name("catalogues")
+        catalogues.mkdir()
+        (agent.state / "catalogue").symlink_to(catalogues)
+        yield
+    finally:
+        if agent.is_running():
+            agent.kill()
+        subprocess.run(["umount", agent.state], check=True)
+
+
+def test_history_on_a_full_disk(agent: Agent, folder: Path, s3: Any, bucket: str) -> None:
+    """What nobody could write down is not done again at once."""
+    agent.keyring.start()
+    plan = agent.add_plan("Photos", folder, bucket, schedule="@daily 12:30", verify="weekly")
+
+    def unrecorded() -> list[int]:
+        return [agent.log.count("will be missing in the history"), plan.get("LastVerified")]
+
+    with small_disk_for_the_history(agent):
+        agent.start("2026-03-01 13:00")
+        assert sorted(job["kind"] for job in plan.jobs()) == ["backup", "verify"]
+        with contextlib.closing(sqlite3.connect(agent.state / "history.sqlite")) as history:
+            history.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        with contextlib.suppress(OSError), open(agent.state / "full", "wb", buffering=0) as full:
+            while True:
+                full.write(bytes(512))
+
+        write_files(folder, {"three": "3"})
+        agent.set_time("2026-03-02 13:00")
+        assert "photos/Pictures/three" in keys(s3, bucket)
+        assert unrecorded() == [1, moment("2026-03-01 13:00")]
+        assert plan.get("LastSuccess") == moment("2026-03-02 13:00")
+        assert (plan.get("State"), plan.get("Overdue")) == ("idle", False)
+        # Backup and verification, once each.
+        agent.set_time("2026-03-08 13:00")
+        assert unrecorded() == [3, moment("2026-03-08 13:00")]
+        agent.set_time("2026-03-08 14:00")
+        assert unrecorded()[0] == 3
+
+        (agent.state / "full").unlink()
+        agent.set_time("2026-03-09 13:00")
+        assert started(plan)[2:] == ["2026-03-09 13:00"]
+        agent.set_time("2026-03-09 14:00")
+        assert len(plan.jobs()) == 3 and unrecorded()[0] == 3

@@ -703,6 +703,8 @@ USAGE = [
     ("ls s3://{bucket} s3://{bucket}", "Usage: keepsakectl ls s3://BUCKET/PREFIX; see"),
     ("ls {bucket}", "“{bucket}” is not an S3 address; write s3://BUCKET/PREFIX"),
     ("verify {folder}", "Usage: keepsakectl verify SOURCE… s3://BUCKET/PREFIX; see keepsakectl"),
+    ("ls --timeout=86401 s3://{bucket}", "up to 86400, which is a day, not 86401"),
+    ("ls --timeout=-1 s3://{bucket}", "up to 86400, which is a day, not -1"),
     ("verify --sample=none {folder} s3://{bucket}", "“none” is no share; write for example 5%"),
     ("verify --sample=0 {folder} s3://{bucket}", "“0” is no share; write for example 5%"),
     ("verify --sample=101% {folder} s3://{bucket}", "“101%” is no share; write for example 5%"),

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,17 @@ from gi.repository import Gio, GLib
 from fixtures import wait_until
 from fixtures.agent import INTERFACE, NAME, ROOT, Agent, Job, Plan, raises
 from fixtures.app import add_plan
-from fixtures.checks import keys, operation, put_many, the_sentence, unfinished_uploads, write_files
-from fixtures.fault_proxy import Delay, FaultProxy, Hang, Reply, Rule
+from fixtures.checks import (
+    keys,
+    open_catalogue,
+    operation,
+    put_many,
+    the_sentence,
+    unfinished_uploads,
+    write_files,
+)
+from fixtures.fault_proxy import Delay, FaultProxy, Hang, Reply, Request, Rule
+from fixtures.large_files import WhenDone
 from fixtures.terminal import Terminal
 
 YES = GLib.Variant("b", True)
@@ -121,6 +131,29 @@ def test_a_failure_leaves_the_plan(
     assert (newest["kind"], newest["state"]) == ("erase", "failed")
     ctl("plan", "remove", "Photos", "--delete-objects", "--yes", check=0)
     assert keys(s3, bucket) == []
+
+
+def test_killed_behind_a_deletion(
+    ctl: Any, folder: Path, s3: Any, bucket: str, proxy: FaultProxy
+) -> None:
+    """The plan is still there, and knows that its objects are not."""
+    ctl("plan", "add", "Photos", folder, f"s3://{bucket}/laptop", check=0, endpoint=proxy)
+    ctl("run", "Photos", "--foreground", check=0, endpoint=proxy)
+    started: list[Any] = []
+
+    def kill(_: Request) -> None:
+        wait_until(lambda: started)
+        started[0].kill()
+
+    proxy.rules.append(Rule(lambda r: operation(r) == "delete", WhenDone(kill)))
+    started.append(ctl.popen("plan", "remove", "Photos", "--delete-objects", "--yes", endpoint=proxy))
+    assert started[0].wait(60) == -signal.SIGKILL
+    assert keys(s3, bucket) == []
+    with open_catalogue(ctl.state_dir) as database:
+        assert database.execute("SELECT key FROM object").fetchall() == []
+    assert "Photos" in ctl("plan", "list", check=0).stdout
+    ctl("run", "Photos", "--foreground", check=0, endpoint=proxy)
+    assert len(keys(s3, bucket)) == 5
 
 
 def test_old_versions_stay(ctl: Any, folder: Path, s3: Any, bucket: str) -> None:

@@ -647,6 +647,7 @@ def test_secrets_are_nowhere(ctl: Any, add: Callable[..., str], rgw: Any) -> Non
         ["status"], ["history", "Photos"], ["plan", "show", "Photos"], ["plan", "export", "Photos"],
     ):  # fmt: skip
         result = ctl(*command, env={"G_MESSAGES_DEBUG": "all"}, check=0)
+        assert "DEBUG" not in result.stdout, "that is for programs"
         everything += result.stdout + result.stderr
     assert rgw.secret_key not in everything
     files = [path for path in ctl.home.rglob("*") if path.is_file()]

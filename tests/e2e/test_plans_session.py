@@ -235,6 +235,30 @@ def test_remove_takes_the_keys_along(
     assert stored(keyring, plan_id) == {} and len(stored(keyring, other_id)) == 2
 
 
+def test_remove_with_objects_and_a_locked_keyring(
+    here: Session, add: Callable[..., str], unlocked_keyring: Keyring, rgw: Any, s3: Any, bucket: str
+) -> None:
+    """What is deleted is said to be, though the plan stays."""
+    plan_id = add()
+    here("credentials", "set", "Photos", input=f"{rgw.access_key}:{rgw.secret_key}", check=0)
+    here("run", "Photos", "--foreground", check=0)
+    assert keys(s3, bucket) != []
+    unlocked_keyring.lock()
+    unlocked_keyring.answer("dismiss")
+    right = {"AWS_ACCESS_KEY_ID": rgw.access_key, "AWS_SECRET_ACCESS_KEY": rgw.secret_key}
+    remove = ("plan", "remove", "Photos", "--delete-objects", "--yes")
+    refused = here(*remove, env=right)
+    assert refused.returncode == 4 and keys(s3, bucket) == []
+    sentence = refused.stderr.splitlines()[-1]
+    assert "The objects are deleted, but the plan stays" in sentence
+    assert "Nothing was removed" not in refused.stderr
+    here("plan", "show", "Photos", check=0)
+    unlocked_keyring.unlock()
+    here(*remove, check=0)
+    assert stored(unlocked_keyring, plan_id) == {}
+    assert "Photos" not in here("plan", "list", check=0).stdout
+
+
 def test_foreground_takes_keys_from_the_keyring(
     here: Session, add: Callable[..., str], unlocked_keyring: Keyring, rgw: Any
 ) -> None:

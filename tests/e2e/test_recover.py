@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from conftest import REGION
+from conftest import REGION, no_thread_sanitizer
 from fixtures import clean_environment
 from fixtures.ceph_rgw import CephRgw
 from fixtures.checks import rsync_changes, the_sentence, write_files
@@ -68,6 +68,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     }  # fmt: skip
 
 
+@no_thread_sanitizer
 @pytest.mark.parametrize(
     "heading",
     ["With Keepsake, on any computer", "With rclone", "With s3cmd", "With s3fs, as a folder"],

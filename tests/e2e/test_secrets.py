@@ -11,9 +11,7 @@ from __future__ import annotations
 
 import os
 import re
-import resource
-import urllib.parse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,34 +19,27 @@ import pytest
 
 from conftest import BINARY
 from fixtures import wait_until
-from fixtures.agent import NAME, Agent
+from fixtures.agent import NAME, SCHEMA, Agent
 from fixtures.checks import write_files
 from fixtures.fault_proxy import FaultProxy
-from fixtures.recorder import Recorder, disguises
+from fixtures.keyring import Keyring
+from fixtures.recorder import Recorder
+from fixtures.secret_key import (
+    SECRET,
+    WITH_CORES,
+    allow_cores,
+    check_files,
+    check_memory,
+    check_no_core,
+    check_traces,
+    find,
+    in_memory,
+    locked_memory,
+    trace,
+    with_cores,
+)
 from test_docs import SECTIONS_OF
 from test_plans_session import Session, add, folder, here, there  # noqa: F401
-
-SECRET = "wJal/rXUtn+FEMI/K7=MDENG&bPx%RfiCY"  # with what has to be escaped somewhere
-
-
-def shapes() -> set[bytes]:
-    plain = SECRET.encode()
-    quoted = {urllib.parse.quote(SECRET, safe=safe).encode() for safe in ("", "/", "/+=")}
-    return {plain, *quoted, *disguises(plain)}
-
-
-def find(data: bytes) -> list[bytes]:
-    return [shape for shape in shapes() if shape in data]
-
-
-@pytest.fixture
-def access_key(rgw: Any) -> Iterator[str]:
-    """Keys of the same owner, one of which is hard to hide."""
-    name = "KEEPSAKESECRETTEST"
-    rgw.admin("key", "create", "--uid=keepsake", "--key-type=s3", f"--access-key={name}",
-              f"--secret-key={SECRET}")  # fmt: skip
-    yield name
-    rgw.admin("key", "rm", "--uid=keepsake", "--key-type=s3", f"--access-key={name}")
 
 
 class Traced:
@@ -59,14 +50,7 @@ class Traced:
         self.commands: set[str] = set()
         self.said: list[str] = []
         self.started = 0
-        folder.mkdir()
-        script = folder / "keepsakectl"
-        script.write_text(
-            f"#!/bin/sh\nexec strace -f -v -s 100000 -e trace=execve,execveat -o {folder}/trace.$$ "
-            f'{BINARY} "$@"\n'
-        )
-        script.chmod(0o755)
-        session.ctl.binary = script
+        session.ctl.binary = trace(BINARY, folder)
 
     def __call__(self, *args: Any, own: tuple[str, ...] = ("--verbose",), **more: Any) -> Any:
         self.commands.add(str(args[0]))
@@ -79,27 +63,13 @@ class Traced:
         """`in_environment`: of the program itself, by whoever started it."""
         for text in self.said:
             assert not find(os.fsencode(text)), text
-        traces = list(self.folder.glob("trace.*"))
-        assert traces
-        for trace in traces:
-            lines = [line for line in trace.read_bytes().splitlines() if b"exec" in line]
-            self.started += len(lines)
-            for line in lines[1:] if in_environment else lines:
-                assert not find(line), line
-            trace.unlink()
+        self.started += check_traces(self.folder, in_environment)
         self.said.clear()
 
 
 @pytest.fixture
 def traced(here: Session, tmp_path: Path) -> Traced:  # noqa: F811
     return Traced(here, tmp_path / "traces")
-
-
-def check_files(*folders: Path) -> None:
-    files = [path for top in folders for path in top.rglob("*") if path.is_file()]
-    assert files
-    for path in files:
-        assert not find(path.read_bytes()), path
 
 
 @pytest.mark.parametrize("source", ["environment", "file", "profile"])
@@ -202,19 +172,39 @@ def test_all_commands_are_tried() -> None:
     assert tried == set(SECTIONS_OF)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can allow cores where they are not")
+@WITH_CORES
 def test_memory(ctl: Any, tmp_path: Path, bucket: str, proxy: FaultProxy) -> None:
     """No core is written, and some memory is locked: the keys are in it."""
     source = write_files(tmp_path / "folder", {"large": os.urandom(300_000)})
     process = ctl.popen(
         "mirror", "--upload-limit=64K", source, f"s3://{bucket}", endpoint=proxy,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CORE, (1 << 30, 1 << 30)),
+        preexec_fn=allow_cores,
     )  # fmt: skip
     wait_until(lambda: proxy.bytes_up > 10_000, 20, "the job to send")
-    limits = Path(f"/proc/{process.pid}/limits").read_text()
-    status = Path(f"/proc/{process.pid}/status").read_text()
+    check_no_core(process.pid)
+    locked = locked_memory(process.pid)
     process.kill()
-    (core,) = [line for line in limits.splitlines() if line.startswith("Max core file size")]
-    assert core.split()[4] == "0"
-    (locked,) = [line for line in status.splitlines() if line.startswith("VmLck:")]
-    assert int(locked.split()[1]) > 0
+    assert locked > 0
+
+
+@WITH_CORES
+def test_memory_of_the_agent(
+    agent: Agent, unlocked_keyring: Keyring, tmp_path: Path, bucket: str, access_key: str,
+    proxy: FaultProxy,
+) -> None:  # fmt: skip
+    """During a job and behind it, when it has given its keys back."""
+    folder = write_files(tmp_path / "Pictures", {"large": os.urandom(300_000)})
+    plan = agent.add_plan("Photos", folder, bucket, keys=False, endpoint=proxy.endpoint,
+                          **{"upload-limit": "128K"})  # fmt: skip
+    for kind, value in (("s3-access-key", access_key), ("s3-secret", SECRET)):
+        unlocked_keyring.store(kind, value, **{"xdg:schema": SCHEMA}, plan=plan.id, kind=kind)
+    agent.binary = with_cores(agent.binary, tmp_path)
+    agent.start()
+    job = plan.run()
+    wait_until(lambda: proxy.bytes_up > 10_000, 20, "the job to send")
+    check_no_core(agent.pid)
+    assert in_memory(agent.pid), "it has no key, or cannot be looked into"
+    check_memory(agent.pid)
+    assert job.wait() and job.state == "finished"
+    wait_until(lambda: not in_memory(agent.pid), 10, "the key to be forgotten")
+    assert locked_memory(agent.pid) > 0

@@ -38,7 +38,7 @@ typedef struct
   GString *closed;    /* what was to be closed, each with a space */
   GString *actions;   /* the signals of the notifier, each with a space */
   guint32 next_id;    /* of the server */
-  gboolean is_silent; /* Notify is answered later: */
+  gboolean is_silent; /* Notify and AddNotification are answered later: */
   GDBusMethodInvocation *unanswered;
 } Fixture;
 
@@ -99,7 +99,10 @@ portal_cb (GDBusConnection *connection,
     g_ptr_array_add (fixture->shown, g_variant_ref (parameters));
   else
     g_string_append_printf (fixture->closed, "%s ", id);
-  g_dbus_method_invocation_return_value (invocation, NULL);
+  if (fixture->is_silent)
+    fixture->unanswered = invocation;
+  else
+    g_dbus_method_invocation_return_value (invocation, NULL);
 }
 
 static void
@@ -439,6 +442,35 @@ test_portal (Fixture *fixture, gconstpointer data)
   g_assert_cmpstr (fixture->closed->str, ==, "a old ");
 }
 
+/* The portal has a thread for each call: two at once may come in any order. */
+static void
+test_slow_portal (Fixture *fixture, gconstpointer data)
+{
+  fixture->is_silent = TRUE;
+  show (fixture, "a", "Going", 1);
+  wait_for (fixture->unanswered != NULL);
+  show (fixture, "a", "the end", -1);
+  show (fixture, "b", "other", -1);
+  fixture->is_silent = FALSE;
+  wait_for (fixture->shown->len == 2);
+  assert_part (fixture, 1, 0, "'b'");
+  g_dbus_method_invocation_return_value (fixture->unanswered, NULL);
+  wait_for (fixture->shown->len == 3);
+  assert_part (fixture, 2, 0, "'a'");
+
+  fixture->is_silent = TRUE;
+  fixture->unanswered = NULL;
+  show (fixture, "c", "Going", 1);
+  wait_for (fixture->unanswered != NULL);
+  fixture->is_silent = FALSE;
+  kp_notifier_withdraw (fixture->notifier, "c");
+  private_bus_settle (&fixture->bus);
+  g_assert_cmpstr (fixture->closed->str, ==, "");
+  g_dbus_method_invocation_return_value (fixture->unanswered, NULL);
+  wait_for (fixture->closed->len > 0);
+  g_assert_cmpstr (fixture->closed->str, ==, "c ");
+}
+
 int
 main (int argc, char **argv)
 {
@@ -456,6 +488,8 @@ main (int argc, char **argv)
   ADD ("/agent/notifier/server-restarts", test_server_restarts);
   ADD ("/agent/notifier/no-server-at-first", test_no_server_at_first);
   g_test_add ("/agent/notifier/portal", Fixture, "portal", set_up, test_portal, tear_down);
+  g_test_add ("/agent/notifier/slow-portal", Fixture, "portal", set_up, test_slow_portal,
+              tear_down);
 
   return g_test_run ();
 }

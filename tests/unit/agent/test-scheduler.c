@@ -5,8 +5,10 @@
 #include "private-bus.h"
 
 #include "kp-error.h"
+#include "kp-job.h"
 #include "kp-scheduler.h"
 
+#include <sqlite3.h>
 #include <string.h>
 
 #define HOUR 3600
@@ -202,7 +204,7 @@ test_back_off (Fixture *fixture, gconstpointer data)
   kp_scheduler_forget_failures (fixture->scheduler);
   g_assert_cmpint (timing_at (fixture, start)->retry_at, ==, 0);
   g_assert_cmpint (timing_at (fixture, start)->due_since, !=, 0);
-  kp_scheduler_job_ended (fixture->scheduler, kp_plan_get_id (fixture->plan));
+  kp_scheduler_job_ended (fixture->scheduler, kp_plan_get_id (fixture->plan), NULL);
   g_assert_cmpint (timing_at (fixture, start)->retry_at, !=, 0);
   add_success (fixture, start);
   g_assert_cmpint (timing_at (fixture, start + 61)->retry_at, ==, 0);
@@ -234,12 +236,185 @@ test_interrupted (Fixture *fixture, gconstpointer data)
   g_assert_cmpint (timing_at (fixture, NOW + 60)->due_since, ==, 0);
 }
 
+/* It waited, and somebody asked for another job: that may come as often as it likes. */
+static void
+test_made_way (Fixture *fixture, gconstpointer data)
+{
+  add_plan (fixture, "@daily 12:30");
+  for (int i = 0; i < 10; i++)
+    {
+      g_autoptr (GError) error = NULL;
+      gint64 id = kp_history_begin_job (fixture->history, kp_plan_get_id (fixture->plan),
+                                        KP_HISTORY_BACKUP, KP_HISTORY_SCHEDULED, NOW + i, &error);
+      g_assert_no_error (error);
+      g_assert_true (kp_history_end_job (fixture->history, id, KP_HISTORY_INTERRUPTED,
+                                         KP_JOB_REASON_MADE_WAY, "Interrupted",
+                                         &(KpHistoryCounts){ 0 }, NOW + i + 1, &error));
+      g_assert_cmpint (timing_at (fixture, NOW + 60)->due_since, ==, NOW + i);
+    }
+}
+
 static void
 test_cancelled (Fixture *fixture, gconstpointer data)
 {
   add_plan (fixture, "@daily 12:30");
   add_job (fixture, KP_HISTORY_BACKUP, NOW, KP_HISTORY_CANCELLED, -1);
   g_assert_cmpint (timing_at (fixture, NOW + 60)->due_since, ==, 0);
+}
+
+/* --- what the history does not have ----------------------------------------------------------- */
+
+/* A job that took a minute; @id is 0 where nothing of it could be recorded. */
+static void
+see_job (Fixture *fixture,
+         gint64 id,
+         KpHistoryKind kind,
+         gint64 start,
+         KpHistoryState state,
+         int reason)
+{
+  const KpHistoryJob job = { .id = id,
+                             .kind = kind,
+                             .started = start,
+                             .ended = start + 60,
+                             .state = state,
+                             .reason = reason >= 0 ? (char *) kp_error_name (reason) : NULL };
+
+  kp_scheduler_job_ended (fixture->scheduler, kp_plan_get_id (fixture->plan), &job);
+}
+
+/* As when the disk is full: the history tells of the past, and nothing is added to it. */
+static void
+test_not_recorded (Fixture *fixture, gconstpointer data)
+{
+  add_plan (fixture, "@daily 12:30");
+  kp_plan_set_verify (fixture->plan, KP_PLAN_VERIFY_WEEKLY);
+  add_success (fixture, NOW - 30 * DAY);
+  add_job (fixture, KP_HISTORY_VERIFY, NOW - 29 * DAY, KP_HISTORY_FINISHED, -1);
+  const KpTiming *timing = timing_at (fixture, NOW);
+  g_assert_cmpint (timing->due_since, !=, 0);
+  g_assert_true (timing->overdue);
+
+  /* Tried again after a pause, as ever. */
+  see_job (fixture, 0, KP_HISTORY_BACKUP, NOW, KP_HISTORY_FAILED, KP_ERROR_OFFLINE);
+  timing = timing_at (fixture, NOW + 61);
+  g_assert_cmpint (timing->due_since, ==, NOW);
+  g_assert_cmpint (timing->retry_at, ==, NOW + 60 + 5 * 60);
+  see_job (fixture, 0, KP_HISTORY_BACKUP, NOW + 360, KP_HISTORY_FAILED, KP_ERROR_OFFLINE);
+  g_assert_cmpint (timing_at (fixture, NOW + 421)->retry_at, ==, NOW + 420 + 10 * 60);
+
+  see_job (fixture, 0, KP_HISTORY_BACKUP, NOW + 1020, KP_HISTORY_FINISHED, -1);
+  timing = timing_at (fixture, NOW + 1081);
+  g_assert_cmpint (timing->due_since, ==, 0);
+  g_assert_false (timing->overdue);
+  g_assert_cmpint (timing->summary.last_success, ==, NOW + 1080);
+  g_assert_cmpint (timing->summary.failing_since, ==, 0);
+  g_assert_cmpint (timing->last->ended, ==, NOW + 1080);
+  /* An edit of the plan forgets nothing. */
+  kp_scheduler_set_plan (fixture->scheduler, fixture->plan);
+  timing = timing_at (fixture, NOW + 1082);
+  g_assert_cmpint (timing->due_since, ==, 0);
+
+  g_assert_cmpint (timing->verify_due, !=, 0);
+  see_job (fixture, 0, KP_HISTORY_VERIFY, NOW + 1100, KP_HISTORY_FINISHED, -1);
+  timing = timing_at (fixture, NOW + 1161);
+  g_assert_cmpint (timing->verify_due, ==, 0);
+  g_assert_cmpint (timing->summary.last_verified, ==, NOW + 1160);
+  g_assert_cmpint (timing_at (fixture, NOW + 1100 + 7 * DAY)->verify_due, ==, NOW + 1100 + 7 * DAY);
+
+  /* Recorded again. */
+  add_job (fixture, KP_HISTORY_BACKUP, NOW + 8 * DAY, KP_HISTORY_FAILED, KP_ERROR_OFFLINE);
+  timing = timing_at (fixture, NOW + 8 * DAY + 61);
+  g_assert_cmpint (timing->retry_at, ==, NOW + 8 * DAY + 60 + 5 * 60);
+  g_assert_cmpint (timing->summary.failing_since, ==, NOW + 8 * DAY);
+  g_assert_cmpint (timing->summary.last_success, ==, NOW + 1080);
+}
+
+/* A job that the history knows is no other one. */
+static void
+test_end_not_recorded (Fixture *fixture, gconstpointer data)
+{
+  g_autoptr (GError) error = NULL;
+
+  add_plan (fixture, "@daily 12:30");
+  gint64 id = kp_history_begin_job (fixture->history, kp_plan_get_id (fixture->plan),
+                                    KP_HISTORY_BACKUP, KP_HISTORY_SCHEDULED, NOW, &error);
+  g_assert_no_error (error);
+  timing_at (fixture, NOW + 1);
+  see_job (fixture, id, KP_HISTORY_BACKUP, NOW, KP_HISTORY_FAILED, KP_ERROR_OFFLINE);
+  const KpTiming *timing = timing_at (fixture, NOW + 61);
+  g_assert_cmpint (timing->last->id, ==, id);
+  g_assert_cmpint (timing->retry_at, ==, NOW + 60 + 5 * 60);
+
+  g_assert_true (kp_history_end_job (fixture->history, id, KP_HISTORY_FAILED,
+                                     kp_error_name (KP_ERROR_OFFLINE), "It failed",
+                                     &(KpHistoryCounts){ 0 }, NOW + 60, &error));
+  g_assert_cmpint (timing_at (fixture, NOW + 61)->retry_at, ==, NOW + 60 + 5 * 60);
+  g_assert_cmpstr (timing->last->message, ==, "It failed");
+
+  /* Nor is one after which another process began one. */
+  id = kp_history_begin_job (fixture->history, kp_plan_get_id (fixture->plan), KP_HISTORY_BACKUP,
+                             KP_HISTORY_SCHEDULED, NOW + 100, &error);
+  add_success (fixture, NOW + 110);
+  timing_at (fixture, NOW + 170);
+  g_assert_true (kp_history_end_job (fixture->history, id, KP_HISTORY_FAILED,
+                                     kp_error_name (KP_ERROR_OFFLINE), "It failed",
+                                     &(KpHistoryCounts){ 0 }, NOW + 160, &error));
+  see_job (fixture, id, KP_HISTORY_BACKUP, NOW + 100, KP_HISTORY_FAILED, KP_ERROR_OFFLINE);
+  g_assert_cmpint (timing_at (fixture, NOW + 171)->last->state, ==, KP_HISTORY_FINISHED);
+}
+
+/* What was deleted after a backup that was not recorded stays deleted. */
+static void
+test_erased_later (Fixture *fixture, gconstpointer data)
+{
+  g_autoptr (GError) error = NULL;
+  const KpHistoryCounts counts = { .deleted = 5 };
+
+  add_plan (fixture, "@daily 12:30");
+  see_job (fixture, 0, KP_HISTORY_BACKUP, NOW, KP_HISTORY_FINISHED, -1);
+  gint64 id = kp_history_begin_job (fixture->history, kp_plan_get_id (fixture->plan),
+                                    KP_HISTORY_ERASE, KP_HISTORY_MANUAL, NOW + DAY, &error);
+  g_assert_true (kp_history_end_job (fixture->history, id, KP_HISTORY_FINISHED, NULL, NULL, &counts,
+                                     NOW + DAY, &error));
+  g_assert_no_error (error);
+  g_assert_cmpint (timing_at (fixture, NOW + 3 * DAY)->due_since, ==, 0);
+
+  see_job (fixture, 0, KP_HISTORY_BACKUP, NOW + 3 * DAY, KP_HISTORY_FINISHED, -1);
+  g_assert_cmpint (timing_at (fixture, NOW + 5 * DAY)->due_since, !=, 0);
+  const KpHistoryJob erase = { .kind = KP_HISTORY_ERASE,
+                               .started = NOW + 5 * DAY,
+                               .ended = NOW + 5 * DAY,
+                               .state = KP_HISTORY_FINISHED,
+                               .counts = counts };
+  kp_scheduler_job_ended (fixture->scheduler, kp_plan_get_id (fixture->plan), &erase);
+  g_assert_cmpint (timing_at (fixture, NOW + 7 * DAY)->due_since, ==, 0);
+}
+
+static void
+test_unreadable (Fixture *fixture, gconstpointer data)
+{
+  g_autofree char *path = temporary_tree_path (fixture->tree, "history");
+  sqlite3 *db = NULL;
+
+  add_plan (fixture, "@daily 12:30");
+  add_success (fixture, NOW);
+  g_assert_cmpint (timing_at (fixture, NOW + 100)->due_since, ==, 0);
+  g_assert_null (kp_scheduler_get_history_problem (fixture->scheduler));
+
+  g_assert_cmpint (sqlite3_open (path, &db), ==, SQLITE_OK);
+  g_assert_cmpint (sqlite3_exec (db, "DROP TABLE job", NULL, NULL, NULL), ==, SQLITE_OK);
+  g_assert_cmpint (sqlite3_close (db), ==, SQLITE_OK);
+  g_test_expect_message ("keepsake-agent", G_LOG_LEVEL_WARNING, "*no such table*");
+  g_assert_cmpint (timing_at (fixture, NOW + 200)->due_since, ==, NOW);
+  g_test_assert_expected_messages ();
+  g_assert_nonnull (kp_scheduler_get_history_problem (fixture->scheduler));
+
+  /* Once, and then as the schedule says. Said once, too. */
+  see_job (fixture, 0, KP_HISTORY_BACKUP, NOW + 200, KP_HISTORY_FINISHED, -1);
+  g_assert_cmpint (timing_at (fixture, NOW + 261)->due_since, ==, 0);
+  g_assert_cmpint (timing_at (fixture, NOW + 4 * HOUR)->due_since, ==, HALF_PAST_TWELVE);
+  g_assert_cmpint (timing_at (fixture, NOW + 4 * HOUR)->overdue_at, ==, NOW + 260 + 3 * DAY);
 }
 
 /* --- verification ---------------------------------------------------------------------------- */
@@ -361,8 +536,13 @@ main (int argc, char **argv)
   ADD ("/agent/scheduler/back-off", test_back_off);
   ADD ("/agent/scheduler/failure-that-stays", test_failure_that_stays);
   ADD ("/agent/scheduler/interrupted", test_interrupted);
+  ADD ("/agent/scheduler/made-way", test_made_way);
   ADD ("/agent/scheduler/cancelled", test_cancelled);
   ADD ("/agent/scheduler/erased", test_erased);
+  ADD ("/agent/scheduler/not-recorded", test_not_recorded);
+  ADD ("/agent/scheduler/end-not-recorded", test_end_not_recorded);
+  ADD ("/agent/scheduler/erased-later", test_erased_later);
+  ADD ("/agent/scheduler/unreadable", test_unreadable);
   ADD ("/agent/scheduler/verify", test_verify);
   ADD ("/agent/scheduler/verify-after-damage", test_verify_after_damage);
   ADD ("/agent/scheduler/watch", test_watch);

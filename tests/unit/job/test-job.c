@@ -108,6 +108,23 @@ assert_finalized (KpJob *job)
   g_assert_finalize_object (job);
 }
 
+/* What the job says of itself is what was recorded. */
+static void
+assert_same_record (KpJob *job, const KpHistoryJob *entry)
+{
+  g_autoptr (KpHistoryJob) record = kp_job_dup_record (job);
+
+  g_assert_cmpint (record->id, ==, entry->id);
+  g_assert_cmpstr (record->plan_id, ==, entry->plan_id);
+  g_assert_cmpint (record->kind, ==, entry->kind);
+  g_assert_cmpint (record->trigger, ==, entry->trigger);
+  g_assert_cmpint (record->started, ==, entry->started);
+  g_assert_cmpint (record->ended, ==, entry->ended);
+  g_assert_cmpint (record->state, ==, entry->state);
+  g_assert_cmpstr (record->reason, ==, entry->reason);
+  g_assert_cmpstr (record->message, ==, entry->message);
+}
+
 static void
 test_failure (Fixture *fixture, const void *data)
 {
@@ -134,6 +151,7 @@ test_failure (Fixture *fixture, const void *data)
   g_assert_cmpint (entry->started, ==, 1234567890);
   g_assert_cmpint (entry->ended, ==, 1234567890);
   g_assert_cmpint (entry->trigger, ==, KP_HISTORY_MANUAL);
+  assert_same_record (job, entry);
   assert_finalized (job);
 }
 
@@ -264,6 +282,7 @@ test_cancel_before_the_start (Fixture *fixture, const void *data)
   g_assert_error (fixture->error, G_IO_ERROR, G_IO_ERROR_PENDING);
   g_autoptr (GPtrArray) jobs = kp_history_list_jobs (fixture->history, NULL, 10, &error);
   g_assert_cmpuint (jobs->len, ==, 0);
+  g_assert_null (kp_job_dup_record (job));
   assert_finalized (job);
 }
 
@@ -292,6 +311,7 @@ test_hold (Fixture *fixture, const void *data)
   assert_finalized (job);
 }
 
+/* @data: the reason that the history has to give */
 static void
 test_interrupted (Fixture *fixture, const void *data)
 {
@@ -300,12 +320,15 @@ test_interrupted (Fixture *fixture, const void *data)
 
   g_assert_true (kp_job_pause (job, &error));
   kp_job_execute_async (job, fixture->credentials, executed_cb, fixture);
+  if (data != NULL)
+    kp_job_make_way (job);
   kp_job_interrupt (job);
   g_main_loop_run (fixture->loop);
   g_autoptr (KpHistoryJob) entry
       = kp_history_get_job (fixture->history, kp_job_get_history_id (job), &error);
   g_assert_no_error (error);
   g_assert_cmpint (entry->state, ==, KP_HISTORY_INTERRUPTED);
+  g_assert_cmpstr (entry->reason, ==, data);
   g_assert_nonnull (entry->message);
   assert_finalized (job);
 }
@@ -360,6 +383,8 @@ main (int argc, char **argv)
   ADD ("cancel-before-the-start", test_cancel_before_the_start);
   ADD ("hold", test_hold);
   ADD ("interrupted", test_interrupted);
+  g_test_add ("/job/job/made-way", Fixture, KP_JOB_REASON_MADE_WAY, set_up, test_interrupted,
+              tear_down);
   ADD ("plan-that-cannot-work", test_plan_that_cannot_work);
   ADD ("other-kinds", test_other_kinds);
   return g_test_run ();
