@@ -142,7 +142,7 @@ back_up_all (KpApplication *self, KpDBusManager *manager)
   for (guint i = 0; i < n; i++)
     {
       g_autoptr (KpPlanProxy) plan = g_list_model_get_item (plans, i);
-      if (kp_plan_proxy_get_job (plan) == NULL)
+      if (kp_plan_proxy_can_run (plan))
         call (self, kp_plan_proxy_get_dbus (plan), "Run", g_variant_new ("(a{sv})", NULL));
     }
 }

@@ -53,12 +53,16 @@ static void
 show_phase (KpJobView *self)
 {
   const char *waiting = text_or_empty (kp_dbus_job_get_waiting (self->job));
-  g_autofree char *phase = kp_words_phase (text_or_empty (kp_dbus_job_get_kind (self->job)),
-                                           text_or_empty (kp_dbus_job_get_state (self->job)));
+  const char *state = text_or_empty (kp_dbus_job_get_state (self->job));
+  g_autofree char *phase = kp_words_phase (text_or_empty (kp_dbus_job_get_kind (self->job)), state);
 
-  if (*waiting != '\0')
+  /* Most of these sentences begin with "Waiting". */
+  if (*waiting != '\0' && g_str_equal (state, "waiting"))
+    show_text (self->phase_label, waiting);
+  else if (*waiting != '\0')
     {
-      /* Translators: what the job does and why it waits, as in "Waiting: There is no network" */
+      /* Translators: how the job stands and why it would wait anyway, as in "Paused: There is no
+       * network connection" */
       g_autofree char *text = g_strdup_printf (_ ("%s: %s"), phase, waiting);
       show_text (self->phase_label, text);
     }

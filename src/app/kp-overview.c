@@ -7,13 +7,12 @@
 
 #include "kp-overview.h"
 
-#include "kp-agent-process.h"
+#include "kp-banner.h"
 #include "kp-details.h"
 #include "kp-plan-card.h"
 #include "kp-stack.h"
 #include "kp-window.h"
 
-#include <gio/gdesktopappinfo.h>
 #include <glib/gi18n.h>
 
 #define SPINNER_DELAY_MS 500
@@ -25,9 +24,6 @@ struct _KpOverview
   KpAgentClient *client;
   GtkFilterListModel *shown; /* without those that are being deleted */
   GtkWidget *new_button;
-  GtkRevealer *banner;
-  GtkLabel *banner_label;
-  GtkButton *banner_button;
   GtkStack *stack;
   GtkSpinner *spinner;
   guint patience;
@@ -36,75 +32,6 @@ struct _KpOverview
 };
 
 G_DEFINE_FINAL_TYPE (KpOverview, kp_overview, ADW_TYPE_BIN)
-
-static void
-show_banner (KpOverview *self, const char *text, const char *button)
-{
-  /* What is not revealed would yet be there for a screen reader. */
-  gtk_widget_set_visible (GTK_WIDGET (self->banner), text != NULL);
-  gtk_revealer_set_reveal_child (self->banner, text != NULL);
-  if (text == NULL)
-    return;
-  gtk_label_set_label (self->banner_label, text);
-  gtk_widget_set_visible (GTK_WIDGET (self->banner_button), button != NULL);
-  if (button != NULL)
-    gtk_button_set_label (self->banner_button, button);
-}
-
-/* (nullable) (transfer full): what the desktop has for that */
-static GAppInfo *
-find_network_settings (void)
-{
-  static const char *const ids[]
-      = { "gnome-network-panel.desktop", "gnome-wifi-panel.desktop",
-          "kcm_networkmanagement.desktop", "cinnamon-settings-network.desktop",
-          "nm-connection-editor.desktop" };
-
-  for (gsize i = 0; i < G_N_ELEMENTS (ids); i++)
-    {
-      GDesktopAppInfo *info = g_desktop_app_info_new (ids[i]);
-      if (info != NULL)
-        return G_APP_INFO (info);
-    }
-  return NULL;
-}
-
-static void
-update_banner (KpOverview *self)
-{
-  KpDBusManager *manager = kp_agent_client_get_manager (self->client);
-  gint64 paused_until = manager != NULL ? kp_dbus_manager_get_paused_until (manager) : 0;
-
-  if (kp_agent_client_get_presence (self->client) == KP_AGENT_SILENT
-      && kp_agent_client_cannot_end (self->client))
-    show_banner (self,
-                 _ ("The background part of Keepsake does not answer, and it could not be "
-                    "restarted. Log out and in again."),
-                 _ ("_Try Again"));
-  else if (kp_agent_client_get_presence (self->client) == KP_AGENT_SILENT)
-    show_banner (self,
-                 _ ("The background part of Keepsake does not answer. What you see may be old."),
-                 /* In a sandbox its process is out of reach. */
-                 kp_agent_process_can_end () ? _ ("_Restart It") : _ ("_Try Again"));
-  else if (manager != NULL && paused_until != 0)
-    {
-      g_autofree char *time
-          = paused_until > 0 ? kp_words_future (paused_until, kp_app_now ()) : NULL;
-      g_autofree char *text = time != NULL
-                                  /* Translators: %s is a time, as in "tomorrow at 05:00" */
-                                  ? g_strdup_printf (_ ("Backups are paused. They go on %s."), time)
-                                  : g_strdup (_ ("Backups are paused."));
-      show_banner (self, text, _ ("_Resume Backups"));
-    }
-  else if (manager != NULL && kp_agent_client_is_offline (self->client))
-    {
-      g_autoptr (GAppInfo) settings = find_network_settings ();
-      show_banner (self, _ ("You are offline. Backups go on when there is a network again."),
-                   settings != NULL ? _ ("_Network Settings") : NULL);
-    }
-  else
-    show_banner (self, NULL, NULL);
-}
 
 static const char *
 find_page (KpOverview *self)
@@ -158,34 +85,6 @@ update (KpOverview *self)
   show_spinner (self, g_str_equal (page, "starting"));
   gtk_widget_set_visible (self->stopped_details, kp_agent_client_get_error (self->client) != NULL);
   gtk_widget_set_visible (self->new_button, is_running);
-  update_banner (self);
-}
-
-static void
-open_network_settings (KpOverview *self)
-{
-  g_autoptr (GAppInfo) settings = find_network_settings ();
-  g_autoptr (GdkAppLaunchContext) context
-      = gdk_display_get_app_launch_context (gtk_widget_get_display (GTK_WIDGET (self)));
-  g_autoptr (GError) error = NULL;
-
-  if (settings == NULL
-      || g_app_info_launch (settings, NULL, G_APP_LAUNCH_CONTEXT (context), &error))
-    return;
-  kp_window_show_error (kp_window_of (GTK_WIDGET (self)), _ ("That did not work"), error);
-}
-
-static void
-banner_clicked_cb (KpOverview *self)
-{
-  KpDBusManager *manager = kp_agent_client_get_manager (self->client);
-
-  if (kp_agent_client_get_presence (self->client) == KP_AGENT_SILENT)
-    kp_agent_client_restart (self->client);
-  else if (manager != NULL && kp_dbus_manager_get_paused_until (manager) != 0)
-    gtk_widget_activate_action (GTK_WIDGET (self), "app.resume", NULL);
-  else
-    open_network_settings (self);
 }
 
 static void
@@ -244,17 +143,14 @@ kp_overview_class_init (KpOverviewClass *klass)
   GtkWidgetClass *widget_class = GTK_WIDGET_CLASS (klass);
 
   G_OBJECT_CLASS (klass)->dispose = kp_overview_dispose;
+  g_type_ensure (KP_TYPE_BANNER);
   gtk_widget_class_set_template_from_resource (
       widget_class, "/io/github/keepsake_backup/Keepsake/kp-overview.ui");
   gtk_widget_class_bind_template_child (widget_class, KpOverview, new_button);
-  gtk_widget_class_bind_template_child (widget_class, KpOverview, banner);
-  gtk_widget_class_bind_template_child (widget_class, KpOverview, banner_label);
-  gtk_widget_class_bind_template_child (widget_class, KpOverview, banner_button);
   gtk_widget_class_bind_template_child (widget_class, KpOverview, stack);
   gtk_widget_class_bind_template_child (widget_class, KpOverview, spinner);
   gtk_widget_class_bind_template_child (widget_class, KpOverview, stopped_details);
   gtk_widget_class_bind_template_child (widget_class, KpOverview, list);
-  gtk_widget_class_bind_template_callback (widget_class, banner_clicked_cb);
   gtk_widget_class_bind_template_callback (widget_class, start_clicked_cb);
   gtk_widget_class_bind_template_callback (widget_class, stopped_details_cb);
   gtk_widget_class_bind_template_callback (widget_class, row_activated_cb);

@@ -7,6 +7,7 @@
 
 #include "kp-plan-page.h"
 
+#include "kp-banner.h"
 #include "kp-details.h"
 #include "kp-history-chart.h"
 #include "kp-job-view.h"
@@ -287,10 +288,9 @@ show_standing (KpPlanPage *self)
   g_autoptr (KpStanding) standing = kp_plan_proxy_describe (self->plan);
   const char *mood_class = kp_words_mood_class (standing->mood);
   KpHelp help = standing->help;
-  gboolean has_job = kp_plan_proxy_get_job (self->plan) != NULL;
 
   /* Here is always room to back up; on this page the problems are shown anyway. */
-  if ((help == KP_HELP_NONE || help == KP_HELP_SHOW_PROBLEMS) && !has_job)
+  if ((help == KP_HELP_NONE || help == KP_HELP_SHOW_PROBLEMS) && kp_plan_proxy_can_run (self->plan))
     help = KP_HELP_RUN;
   self->help = help;
   adw_window_title_set_title (self->window_title, kp_plan_proxy_get_name (self->plan));
@@ -365,7 +365,17 @@ show_settings (KpPlanPage *self)
   adw_action_row_set_subtitle (self->storage_row, storage);
   g_autofree char *schedule
       = kp_words_schedule (kp_schedule_to_string (kp_plan_get_schedule (plan)));
-  adw_action_row_set_subtitle (self->schedule_row, schedule);
+  const char *note = kp_dbus_plan_get_watch_note (get_dbus (self));
+  if (note != NULL && *note != '\0')
+    {
+      g_autofree char *text
+          /* Translators: the first %s is a schedule, the second a sentence: why changes cannot be
+           * seen as they happen */
+          = g_strdup_printf (_ ("%s\nFor now once an hour: %s"), schedule, note);
+      adw_action_row_set_subtitle (self->schedule_row, text);
+    }
+  else
+    adw_action_row_set_subtitle (self->schedule_row, schedule);
 }
 
 static void
@@ -391,6 +401,7 @@ static void
 update (KpPlanPage *self)
 {
   KpDBusJob *job = kp_plan_proxy_get_job (self->plan);
+  gboolean can_run = kp_plan_proxy_can_run (self->plan);
 
   show_standing (self);
   show_settings (self);
@@ -401,9 +412,9 @@ update (KpPlanPage *self)
   kp_job_view_set_job (self->job_view, job);
   show_limit (self);
   show_verification (self);
-  gtk_widget_set_sensitive (self->verify_button, job == NULL);
-  gtk_widget_action_set_enabled (GTK_WIDGET (self), "plan.run", job == NULL);
-  gtk_widget_action_set_enabled (GTK_WIDGET (self), "plan.verify", job == NULL);
+  gtk_widget_set_sensitive (self->verify_button, can_run);
+  gtk_widget_action_set_enabled (GTK_WIDGET (self), "plan.run", can_run);
+  gtk_widget_action_set_enabled (GTK_WIDGET (self), "plan.verify", can_run);
   gtk_widget_action_set_enabled (GTK_WIDGET (self), "plan.delete", job == NULL);
   refresh_history (self);
 }
@@ -588,6 +599,7 @@ kp_plan_page_class_init (KpPlanPageClass *klass)
 
   G_OBJECT_CLASS (klass)->dispose = kp_plan_page_dispose;
   widget_class->root = kp_plan_page_root;
+  g_type_ensure (KP_TYPE_BANNER);
   g_type_ensure (KP_TYPE_JOB_VIEW);
   g_type_ensure (KP_TYPE_LIMIT_ROW);
   g_type_ensure (KP_TYPE_HISTORY_CHART);

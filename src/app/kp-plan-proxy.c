@@ -166,6 +166,20 @@ kp_plan_proxy_get_job (KpPlanProxy *self)
   return self->job;
 }
 
+/* Whether a job that somebody asks for can begin: the agent lets one that it began itself make way
+ * while that stands still. */
+gboolean
+kp_plan_proxy_can_run (KpPlanProxy *self)
+{
+  const char *state = self->job != NULL ? kp_dbus_job_get_state (self->job) : NULL;
+
+  if (self->job == NULL)
+    return TRUE;
+  return g_strcmp0 (kp_dbus_job_get_trigger (self->job), "manual") != 0
+         && (g_strcmp0 (state, "queued") == 0 || g_strcmp0 (state, "waiting") == 0
+             || (g_strcmp0 (state, "paused") == 0 && self->paused_until != 0));
+}
+
 void
 kp_plan_proxy_set_job (KpPlanProxy *self, KpDBusJob *job)
 {
@@ -244,6 +258,7 @@ kp_plan_proxy_describe (KpPlanProxy *self)
     .paused_until = self->paused_until,
     .job_kind = "",
     .job_state = "",
+    .job_waiting = "",
   };
 
   GVariant *erased = kp_dbus_plan_get_erased (dbus);
@@ -257,6 +272,7 @@ kp_plan_proxy_describe (KpPlanProxy *self)
     {
       facts.job_kind = text_or_empty (kp_dbus_job_get_kind (self->job));
       facts.job_state = text_or_empty (kp_dbus_job_get_state (self->job));
+      facts.job_waiting = text_or_empty (kp_dbus_job_get_waiting (self->job));
     }
   return kp_words_describe_plan (&facts, kp_app_now ());
 }

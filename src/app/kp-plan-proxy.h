@@ -22,6 +22,7 @@ const char *kp_plan_proxy_get_name (KpPlanProxy *self);
 KpDBusPlan *kp_plan_proxy_get_dbus (KpPlanProxy *self);
 KpPlan *kp_plan_proxy_get_plan (KpPlanProxy *self);
 KpDBusJob *kp_plan_proxy_get_job (KpPlanProxy *self);
+gboolean kp_plan_proxy_can_run (KpPlanProxy *self);
 void kp_plan_proxy_set_job (KpPlanProxy *self, KpDBusJob *job);
 void kp_plan_proxy_note_job (KpPlanProxy *self, KpDBusJob *job);
 guint kp_plan_proxy_get_erasures_failed (KpPlanProxy *self);

@@ -305,10 +305,31 @@ show_gap (KpRestoreBrowser *self, gint64 complete_since)
   gtk_label_set_label (self->gap_label, text);
 }
 
+static gboolean
+is_focus_in_list (KpRestoreBrowser *self)
+{
+  GtkRoot *root = gtk_widget_get_root (GTK_WIDGET (self));
+  GtkWidget *focus = root != NULL ? gtk_root_get_focus (root) : NULL;
+
+  return focus != NULL && gtk_widget_is_ancestor (focus, GTK_WIDGET (self->list));
+}
+
+/* Rows that go leave the focus to one by chance. */
+static void
+focus_first (KpRestoreBrowser *self)
+{
+  gtk_widget_activate_action (GTK_WIDGET (self->list), "list.scroll-to-item", "u", 0);
+  GtkWidget *first = gtk_widget_get_first_child (GTK_WIDGET (self->list));
+
+  if (first != NULL)
+    gtk_widget_grab_focus (first);
+}
+
 static void
 show_entries (KpRestoreBrowser *self, GVariant *rows, gboolean complete)
 {
   gboolean is_search = *get_search (self) != '\0';
+  gboolean was_in_list = is_focus_in_list (self);
   g_autoptr (GPtrArray) entries = g_ptr_array_new_with_free_func (g_object_unref);
   GVariantIter iter;
   GVariant *path;
@@ -348,6 +369,8 @@ show_entries (KpRestoreBrowser *self, GVariant *rows, gboolean complete)
   kp_stack_show (self->stack, entries->len > 0 ? "list" : "empty");
   gtk_widget_set_visible (self->restore_button, entries->len > 0);
   show_choice (self);
+  if (was_in_list && entries->len > 0)
+    focus_first (self);
 }
 
 static void

@@ -7,6 +7,7 @@
 
 #include "kp-restore-page.h"
 
+#include "kp-banner.h"
 #include "kp-details.h"
 #include "kp-job-view.h"
 #include "kp-restore-browser.h"
@@ -502,6 +503,7 @@ kp_restore_page_class_init (KpRestorePageClass *klass)
   GtkWidgetClass *widget_class = GTK_WIDGET_CLASS (klass);
 
   G_OBJECT_CLASS (klass)->dispose = kp_restore_page_dispose;
+  g_type_ensure (KP_TYPE_BANNER);
   g_type_ensure (KP_TYPE_RESTORE_BROWSER);
   g_type_ensure (KP_TYPE_JOB_VIEW);
   gtk_widget_class_set_template_from_resource (

@@ -7,6 +7,8 @@
 
 #include "kp-setup-storage.h"
 
+#include <libsecret/secret.h>
+
 G_BEGIN_DECLS
 
 struct _KpSetupStorage
@@ -50,6 +52,7 @@ struct _KpSetupStorage
 
 /* kp-setup-storage.c */
 char *kp_setup_storage_dup_text (GtkEditable *row);
+SecretValue *kp_setup_storage_dup_secret (KpSetupStorage *self);
 gboolean kp_setup_storage_is_plain_http (KpSetupStorage *self);
 void kp_setup_storage_set_row_error (GtkEditable *row, gboolean is_wrong);
 void kp_setup_storage_show_error (GtkLabel *label, const char *text);

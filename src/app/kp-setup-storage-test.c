@@ -349,7 +349,7 @@ check_fields (KpSetupStorage *self)
   g_autofree char *endpoint = kp_setup_storage_dup_text (self->endpoint_row);
   g_autofree char *bucket = kp_setup_storage_dup_text (self->bucket_row);
   g_autofree char *access_key = kp_setup_storage_dup_text (self->access_row);
-  g_autofree char *secret_key = kp_setup_storage_dup_text (self->secret_row);
+  g_autoptr (SecretValue) secret_key = kp_setup_storage_dup_secret (self);
   g_autofree char *account = kp_setup_storage_dup_text (self->account_row);
   g_autoptr (KpPlan) plan = kp_plan_new ();
   g_autoptr (KpS3Location) location = NULL;
@@ -383,7 +383,7 @@ check_fields (KpSetupStorage *self)
       fail_place (self, self->endpoint_row, error->message);
       return FALSE;
     }
-  if ((*access_key == '\0' || *secret_key == '\0')
+  if ((*access_key == '\0' || *secret_value_get_text (secret_key) == '\0')
       && (kp_setup_storage_has_entered_keys (self) || !self->has_keys))
     {
       fail_keys (self, _ ("Enter both keys. Your provider shows the secret key only once, when it "

@@ -55,6 +55,26 @@ kp_setup_storage_dup_text (GtkEditable *row)
   return g_strstrip (g_strdup (gtk_editable_get_text (row)));
 }
 
+/**
+ * kp_setup_storage_dup_secret:
+ *
+ * Returns: (transfer full): the secret key, without blanks around it. It is in memory that is not
+ *   paged out, and wiped, as is the row's own.
+ */
+SecretValue *
+kp_setup_storage_dup_secret (KpSetupStorage *self)
+{
+  const char *text = gtk_editable_get_text (self->secret_row);
+  gsize length;
+
+  while (g_ascii_isspace (*text))
+    text++;
+  length = strlen (text);
+  while (length > 0 && g_ascii_isspace (text[length - 1]))
+    length--;
+  return secret_value_new (text, (gssize) length, "text/plain");
+}
+
 gboolean
 kp_setup_storage_is_plain_http (KpSetupStorage *self)
 {
@@ -281,9 +301,9 @@ kp_setup_storage_run_keys_job (KpSetupStorage *self,
   if (store)
     {
       g_autofree char *access_key = kp_setup_storage_dup_text (self->access_row);
-      g_autofree char *secret_key = kp_setup_storage_dup_text (self->secret_row);
-      job->credentials = kp_s3_credentials_new (access_key, secret_key, NULL);
-      explicit_bzero (secret_key, strlen (secret_key));
+      g_autoptr (SecretValue) secret_key = kp_setup_storage_dup_secret (self);
+      job->credentials
+          = kp_s3_credentials_new (access_key, secret_value_get_text (secret_key), NULL);
     }
   g_task_set_task_data (task, job, keys_job_free);
   kp_test_keys_run (keys_main, task);
@@ -314,11 +334,26 @@ details_cb (KpSetupStorage *self)
 
 /* --- life ----------------------------------------------------------------------------------- */
 
+/* libadwaita 1.2 never frees the buffer of such a row, which would go on holding the key; and
+ * GTK 4.8 empties a buffer by its first byte. */
+static void
+forget_secret (KpSetupStorage *self)
+{
+  g_autofree char *blank = g_strnfill (strlen (gtk_editable_get_text (self->secret_row)), '*');
+
+  self->is_loading = TRUE;
+  gtk_editable_set_text (self->secret_row, blank);
+  gtk_editable_set_text (self->secret_row, "");
+}
+
 static void
 kp_setup_storage_dispose (GObject *object)
 {
   KpSetupStorage *self = KP_SETUP_STORAGE (object);
 
+  if (self->secret_row != NULL)
+    forget_secret (self);
+  self->secret_row = NULL;
   g_cancellable_cancel (self->cancellable);
   g_clear_object (&self->cancellable);
   kp_setup_storage_forget_test_keys (self);

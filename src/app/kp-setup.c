@@ -7,6 +7,7 @@
 
 #include "kp-setup.h"
 
+#include "kp-error.h"
 #include "kp-setup-folders.h"
 #include "kp-setup-review.h"
 #include "kp-setup-schedule.h"
@@ -36,6 +37,7 @@ struct _KpSetup
   guint page;
   gboolean goes_on_after_test;
   gboolean is_saving;
+  gboolean keys_were_wrong; /* when it was saved */
   gboolean keys_are_unsure; /* nobody said whether the plan that they are for has been made */
   AdwWindowTitle *window_title;
   GtkButton *back_button;
@@ -163,7 +165,7 @@ get_client (void)
   return kp_application_get_client (kp_application_get ());
 }
 
-/* A new plan begins at once, and so does one whose keys were not right before. */
+/* Goes before what the plan would wait for: only where nothing else lets it begin. */
 static void
 run (KpSetup *self)
 {
@@ -177,20 +179,49 @@ run (KpSetup *self)
                             begun_cb, NULL);
 }
 
+/* Whether other keys are what it takes to back up, and the clock alone would not try them soon.
+ * What is held for another reason is due, and begins when that is over. */
+static gboolean
+lacks_keys (KpPlanProxy *plan)
+{
+  KpDBusPlan *dbus = kp_plan_proxy_get_dbus (plan);
+  const char *held_by = kp_dbus_plan_get_held_by (dbus);
+  const char *reason = kp_dbus_plan_get_last_reason (dbus);
+
+  if (held_by != NULL && *held_by != '\0')
+    return g_str_has_prefix (held_by, "keyring-");
+  return g_strcmp0 (kp_dbus_plan_get_last_result (dbus), "failed") == 0
+         && (g_strcmp0 (reason, kp_error_name (KP_ERROR_BAD_CREDENTIALS)) == 0
+             || g_strcmp0 (reason, kp_error_name (KP_ERROR_ACCESS_DENIED)) == 0);
+}
+
+static gboolean
+is_manual (KpPlan *plan)
+{
+  return kp_schedule_get_kind (kp_plan_get_schedule (plan)) == KP_SCHEDULE_MANUAL;
+}
+
+/* A new plan with a schedule is due at once by itself, and waits for what it was told to. */
 static void
 finish (KpSetup *self)
 {
   KpWindow *window = kp_window_of (GTK_WIDGET (self));
-  gboolean runs = self->proxy == NULL || kp_setup_storage_has_entered_keys (self->storage);
+  gboolean runs = self->proxy == NULL
+                      ? is_manual (self->plan)
+                      : self->keys_were_wrong && kp_setup_storage_has_entered_keys (self->storage);
 
   self->keys_are_unsure = FALSE;
   if (runs)
     run (self);
   if (window == NULL)
     return;
-  kp_window_toast (window, self->proxy == NULL ? _ ("Plan created; the first backup begins")
-                           : runs              ? _ ("Saved; a backup begins")
-                                               : _ ("Saved; it holds from the next backup on"));
+  if (self->proxy == NULL)
+    kp_window_toast (window, runs ? _ ("Plan created; the first backup begins")
+                                  /* Its card says whether it begins, or what it waits for. */
+                                  : _ ("Plan created"));
+  else
+    kp_window_toast (window, runs ? _ ("Saved; a backup begins")
+                                  : _ ("Saved; it holds from the next backup on"));
   kp_window_go_back (window);
 }
 
@@ -307,6 +338,7 @@ save (KpSetup *self)
       return;
     }
   self->is_saving = TRUE;
+  self->keys_were_wrong = now != NULL && lacks_keys (now);
   set_busy (self, TRUE);
   if (now == NULL)
     {

@@ -76,6 +76,10 @@ describe_job (const KpPlanFacts *facts)
   if (g_str_equal (facts->job_state, "queued"))
     return make_standing (KP_MOOD_WAITING, KP_HELP_NONE,
                           g_strdup (_ ("Waiting for another job to end")), NULL);
+  if (g_str_equal (facts->job_state, "waiting"))
+    return make_standing (
+        KP_MOOD_WAITING, KP_HELP_NONE,
+        g_strdup (*facts->job_waiting != '\0' ? facts->job_waiting : _ ("Waiting")), NULL);
   if (g_str_equal (facts->job_kind, "restore"))
     return make_standing (KP_MOOD_BUSY, KP_HELP_NONE, g_strdup (_ ("Restoring…")), NULL);
   if (g_str_equal (facts->job_kind, "verify"))

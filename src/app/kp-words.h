@@ -57,6 +57,7 @@ typedef struct
   gint64 paused_until;  /* of the agent as a whole */
   const char *job_kind; /* "" without one */
   const char *job_state;
+  const char *job_waiting; /* what a job waits for, the agent's sentence, or "" */
 } KpPlanFacts;
 
 /* How a plan stands. */

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from fixtures.agent import Agent, Job, Plan
 from fixtures.app import Application, add_plan
 from fixtures.checks import body, etags, keys, operation, put_many, sent_keys, write_files
 from fixtures.fault_proxy import Delay, FaultProxy, Hang, Rule
+from fixtures.large_files import After
 
 pytest_plugins = ["fixtures.app_fixtures"]
 
@@ -66,23 +68,30 @@ def test_backup(app: Application, app_agent: Agent, slow_folder: Path, bucket: s
     app.look("plan-done")
 
 
-def begin_endless_backup(app: Application, agent: Agent, tmp_path: Path, bucket: str) -> tuple[Plan, Job]:
-    """At its limit it would take 20 minutes. The plan's page is shown."""
+def begin_endless_backup(
+    app: Application, agent: Agent, tmp_path: Path, bucket: str, proxy: FaultProxy
+) -> tuple[Plan, Job, threading.Event]:
+    """At its limit it would take 20 minutes, and however fast it is, it waits for the event before its
+    end. The plan's page is shown."""
     folder = write_files(tmp_path / "Slow", {f"{i}.jpg": os.urandom(400_000) for i in range(100)})
+    may_end = threading.Event()
+    proxy.rules.append(Rule(lambda r: r.key.endswith("/99.jpg"), After(lambda _: may_end.wait(300)), None))
     agent.start()
-    plan = add_plan(agent, "Photos", folder, bucket, **{"upload-limit": "32K"})
+    plan = add_plan(agent, "Photos", folder, bucket, endpoint=proxy.endpoint, **{"upload-limit": "32K"})
     app.start()
     app.show_plan(plan)
     job = plan.run()
     assert job.wait_for_state("transferring", "finished", "failed") == "transferring"
     app.wait_for("32 KiB/s")
-    return plan, job
+    return plan, job, may_end
 
 
-def test_limit_is_moved(app: Application, app_agent: Agent, tmp_path: Path, bucket: str) -> None:
+def test_limit_is_moved(
+    app: Application, app_agent: Agent, tmp_path: Path, bucket: str, proxy: FaultProxy
+) -> None:
     """By the keys of the slider, while a backup runs: the agent follows each step, and so does what is
     sent. The plan's own limit is for the next time."""
-    plan, job = begin_endless_backup(app, app_agent, tmp_path, bucket)
+    plan, job, may_end = begin_endless_backup(app, app_agent, tmp_path, bucket, proxy)
     app.tab_to("Upload limit")
     # Four double it. As fast as keys can be, there and back: no step is lost on the way.
     for key in [*(["Right"] * 8 + ["Left"] * 8) * 10, *["Right"] * 4]:
@@ -93,6 +102,7 @@ def test_limit_is_moved(app: Application, app_agent: Agent, tmp_path: Path, buck
     app.look("plan-limited")
     app.key("End")
     wait_until(lambda: app_agent.get("UploadLimit") == 128 * 1024 * KIB, 10, "the highest limit")
+    may_end.set()
     result = job.wait()
     assert result["failed"] == 0 and result["put"] == 101
     app.wait_for_text("Backed up just now")
@@ -101,13 +111,14 @@ def test_limit_is_moved(app: Application, app_agent: Agent, tmp_path: Path, buck
 
 
 def test_limit_is_switched_off(
-    app: Application, app_agent: Agent, tmp_path: Path, bucket: str
+    app: Application, app_agent: Agent, tmp_path: Path, bucket: str, proxy: FaultProxy
 ) -> None:
-    _, job = begin_endless_backup(app, app_agent, tmp_path, bucket)
+    _, job, may_end = begin_endless_backup(app, app_agent, tmp_path, bucket, proxy)
     app.tab_to("Limit the upload")
     app.key("Space")
     wait_until(lambda: app_agent.get("UploadLimit") == 0, 10, "no limit")
     app.wait_for("As fast as the line allows")
+    may_end.set()
     assert job.wait()["failed"] == 0
 
 

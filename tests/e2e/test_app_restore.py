@@ -77,6 +77,22 @@ def test_into_another_folder(
     app.wait_for_text("Restored 8 files")
 
 
+def test_keys_alone(app: Application, app_agent: Agent, tmp_path: Path, bucket: str) -> None:
+    """Who opens a folder is at its first row, and not at one by chance."""
+    names = [f"{year}/{month}/{day}" for year in "abc" for month in "defg" for day in "hijkl"]
+    folder = write_files(tmp_path / "Pictures", {name: "" for name in names})
+    app_agent.start()
+    plan = add_plan(app_agent, "Photos", folder, bucket)
+    assert plan.run().wait()["failed"] == 0
+    open_restore(app, plan)
+    open_entry(app, "Pictures")
+    app.wait_for_focus("a")
+    open_entry(app, "c")
+    app.wait_for_focus("d")
+    open_entry(app, "g")
+    app.wait_for_focus("h")
+
+
 def read_all(folder: Path) -> dict[str, tuple[str, int]]:
     return {path.name: (path.read_text(), path.stat().st_mtime_ns) for path in folder.iterdir()}
 

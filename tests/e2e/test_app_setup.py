@@ -21,6 +21,7 @@ from fixtures.app import (
 from fixtures.ceph_rgw import CephRgw
 from fixtures.checks import keys, rsync_changes, write_files
 from fixtures.status_notifier import Tray
+from fixtures.system_bus import SystemBus
 
 ID = "io.github.keepsake_backup.Keepsake"
 
@@ -140,12 +141,8 @@ def test_edit_after_the_agent_came_back(
     assert json.loads(plan.file.read_text())["name"] == "Pictures"
 
 
-def test_agent_does_not_answer_when_a_plan_is_saved(
-    app: Application, app_agent: Agent, folder: Path, bucket: str, rgw: CephRgw
-) -> None:
-    """What it does late is whole: a new plan has its keys, and one that was to be changed has the
-    keys that belong to it."""
-    begin_setup(app, app_agent)
+def fill_setup(app: Application, folder: Path, bucket: str, rgw: CephRgw) -> None:
+    """All four steps, so that only "Create" is left."""
     choose_folder(app, folder)
     app.key("Alt+n")
     app.wait_for("Where to?")
@@ -154,6 +151,15 @@ def test_agent_does_not_answer_when_a_plan_is_saved(
         app.key("Alt+n")
         app.wait_for(f"Step {step} of 4", timeout=30)
     app.set_text("Name of the plan", "Photos")
+
+
+def test_agent_does_not_answer_when_a_plan_is_saved(
+    app: Application, app_agent: Agent, folder: Path, bucket: str, rgw: CephRgw
+) -> None:
+    """What it does late is whole: a new plan has its keys, and one that was to be changed has the
+    keys that belong to it."""
+    begin_setup(app, app_agent)
+    fill_setup(app, folder, bucket, rgw)
     with stalled(app_agent):
         app.key("Alt+c")
         app.wait_for_text("It may do this yet", timeout=40)
@@ -184,8 +190,56 @@ def test_agent_does_not_answer_when_a_plan_is_saved(
         assert secret_of(app_agent, file.stem) == rgw.secret_key
     app.wait_for_none(part="does not answer. What you see", timeout=20)
     app.key("Alt+s")
-    app.wait_for_text("Saved; a backup begins")
+    app.wait_for_text("Saved; it holds from the next backup on")  # the old ones were good, too
     assert secret_of(app_agent, file.stem) == secret
+
+
+@pytest.mark.parametrize("metered", [True, False])
+def test_new_plan_waits_for_what_it_was_told_to(
+    app: Application, app_agent: Agent, machine: SystemBus, folder: Path, s3: Any, bucket: str,
+    rgw: CephRgw, metered: bool
+) -> None:  # fmt: skip
+    """Also with its first backup, which is due at once."""
+    app_agent.environment["KEEPSAKE_TEST_LOOPBACK_IS_REMOTE"] = "1"
+    machine.set_metered(metered)
+    begin_setup(app, app_agent)
+    wait_until(lambda: app_agent.get("Conditions") == ["metered"] * metered, 10, "the network")
+    fill_setup(app, folder, bucket, rgw)
+    app.key("Alt+c")
+    if metered:
+        app.wait_for_text("Waiting: on a metered network")
+        app.wait_for_text("Plan created")
+        app.look("setup-done-metered")
+        (file,) = app_agent.plans_folder.glob("*.json")
+        plan = Plan(app_agent, json.loads(file.read_text()))
+        assert plan.get("State") == "held" and plan.jobs() == [] and keys(s3, bucket) == []
+        machine.set_metered(False)
+    app.wait_for_text("Backed up just now", timeout=40)
+
+
+@pytest.mark.parametrize("schedule", ["manual", "@daily 12:30"])
+def test_other_keys_are_tried_at_once(
+    app: Application, app_agent: Agent, folder: Path, bucket: str, rgw: CephRgw, schedule: str
+) -> None:
+    """Where those before were refused: by itself the plan would try again at its next hour."""
+    app_agent.start()
+    plan_id = app_agent.make_plan("Photos", folder, bucket)["id"]
+    app_agent.store_keys(plan_id, secret="wrong")
+    plan = add_plan(app_agent, "Photos", folder, bucket, keys=False, id=plan_id, schedule=schedule)
+    if schedule == "manual":
+        plan.run()
+    app.start()
+    app.wait_for_text("The storage refused the keys", timeout=30)
+    app.press("Enter Keys…")
+    app.wait_for("Step 2 of 4")
+    app.set_text("Access key", rgw.access_key)
+    app.set_text("Secret key", rgw.secret_key)
+    for step in (3, 4):
+        app.key("Alt+n")
+        app.wait_for(f"Step {step} of 4", timeout=30)
+    app.key("Alt+s")
+    app.wait_for_text("Saved; a backup begins")
+    app.wait_for_text("Backed up just now", timeout=30)
 
 
 def test_wrong_entries(

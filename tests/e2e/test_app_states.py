@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ from typing import Any
 import pytest
 
 from fixtures import wait_until
-from fixtures.agent import Agent, text_of
+from fixtures.agent import Agent, text_of, without_inotify
 from fixtures.app import Application, add_plan
 from fixtures.checks import keys, write_files
 from fixtures.system_bus import SystemBus
@@ -87,6 +89,34 @@ def test_offline(
     machine.set_network("full")
     app.wait_for_none(part="You are offline.")
     app.wait_for_text("Backed up just now", timeout=30)
+
+
+def test_job_waits(
+    app: Application, app_agent: Agent, machine: SystemBus, tmp_path: Path, bucket: str
+) -> None:
+    """One that has begun; it goes on by itself, or when somebody asks for it."""
+    app_agent.environment["KEEPSAKE_TEST_LOOPBACK_IS_REMOTE"] = "1"
+    files = {f"{i:03}": os.urandom(40_000) for i in range(100)}
+    folder = write_files(tmp_path / "Pictures", files)
+    app_agent.start()
+    plan = add_plan(app_agent, "Photos", folder, bucket, schedule="@daily 12:30",
+                    conditions={"metered": "wait"}, **{"upload-limit": "128K"})  # fmt: skip
+    plan.wait_for_job().wait_for_state("transferring")
+    machine.set_metered(True)
+    app.start()
+    app.wait_for_text("Waiting for a network that is not metered")
+    app.wait_for_none(part="Backing up")
+    app.look("state-job-waits")
+    app.show_plan(plan)
+    app.look("state-job-waits-plan")
+    machine.set_metered(False)
+    app.wait_for_text("Backing up")
+    app.wait_for_none(name="Back Up Now")
+    machine.set_metered(True)
+    app.press("Back Up Now")
+    app.wait_for_text("Backing up")
+    assert plan.job.get("Trigger") == "manual" and app_agent.get("Conditions") == ["metered"]
+    plan.job.call("Cancel")
 
 
 def test_overdue(app: Application, app_agent: Agent, folder: Path, bucket: str) -> None:
@@ -201,6 +231,86 @@ def test_problems(app: Application, app_agent: Agent, tmp_path: Path, bucket: st
     app.look("state-problems-plan")
     app.press("Copy List")
     app.wait_for("Copied")
+
+
+def test_file_that_is_no_plan(
+    app: Application, app_agent: Agent, folder: Path, bucket: str
+) -> None:
+    """Its plan is not among the others, or not as the file has it."""
+    app_agent.start()
+    add_plan(app_agent, "Photos", folder, bucket)
+    app.start()
+    app.wait_for_text("Photos")
+    assert not app.has_text("cannot be read")
+    broken = app_agent.plans_folder / "broken.json"
+    broken.write_text('{ "version": 1,')
+    app.wait_for("The file of a plan cannot be read. Its folders may not be backed up.")
+    app.look("state-no-plan")
+    app.press("Show Details")
+    app.wait_for("Problems")
+    app.look("state-no-plan-details")
+    details = app.find_all("Technical details")[0].text
+    assert str(broken) in details and "broken.json: line" in details.splitlines()[1]
+    app.key("Escape")
+    app.wait_for_none("Problems")
+
+    app_agent.manager("Pause", "(ta{sv})", 0, {})
+    app.wait_for("Backups are paused.")
+    app.look("state-no-plan-paused")
+    app.press("Resume Backups")
+    app.wait_for_none("Backups are paused.")
+    assert app.has_text("cannot be read")
+
+    new = app_agent.make_plan("Notes", folder, bucket)
+    broken.write_text(json.dumps(new))
+    app.wait_for_none(part="cannot be read")
+    app.wait_for_text("Notes")
+
+
+def test_nothing_but_files_that_are_no_plans(app: Application, app_agent: Agent) -> None:
+    """It does not look as if there had never been a plan."""
+    for name in ("one.json", "two.json"):
+        (app_agent.plans_folder / name).write_text("{")
+    app_agent.start()
+    app.start()
+    app.wait_for("Keep Your Folders Safe")
+    app.wait_for("The files of 2 plans cannot be read. Their folders may not be backed up.")
+    app.look("state-no-plans")
+
+
+def test_damaged_history(app: Application, app_agent: Agent, folder: Path, bucket: str) -> None:
+    """A new one begins, and so nothing else tells that there was another."""
+    app_agent.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    (app_agent.state / "history.sqlite").write_bytes(b"x" * 10_000)
+    app_agent.add_plan("Photos", folder, bucket)
+    app_agent.start()
+    app.start()
+    app.wait_for("The record of past backups is damaged or cannot be read.")
+    app.look("state-history")
+    app.press("Show Details")
+    app.wait_for("Technical details")
+    assert "is set aside" in app.find_all("Technical details")[0].text
+    app.key("Escape")
+    app.wait_for_none("Technical details")
+
+
+def test_changes_cannot_be_seen(
+    app: Application, app_agent: Agent, folder: Path, tmp_path: Path, bucket: str
+) -> None:
+    app_agent.binary = without_inotify(app_agent.binary, tmp_path)
+    plan = app_agent.add_plan("Photos", folder, bucket, schedule="@watch")
+    app_agent.start()
+    app.start()
+    app.wait_for_text("it does not notice")
+    app.press("Show Details")
+    app.wait_for("Technical details")
+    assert "Cannot notice changes" in app.find_all("Technical details")[0].text
+    app.key("Escape")
+    app.wait_for_none("Technical details")
+    app.show_plan(plan)
+    app.wait_for_text("For now once an hour: ")
+    app.select("Schedule")
+    app.look("state-watch-note")
 
 
 def test_paused(app: Application, app_agent: Agent, folder: Path, bucket: str) -> None:

@@ -40,12 +40,12 @@ def test_closing_leaves_the_job(
     """Opened again, the window shows its true progress at once; and it says once that backups go on."""
     notifications = Notifications(app.bus)  # the desktop's has all that the tests before did
     app_agent.start()
-    plan = add_plan(app_agent, "Photos", slow_folder, bucket, **{"upload-limit": "300K"})
+    plan = add_plan(app_agent, "Photos", slow_folder, bucket, **{"upload-limit": "64K"})
     app.start()
     app.press("Back Up Now")
     app.wait_for_text(" left")
     job = plan.wait_for_job()
-    wait_until(lambda: job.get("Progress")["files-done"] > 10, 20, "some files")
+    wait_until(lambda: job.get("Progress")["files-done"] > 3, 20, "some files")
     app.key("Control+w")
     app.wait_for_no_window()
     notifications.wait_for(summary="Backups go on without this window")
@@ -108,7 +108,7 @@ def test_agent_stalled(app: Application, app_agent: Agent, folder: Path, bucket:
     """A window that is open stays alive, and says that what it shows may be old; one that is opened
     is there, and says that it waits."""
     app_agent.start()
-    add_plan(app_agent, "Photos", folder, bucket)
+    plan = add_plan(app_agent, "Photos", folder, bucket)
     app.start()
     app.wait_for_text("Photos")
     with stalled(app_agent):
@@ -119,6 +119,16 @@ def test_agent_stalled(app: Application, app_agent: Agent, folder: Path, bucket:
         is_alive(app)
     app.wait_for_none(part="does not answer")
     app.wait_for_text("Backed up just now")
+    app.show_plan(plan)
+    app.wait_for("Restore Files…")
+    with stalled(app_agent):
+        app.wait_for_text("does not answer", timeout=20)
+        app.look("state-agent-stalled-plan")
+        app.activate_widget_action("Restore Files…")
+        app.wait_for("All Folders")
+        app.wait_for_text("does not answer", timeout=20)
+        app.look("state-agent-stalled-restore")
+    app.wait_for_none(part="does not answer")
     app.key("Control+w")
     app.wait_for_no_window()
     with stalled(app_agent):

@@ -12,6 +12,9 @@
 
 #define KIB G_GUINT64_CONSTANT (1024)
 
+#define LAST "The last backup was 2 hours ago."
+#define SAID "The agent's sentence."
+
 /* A plan that is well; tests change what they are about. */
 static KpPlanFacts
 make_facts (void)
@@ -28,6 +31,7 @@ make_facts (void)
     .last_message = "",
     .job_kind = "",
     .job_state = "",
+    .job_waiting = "",
   };
 }
 
@@ -129,6 +133,10 @@ test_job (void)
   assert_standing (&facts, "Verifying…", "", KP_MOOD_BUSY, KP_HELP_NONE);
   facts.job_kind = "erase";
   assert_standing (&facts, "Deleting the backup…", "", KP_MOOD_BUSY, KP_HELP_NONE);
+  facts.job_state = "waiting";
+  assert_standing (&facts, "Waiting", "", KP_MOOD_WAITING, KP_HELP_NONE);
+  facts.job_waiting = SAID;
+  assert_standing (&facts, SAID, "", KP_MOOD_WAITING, KP_HELP_NONE);
   facts.job_state = "queued";
   assert_standing (&facts, "Waiting for another job to end", "", KP_MOOD_WAITING, KP_HELP_NONE);
   facts.job_state = "paused";
@@ -136,9 +144,6 @@ test_job (void)
   facts.paused_until = -1;
   assert_standing (&facts, "Paused", "", KP_MOOD_WAITING, KP_HELP_RESUME);
 }
-
-#define LAST "The last backup was 2 hours ago."
-#define SAID "The agent's sentence."
 
 /* Each reason has its title and its one button; what the title says in full is not said again. */
 static void
