@@ -78,7 +78,10 @@ def main() -> None:
     with open(template, encoding="utf-8") as file:
         text = file.read()
     with open(news, encoding="utf-8") as file:
-        text = text.replace("    <!-- the releases of NEWS -->", releases(file.read()))
+        before, place, after = text.partition("    <!-- the releases of NEWS -->")
+        if not place:
+            sys.exit(f"make-metainfo.py: {template} has no place for the releases of NEWS")
+        text = before + releases(file.read()) + after
     if options:
         text = re.sub(r"<developer id=.*?>\s*<name>(.*?)</name>\s*</developer>",
                       r"<developer_name>\1</developer_name>", text)  # fmt: skip

@@ -4,8 +4,9 @@
 #
 #     refresh-caches.sh DATADIR
 #
-# Run by "meson install". Tells the desktop's caches of what is new, where there are any. It makes
-# none, as nobody would take them away again; and into a DESTDIR nothing is told, as packages do.
+# Run by "meson install", and by hand after an uninstall. Tells the desktop's caches of what is there
+# now, where there are any. It makes none, as nobody would take them away again; and into a DESTDIR
+# nothing is told, as packages do.
 set -eu
 [ -z "${DESTDIR:-}" ] || exit 0
 

@@ -150,6 +150,55 @@ g_async_queue_timeout_pop (GAsyncQueue *queue, guint64 timeout)
   return data;
 }
 
+/* Threads of a pool have seen what was done before the push, and who ends the pool what they did.
+ */
+typedef struct
+{
+  GFunc function;
+  gpointer user_data;
+} Work;
+
+static int all_pools;
+
+static void
+work_run (gpointer data, gpointer user_data)
+{
+  Work *work = user_data;
+
+  acquire (data);
+  work->function (data, work->user_data);
+  release (&all_pools);
+}
+
+GThreadPool *
+g_thread_pool_new (GFunc function,
+                   gpointer user_data,
+                   int max_threads,
+                   gboolean exclusive,
+                   GError **error)
+{
+  REAL (g_thread_pool_new);
+  Work *work = g_new (Work, 1); /* for as long as the process lives */
+  *work = (Work){ function, user_data };
+  return real (work_run, work, max_threads, exclusive, error);
+}
+
+gboolean
+g_thread_pool_push (GThreadPool *pool, gpointer data, GError **error)
+{
+  REAL (g_thread_pool_push);
+  release (data);
+  return real (pool, data, error);
+}
+
+void
+g_thread_pool_free (GThreadPool *pool, gboolean immediate, gboolean wait)
+{
+  REAL (g_thread_pool_free);
+  real (pool, immediate, wait);
+  acquire (&all_pools);
+}
+
 /* Reference counts: the last one to leave has seen what all others did. */
 #define UNREF(function, Type)                                                                      \
   void function (Type object)                                                                      \

@@ -96,10 +96,13 @@ class Bench:
                 self.results.add(case, step, tool, result)
                 say(f"  {step.title}: {tool.title}: {report.in_short(result)}")
             before = wanted
+            # What was replaced is in the server's memory until it is collected, and that has an end.
+            self.server.admin("gc", "process", "--include-all")
         if sum(file.size for file in before.values()) > 100 << 20:
             # The server has all of it in its memory. To empty the others takes longer than is worth it.
             for bucket in buckets:
                 empty_bucket(self.s3, bucket)
+            self.server.admin("gc", "process", "--include-all")
         self._clear()
 
     def _clear(self) -> None:

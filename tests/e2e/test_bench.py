@@ -23,6 +23,7 @@ from conftest import BINARY, IS_SANITIZED, TOP
 from fixtures import PATIENCE, clean_environment
 from fixtures.checks import operations
 from fixtures.fault_proxy import FaultProxy
+from fixtures.processes import under_strace
 from fixtures.trees import MIB
 
 KIB = 1024
@@ -31,7 +32,7 @@ SOME = 20  # files that a change is about
 FILES = 120
 
 sanitized = pytest.mark.skipif(
-    IS_SANITIZED, reason="a sanitizer makes system calls and instructions of its own"
+    IS_SANITIZED, reason="a sanitizer takes time, system calls and instructions of its own"
 )
 
 # -- requests and bytes -------------------------------------------------------------------------
@@ -104,10 +105,7 @@ def test_bytes_of_a_large_file(
 def system_calls(ctl: Any, log: Path, *arguments: Any) -> Counter[str]:
     """How often each was made, in all threads."""
     binary = ctl.binary
-    script = log.with_suffix(".sh")
-    script.write_text(f'#!/bin/sh\nexec strace -f -qq -o "{log}" "{binary}" "$@"\n')
-    script.chmod(0o755)
-    ctl.binary = script
+    ctl.binary = under_strace(binary, log.with_suffix(".sh"), "-o", log)
     try:
         ctl(*arguments, check=0)
     finally:
@@ -159,7 +157,7 @@ EXACT = {
 }
 AT_MOST = {
     "futex": 10_000,  # wake-ups and locks
-    "recvfrom": 5000, "poll": 2000, "eventfd2": 2000, "fcntl": 4000, "close": 3000,
+    "recvfrom": 5000, "poll": 2000, "fcntl": 4000, "close": 1200,
     "pwrite64": 5000, "pread64": 2000, "sync_file_range": 1000,
     "fdatasync": 20, "fsync": 20,  # not once for each file
 }  # fmt: skip
@@ -171,7 +169,8 @@ def test_system_calls_of_stored_files(ctl: Any, tmp_path: Path, bucket: str) -> 
     written to the disk a few times."""
     more = for_a_thousand_more(ctl, tmp_path, bucket, 200, "--jobs=4", stored_before=False)
     for name, count in EXACT.items():
-        assert count <= more[name] <= count + 20, more
+        # Connections, and what a start needs, differ between the two runs.
+        assert abs(more[name] - count) <= 20, more
     for name, count in AT_MOST.items():
         assert more.get(name, 0) <= count, more
     rest = {name: n for name, n in more.items() if n > 200 and name not in {*EXACT, *AT_MOST}}
@@ -199,7 +198,7 @@ def instructions(tmp_path: Path, *arguments: str) -> int:
 # its own, so that libcrypto does the same everywhere.
 INSTRUCTIONS = {
     "chunker": (4, {"optimized": 7.43, "plain": 16.5}),
-    "signer": (50, {"optimized": 76_400, "plain": 90_000}),
+    "signer": (50, {"optimized": 56_500, "plain": 60_000}),
 }
 
 
@@ -224,6 +223,7 @@ def test_instructions(tmp_path: Path, what: str) -> None:
 # -- the comparison itself ----------------------------------------------------------------------
 
 
+@sanitized
 def test_bench_writes_a_page_with_all_tools(tmp_path: Path) -> None:
     """Two cases, one through the proxy that counts, one with the meter of the limit; every tool is in
     each table, with figures or with the reason why it has none."""
@@ -252,7 +252,8 @@ def test_bench_writes_a_page_with_all_tools(tmp_path: Path) -> None:
         recipe = step["tools"]["recipe"]
         assert "reason" in recipe or recipe["faults"] == [], recipe
     limit = cases["limit"]["steps"]["limit"]["tools"]["Keepsake"]
-    assert 200 * KIB < limit["mean"] < 260 * KIB, limit
+    # That it is held is for test_limits, which runs alone: this shows that it was set and measured.
+    assert 128 * KIB < limit["mean"] < 512 * KIB, limit
     for word in ("machine", "Ceph RGW", "What Keepsake is worse at", "performance.svg"):
         assert word in page
     picture = xml.etree.ElementTree.parse(folder / "performance.svg")

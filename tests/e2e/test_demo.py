@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from conftest import BINARY, TOP
+from conftest import BINARY, TOP, no_thread_sanitizer
 from fixtures import PATIENCE
 from fixtures.checks import write_files
 from fixtures.trees import MIB
@@ -27,6 +27,7 @@ def commands() -> Iterator[bytes]:
             yield path.read_bytes()
 
 
+@no_thread_sanitizer
 def test_demo(tmp_path: Path) -> None:
     """Told in numbers, compared byte for byte, and nothing is left: no process, no file."""
     folder = write_files(

@@ -30,6 +30,19 @@ def test_links(document: object) -> None:
             assert anchor in [re.sub(r"[^\w-]", "", h.lower().replace(" ", "-")) for h in headings]
 
 
+def test_names_of_files() -> None:
+    """A room's file, with or without an ending, and a test's."""
+    text = "\n".join(document.read_text() for document in DOCUMENTS)
+    rooms = {path.name for path in (TOP / "src").iterdir() if path.is_dir()}
+    files = set(re.findall(rf"`((?:{'|'.join(rooms)})/[\w./-]*)`", text))
+    assert len(files) > 40
+    assert {file for file in files if not list((TOP / "src").glob(f"{file}*"))} == set()
+    tests = set(re.findall(r"`(test_\w+?)(?:\.py)?`", text))
+    assert len(tests) > 15
+    there = {path.stem for path in (TOP / "tests").rglob("test_*.py")}
+    assert tests - there == set()
+
+
 def options_of(*command: str) -> str:
     for option in ("--help-all", "--help"):
         done = subprocess.run([BINARY, *command, option], env=clean_environment(HOME="/nonexistent"),

@@ -68,6 +68,11 @@ def test_destdir(tmp_path: Path) -> None:
     """Every file is known, and belongs to whoever packs it, without a trace of where it was built."""
     run("meson", "install", "-C", BUILD, "--no-rebuild", "--destdir", tmp_path)
     prefix = tmp_path / "usr/local"
+    metainfo = (prefix / f"share/metainfo/{ID}.metainfo.xml").read_text()
+    news = (TOP / "NEWS").read_text()
+    releases = metainfo[metainfo.index("<releases>") :]
+    assert re.findall(r'<release version="(\S+)"', releases) == re.findall(r"^Keepsake (\S+) ", news)
+    assert releases.count("<li>") == news.count("\n * ") > 0
     assert files_below(tmp_path) == {f"usr/local/{file}" for file in FILES}
     for file in FILES:
         mode = stat.S_IMODE((prefix / file).stat().st_mode)
@@ -304,6 +309,13 @@ def test_uninstall(installed: Installed, agent: Agent, tmp_path: Path) -> None:
     homes = [agent.bus.home, agent.bus.config_home]
     before = [files_below(home) for home in homes]
     assert str(plan.file.relative_to(agent.bus.config_home)) in before[1]
+    # The caches are everybody's, and are told by hand, as the README says. There is nobody else here.
+    icons, schemas = installed / "share/icons/hicolor", installed / "share/glib-2.0/schemas"
+    run("gtk-update-icon-cache", "-q", "-t", "-f", icons)
+    run("glib-compile-schemas", schemas)
+    caches = {"share/icons/hicolor/icon-theme.cache", "share/glib-2.0/schemas/gschemas.compiled"}
     run("ninja", "-C", installed.build, "uninstall")
+    assert files_below(installed.prefix) == caches
+    run("sh", TOP / "data/refresh-caches.sh", installed / "share")
     assert files_below(installed.prefix) == set()
     assert [files_below(home) for home in homes] == before

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from fixtures.checks import body, metadata, write_files
+from fixtures.checks import body, metadata, sent_keys, write_files
 from fixtures.fault_proxy import FaultProxy, Headers, ReplaceReply, Rule
 from fixtures.trees import MIB, read_tree
 
@@ -156,6 +156,32 @@ def test_bad_version_is_kept_where_the_bucket_keeps_versions(
         assert body(s3, bucket, key) == (folder / name).read_bytes()
 
 
+def test_damaged_object_that_is_not_remembered_is_sent_again(
+    ctl: Any, tmp_path: Path, bucket: str, proxy: FaultProxy, state_dir: Path
+) -> None:
+    """Its record was lost with the power, and its ETag is still that of the good bytes."""
+    folder = write_files(tmp_path / "folder", {"a": "1" * 1000, "b": "2"})
+    mirror = ["mirror", "--delete", f"{folder}/", f"s3://{bucket}/p"]
+    ctl(*mirror, endpoint=proxy, check=0)
+    query(catalogue_of(state_dir), "DELETE FROM object WHERE key = ?", b"p/a")
+
+    def rot(status: int, headers: Headers, content: bytes) -> tuple[int, Headers, bytes]:
+        return status, headers, b"0" + content[1:]
+
+    proxy.rules.append(Rule(lambda r: r.method == "GET" and r.key == "p/a", ReplaceReply(rot), times=None))
+    for _ in range(2):
+        ctl("verify", f"{folder}/", f"s3://{bucket}/p", endpoint=proxy, check=2)
+    proxy.rules.clear()
+    proxy.reset()
+    ctl(*mirror, endpoint=proxy, check=0)
+    assert sent_keys(proxy, "put") == ["p/a"]
+    # What is gone leaves no mark.
+    query(catalogue_of(state_dir), "INSERT INTO damaged VALUES (?)", b"p/a")
+    (folder / "a").unlink()
+    ctl(*mirror, endpoint=proxy, check=0)
+    assert query(catalogue_of(state_dir), "SELECT * FROM damaged") == []
+
+
 def test_what_is_damaged_is_not_copied_from(
     run: Callable[..., Any], folder: Path, s3: Any, bucket: str, state_dir: Path
 ) -> None:
@@ -288,13 +314,14 @@ def test_catalogue_of_the_version_before_keeps_what_it_knows(
     query(path, "DROP TABLE proof")
     query(path, "DROP TABLE damaged")
     query(path, "ALTER TABLE object DROP COLUMN hard_link")
+    query(path, "ALTER TABLE object DROP COLUMN stored")
     query(path, "PRAGMA user_version = 2")
     known = query(path, "SELECT count(*) FROM object"), query(path, "SELECT count(*) FROM chunk")
     assert "set aside" not in run().stdout
     assert known == (
         query(path, "SELECT count(*) FROM object"), query(path, "SELECT count(*) FROM chunk"),
     )  # fmt: skip
-    assert query(path, "PRAGMA user_version") == [(4,)]
+    assert query(path, "PRAGMA user_version") == [(5,)]
     assert coverage(rehearse(run)) == (9, 9)
 
 

@@ -18,7 +18,7 @@ import pytest
 from conftest import TOP
 from fixtures import PATIENCE, wait_until
 from fixtures.agent import NAME as AGENT_NAME
-from fixtures.agent import ROOT, Agent
+from fixtures.agent import ROOT, Agent, Plan
 from fixtures.app import NAME, Application
 from fixtures.ceph_rgw import CephRgw
 from fixtures.checks import keys, write_files
@@ -206,6 +206,38 @@ def desktop(bus: SessionBus) -> Iterator[Desktop]:
         yield desktop
 
 
+def restore_into_a_folder_of_the_dialog(program: Application, plan: Plan) -> None:
+    """The dialog is the portal's and sees all; what is chosen there may be written, by way of FUSE."""
+    home = program.bus.home
+    chosen = home / "Chosen"
+    chosen.mkdir()
+    program.show_plan(plan)
+    program.activate_widget_action("Restore Files…")
+    program.wait_for("All Folders")
+    program.select("Pictures")
+    program.key("Return")
+    program.wait_for("summer")
+    program.press("Restore This Folder…")
+    program.wait_for("Where to?")
+    program.press("Choose a Folder…")
+    dialog = {"application": "xdg-desktop-portal-gtk", "name": "Restore into a Folder"}
+    program.desktop.accessibility.wait_for(timeout=20, **dialog)
+    program.type(str(chosen))
+    program.key("Return")
+    program.desktop.accessibility.wait_for_none(timeout=20, **dialog)
+    (folder,) = program.find_all("Folder", "text box")
+    wait_until(lambda: folder.text.endswith("/Chosen"), 10, "the folder that was chosen")
+    # In a session of its own, the documents are elsewhere outside of the sandbox than inside.
+    document = Path(folder.text).relative_to(program.bus.runtime_dir / "doc")
+    program.set_text("Folder", f"/run/flatpak/doc/{document}")
+    program.press("Restore")
+    program.wait_for("Restored")
+    done = subprocess.run(["rsync", "-ainc", "--delete", f"{home}/Pictures/", f"{chosen}/Pictures/"],
+                          capture_output=True, text=True, check=True)  # fmt: skip
+    assert done.stdout == ""
+    program.press("Done")
+
+
 def test_in_a_desktop(
     desktop: Desktop, sandbox: Sandbox, machine: SystemBus, pictures: Path, rgw: CephRgw,
     s3: object, bucket: str,
@@ -233,8 +265,9 @@ def test_in_a_desktop(
     bus.wait_for_no_owner(AGENT_NAME)
     machine.set_metered(False)
 
-    # It runs the plan.
+    # It runs the plan, and what it has to say goes through the portal.
     sandbox("run", "Photos")
+    desktop.notifications.wait_for(ever=True, summary="“Photos” is done", timeout=20)
     assert agent.get("Conditions") == []
     assert len(keys(s3, bucket)) == 4
     info = Path(f"/proc/{agent.pid}/root/.flatpak-info").read_text()
@@ -264,9 +297,6 @@ def test_in_a_desktop(
     agent.manager("SetAutostart", "(ba{sv})", False, {})
     assert portals.autostart()[-1][1] is False
 
-    # What it has to say goes through the portal.
-    desktop.notifications.wait_for(summary="“Photos” is done", timeout=20)
-
     # The window: activated, in a sandbox, showing how things are.
     program = Application(desktop, Path("/app/bin/keepsake"), Path(USER_DIR).parent)
     program.activate()
@@ -274,6 +304,7 @@ def test_in_a_desktop(
     program.wait_for_text("Backed up just now")
     assert f"name={ID}" in Path(f"/proc/{bus.pid_of(NAME)}/root/.flatpak-info").read_text()
     desktop.screenshot(Path(USER_DIR).parent / "screenshot.png")
+    restore_into_a_folder_of_the_dialog(program, Plan(agent, {"id": identity, "name": "Photos"}))
     program.quit()
 
     # It ends as anywhere.
