@@ -116,6 +116,16 @@ fail_place (KpSetupStorage *self, GtkEditable *row, const char *text)
   gtk_widget_grab_focus (GTK_WIDGET (row));
 }
 
+/**
+ * kp_setup_storage_refuse_prefix:
+ * @text: why the folder in the bucket cannot be this one
+ */
+void
+kp_setup_storage_refuse_prefix (KpSetupStorage *self, const char *text)
+{
+  fail_place (self, self->prefix_row, text);
+}
+
 static void
 fail_keys (KpSetupStorage *self, const char *text)
 {

@@ -22,6 +22,7 @@ gboolean kp_setup_storage_has_entered_keys (KpSetupStorage *self);
 gboolean kp_setup_storage_is_tested (KpSetupStorage *self);
 void kp_setup_storage_test (KpSetupStorage *self);
 void kp_setup_storage_focus_keys (KpSetupStorage *self);
+void kp_setup_storage_refuse_prefix (KpSetupStorage *self, const char *text);
 
 void kp_setup_storage_store_async (KpSetupStorage *self,
                                    KpPlan *plan,

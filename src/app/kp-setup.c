@@ -351,6 +351,34 @@ save (KpSetup *self)
                      updated_cb, g_object_ref (self));
 }
 
+/* Whether the folders have places in the bucket that no different folder of another plan has. */
+static gboolean
+check_place (KpSetup *self)
+{
+  g_autoptr (KpPlan) plan = kp_plan_copy (self->plan);
+  GListModel *others = kp_agent_client_get_plans (get_client ());
+
+  kp_setup_folders_apply (self->folders, plan);
+  kp_setup_storage_apply (self->storage, plan);
+  for (guint i = 0; i < g_list_model_get_n_items (others); i++)
+    {
+      g_autoptr (KpPlanProxy) proxy = g_list_model_get_item (others, i);
+      KpPlan *other = kp_plan_proxy_get_plan (proxy);
+
+      if (other == NULL || g_str_equal (kp_plan_get_id (other), kp_plan_get_id (plan))
+          || kp_plan_validate_beside (plan, other, NULL))
+        continue;
+      /* Translators: %s is the name of a plan */
+      g_autofree char *text = g_strdup_printf (
+          _ ("“%s” already stores another folder under this name here, and each would replace what "
+             "the other has stored. Enter another folder in the bucket."),
+          kp_plan_get_name (other));
+      kp_setup_storage_refuse_prefix (self->storage, text);
+      return FALSE;
+    }
+  return TRUE;
+}
+
 static void
 next_cb (KpSetup *self)
 {
@@ -361,6 +389,8 @@ next_cb (KpSetup *self)
         show_page (self, PAGE_STORAGE);
       break;
     case PAGE_STORAGE:
+      if (!check_place (self))
+        break;
       if (kp_setup_storage_is_tested (self->storage))
         show_page (self, PAGE_SCHEDULE);
       else

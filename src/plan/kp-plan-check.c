@@ -215,6 +215,85 @@ kp_plan_validate (KpPlan *self, GError **error)
   return location != NULL && check_storage_class (self, error) && check_limits (self, error);
 }
 
+/* The key of a source, without a slash at its end. */
+static char *
+make_source_key (KpS3Location *location, const KpPlanSource *source)
+{
+  g_autofree char *name = kp_name_to_key (source->as);
+  char *key = kp_s3_location_get_key (location, name);
+  gsize length = strlen (key);
+
+  if (length > 0 && key[length - 1] == '/')
+    key[length - 1] = '\0';
+  return key;
+}
+
+/* Whether what is stored as @inner_key lies in what is stored as @outer_key and is something else
+ * than what the folder @outer has there. */
+static gboolean
+is_in_the_way (const char *inner_key,
+               const KpPlanSource *inner,
+               const char *outer_key,
+               const KpPlanSource *outer)
+{
+  if (!is_within (inner_key, outer_key))
+    return FALSE;
+  const char *below = inner_key + strlen (outer_key);
+  g_autofree char *name = kp_name_from_key (*below == '/' ? below + 1 : below, NULL);
+  g_autofree char *there = name != NULL ? g_build_filename (outer->path, name, NULL) : NULL;
+  g_autofree char *expected = there != NULL ? g_canonicalize_filename (there, "/") : NULL;
+  g_autofree char *path = g_canonicalize_filename (inner->path, "/");
+
+  return g_strcmp0 (path, expected) != 0;
+}
+
+/**
+ * kp_plan_validate_beside:
+ * @other: another plan, which is valid, as @self is
+ * @error: %KP_ERROR_USAGE, naming the member and what to write instead
+ *
+ * Checks that the two can store what they have to in one bucket: where a folder of one has a place
+ * in the bucket that is taken by a different folder of the other, each run of one would replace and
+ * delete what the other stored. One folder may be in several plans.
+ */
+gboolean
+kp_plan_validate_beside (KpPlan *self, KpPlan *other, GError **error)
+{
+  g_autoptr (KpS3Location) location = kp_plan_dup_location (self, NULL);
+  g_autoptr (KpS3Location) other_location = kp_plan_dup_location (other, NULL);
+  GPtrArray *sources = kp_plan_get_sources (self);
+  GPtrArray *others = kp_plan_get_sources (other);
+
+  if (location == NULL || other_location == NULL)
+    return TRUE;
+  g_autoptr (KpS3Location) bucket = kp_s3_location_with_prefix (location, "");
+  g_autoptr (KpS3Location) other_bucket = kp_s3_location_with_prefix (other_location, "");
+  g_autofree char *identity = kp_s3_location_get_identity (bucket);
+  g_autofree char *other_identity = kp_s3_location_get_identity (other_bucket);
+  if (!g_str_equal (identity, other_identity))
+    return TRUE;
+
+  for (guint i = 0; i < sources->len; i++)
+    for (guint j = 0; j < others->len; j++)
+      {
+        const KpPlanSource *a = sources->pdata[i];
+        const KpPlanSource *b = others->pdata[j];
+        g_autofree char *key = make_source_key (location, a);
+        g_autofree char *other_key = make_source_key (other_location, b);
+
+        if (!is_in_the_way (key, a, other_key, b) && !is_in_the_way (other_key, b, key, a))
+          continue;
+        g_autofree char *as = kp_name_display (a->as);
+        g_autofree char *path = kp_name_display (b->path);
+        g_set_error (error, KP_ERROR, KP_ERROR_USAGE,
+                     "sources[%u].as: “%s” is where the plan “%s” stores “%s”, and they would "
+                     "overwrite each other in the bucket; store it under another name or prefix",
+                     i, as, kp_plan_get_name (other), path);
+        return FALSE;
+      }
+  return TRUE;
+}
+
 /* Says of a provider that the user has to give its address, before KpS3Location says so in the
  * words of the command line. */
 static gboolean

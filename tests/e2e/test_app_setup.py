@@ -242,6 +242,30 @@ def test_other_keys_are_tried_at_once(
     app.wait_for_text("Backed up just now", timeout=30)
 
 
+def test_place_of_another_plan(
+    app: Application, app_agent: Agent, folder: Path, tmp_path: Path, bucket: str, rgw: CephRgw
+) -> None:
+    """Another folder of the same name would replace what is there: said before anything is stored."""
+    disk = write_files(tmp_path / "disk/Pictures", {"three.jpg": os.urandom(1000)})
+    app_agent.start()
+    add_plan(app_agent, "Laptop", folder, bucket)
+    app.start()
+    app.wait_for("Laptop")
+    app.key("Control+n")
+    app.wait_for("Folders")
+    choose_folder(app, disk)
+    app.key("Alt+n")
+    app.wait_for("Where to?")
+    fill_storage(app, rgw.endpoint, bucket, rgw.access_key, rgw.secret_key)
+    app.key("Alt+n")
+    app.wait_for_text("“Laptop” already stores another folder under this name here")
+    app.look("setup-place-taken")
+    assert app.find_all("Step 2 of 4")
+    app.set_text("Folder in the bucket", "disk")
+    app.key("Alt+n")
+    app.wait_for("Step 3 of 4", timeout=30)
+
+
 def test_wrong_entries(
     app: Application, app_agent: Agent, folder: Path, s3: Any, bucket: str, rgw: CephRgw
 ) -> None:

@@ -95,8 +95,27 @@ def test_add_takes_sources_as_rsync_does(
         {"path": str(tmp_path / "two"), "as": "two"},
         {"path": str(folder), "as": "Pictures"},
     ]
-    result = ctl("plan", "add", "Contents", f"{folder}/", f"s3://{bucket}", check=0)
+    result = ctl("plan", "add", "Contents", f"{folder}/", f"s3://{bucket}/contents", check=0)
     assert read_plan(plans, result.stdout.strip())["sources"] == [{"path": str(folder), "as": ""}]
+
+
+def test_places_of_other_plans_are_taken(
+    ctl: Any, plans: Path, add: Callable[..., str], bucket: str, tmp_path: Path
+) -> None:
+    """Each run of one would replace and delete what the other stored; but one folder may be in two
+    plans."""
+    add()
+    other = tmp_path / "disk/Pictures"
+    other.mkdir(parents=True)
+    place = f"s3://{bucket}/laptop"
+    sentence = "“Pictures” is where the plan “Photos” stores"
+    assert sentence in ctl("plan", "add", "Disk", other, place, check=1).stderr
+    ctl("plan", "add", "Disk", f"{tmp_path / 'disk'}/", place, check=1)
+    assert len(list(plans.iterdir())) == 1
+    ctl("plan", "add", "Disk", other, f"s3://{bucket}/disk", check=0)
+    assert sentence in ctl("plan", "edit", "Disk", "--destination", place, check=1).stderr
+    ctl("plan", "add", "Again", tmp_path / "Pictures", place, check=0)
+    assert len(list(plans.iterdir())) == 3
 
 
 def test_add_says_json(ctl: Any, folder: Path, bucket: str) -> None:

@@ -474,6 +474,45 @@ test_same_id (Fixture *fixture, gconstpointer data)
   g_assert_cmpuint (count_problems (fixture->store), ==, 0);
 }
 
+/* Two folders for one place in the bucket. */
+static void
+test_in_the_way (Fixture *fixture, gconstpointer data)
+{
+  g_autoptr (KpPlan) plan = new_plan ("Photos");
+  g_autoptr (KpPlan) other = new_plan ("Other");
+  g_autoptr (GPtrArray) sources = g_ptr_array_new ();
+  g_autoptr (GError) error = NULL;
+  g_autofree char *path = file_of (fixture, plan);
+
+  save (fixture->store, plan);
+  save (fixture->store, plan);
+  KpPlanSource *source = kp_plan_source_new ("/media/disk/Pictures", NULL);
+  g_ptr_array_add (sources, source);
+  kp_plan_set_sources (other, sources);
+  kp_plan_source_free (source);
+  g_assert_false (kp_plan_store_save (fixture->store, other, &error));
+  g_assert_error (error, KP_ERROR, KP_ERROR_USAGE);
+  g_assert_cmpuint (count_files (fixture), ==, 1);
+
+  /* Of one that was good before, neither what it says now counts nor what it said. */
+  kp_plan_set_bucket (other, "other-backup");
+  write_plan (fixture, "other.json", other);
+  load (fixture->store);
+  assert_log (fixture, "added Photos; added Other; ");
+  kp_plan_set_bucket (other, "my-backup");
+  write_plan (fixture, "other.json", other);
+  load (fixture->store);
+  assert_log (fixture, "removed Other; problem other.json; ");
+  assert_problem (fixture->store, 0,
+                  "other.json: sources[0].as: “Pictures” is where the plan “Photos” stores "
+                  "“/home/user/Pictures”");
+
+  /* The place is free. */
+  g_assert_cmpint (g_unlink (path), ==, 0);
+  load (fixture->store);
+  assert_log (fixture, "removed Photos; solved other.json; added Other; ");
+}
+
 static void
 test_left_over (Fixture *fixture, gconstpointer data)
 {
@@ -725,6 +764,7 @@ main (int argc, char **argv)
   ADD ("/plan/plan-store/list", test_list);
   ADD ("/plan/plan-store/broken", test_broken);
   ADD ("/plan/plan-store/same-id", test_same_id);
+  ADD ("/plan/plan-store/in-the-way", test_in_the_way);
   ADD ("/plan/plan-store/left-over", test_left_over);
   ADD ("/plan/plan-store/no-space", test_no_space);
   ADD ("/plan/plan-store/refused", test_refused);

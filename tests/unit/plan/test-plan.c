@@ -561,6 +561,78 @@ test_validate (void)
   g_assert_true (kp_plan_validate (plan, NULL));
 }
 
+static KpPlan *
+plan_of_place (const char *path, const char *as, const char *bucket, const char *prefix)
+{
+  KpPlan *plan = kp_plan_new ();
+
+  kp_plan_set_name (plan, "Other");
+  kp_plan_add_source (plan, path, as);
+  kp_plan_set_bucket (plan, bucket);
+  kp_plan_set_prefix (plan, prefix);
+  return plan;
+}
+
+static void
+test_validate_beside (void)
+{
+  static const struct
+  {
+    const char *path;
+    const char *as;
+    const char *bucket;
+    const char *prefix;
+    gboolean is_good;
+  } cases[] = {
+    /* Beside a plan of /home/user/Pictures, stored as my-backup/all/Pictures. */
+    { "/media/disk/Pictures", "Pictures", "my-backup", "all", FALSE },
+    { "/media/disk/Pictures", "Pictures", "my-backup", "", TRUE },
+    { "/media/disk/Pictures", "Pictures", "other-backup", "all", TRUE },
+    { "/media/disk/Pictures", "Pictures2", "my-backup", "all", TRUE },
+    { "/home/user/Pictures", "Pictures", "my-backup", "all", TRUE },
+    { "/home/user/Pictures/", "Pictures", "my-backup", "all", TRUE },
+    { "/home/user/Pictures", "all/Pictures", "my-backup", "", TRUE },
+    { "/home/user/Pictures", "", "my-backup", "all/Pictures", TRUE },
+    /* Within it. */
+    { "/home/user/Pictures/2026", "Pictures/2026", "my-backup", "all", TRUE },
+    { "/home/user/Pictures/2026", "2026", "my-backup", "all/Pictures", TRUE },
+    { "/home/user/Pictures/2025", "Pictures/2026", "my-backup", "all", FALSE },
+    { "/home/user/2026", "2026", "my-backup", "all/Pictures", FALSE },
+    { "/home/user/Pictures/caf\xe9", "Pictures/caf\xe9", "my-backup", "all", TRUE },
+    /* Around it. */
+    { "/home/user", "", "my-backup", "all", TRUE },
+    { "/home/user", "all", "my-backup", "", TRUE },
+    { "/home", "", "my-backup", "all", FALSE },
+    { "/home", "", "my-backup", "", FALSE },
+    { "/srv", "all", "my-backup", "", FALSE },
+    { "/", "", "my-backup", "", FALSE },
+  };
+  g_autoptr (KpPlan) plan = plan_of_place ("/home/user/Pictures", "Pictures", "my-backup", "all");
+
+  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      g_autoptr (KpPlan) other
+          = plan_of_place (cases[i].path, cases[i].as, cases[i].bucket, cases[i].prefix);
+      g_autoptr (GError) error = NULL;
+      g_autoptr (GError) reverse = NULL;
+
+      g_test_message ("%s as “%s”", cases[i].path, cases[i].as);
+      g_assert_true (kp_plan_validate (other, NULL));
+      g_assert_true (kp_plan_validate_beside (plan, other, &error) == cases[i].is_good);
+      g_assert_true (kp_plan_validate_beside (other, plan, &reverse) == cases[i].is_good);
+      if (cases[i].is_good)
+        continue;
+      g_assert_error (error, KP_ERROR, KP_ERROR_USAGE);
+      g_assert_nonnull (strstr (error->message, cases[i].path));
+      g_assert_nonnull (strstr (reverse->message, "“/home/user/Pictures”"));
+    }
+
+  /* The whole disk, each folder under its own path. */
+  g_autoptr (KpPlan) root = plan_of_place ("/", "", "my-backup", "all");
+  g_autoptr (KpPlan) inner = plan_of_place ("/etc", "etc", "my-backup", "all");
+  g_assert_true (kp_plan_validate_beside (root, inner, NULL));
+}
+
 static void
 test_limits (void)
 {
@@ -609,6 +681,7 @@ main (int argc, char **argv)
   g_test_add_func ("/plan/plan/damaged", test_damaged);
   g_test_add_func ("/plan/plan/properties", test_properties);
   g_test_add_func ("/plan/plan/validate", test_validate);
+  g_test_add_func ("/plan/plan/validate-beside", test_validate_beside);
   g_test_add_func ("/plan/plan/limits", test_limits);
   return g_test_run ();
 }
