@@ -5,6 +5,8 @@
 
 #include "kp-host-path.h"
 
+#include "kp-sandbox.h"
+
 #include <string.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -30,7 +32,8 @@ read_attribute (const char *path)
  * @path: of a folder, as a dialog gave it
  *
  * Returns: (transfer full): the folder's path outside of the sandbox, if @path is one of the
- *   document portal's and the other can be read too; else @path
+ *   document portal's and the other can be read too; else @path. Some folders of the sandbox only
+ *   have the name of one outside.
  */
 char *
 kp_host_path_find (const char *path)
@@ -41,7 +44,8 @@ kp_host_path_find (const char *path)
     return g_strdup (path);
 
   g_autofree char *host_path = read_attribute (path);
-  if (host_path == NULL || !g_path_is_absolute (host_path) || access (host_path, R_OK) != 0)
+  if (host_path == NULL || !g_path_is_absolute (host_path) || access (host_path, R_OK) != 0
+      || kp_sandbox_hides (host_path))
     return g_strdup (path);
   return g_steal_pointer (&host_path);
 }

@@ -9,6 +9,7 @@
 
 #include "kp-exclude-preset.h"
 #include "kp-host-path.h"
+#include "kp-sandbox.h"
 #include "kp-window.h"
 
 #include <glib/gi18n.h>
@@ -422,6 +423,12 @@ path_apply_cb (KpSetupFolders *self)
   if (!g_path_is_absolute (path))
     {
       refuse_path (self, _ ("Write the whole path, beginning with a slash."));
+      return;
+    }
+  if (kp_sandbox_hides (path))
+    {
+      refuse_path (self, _ ("This folder of the computer cannot be seen from the sandbox that "
+                            "Keepsake runs in. Add it with the button."));
       return;
     }
   file = g_file_new_for_path (path);

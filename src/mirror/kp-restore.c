@@ -12,6 +12,7 @@
 #include "kp-name.h"
 #include "kp-past.h"
 #include "kp-s3-listing.h"
+#include "kp-sandbox.h"
 #include "kp-size.h"
 
 #include <errno.h>
@@ -686,6 +687,14 @@ open_target (KpRestore *self, GError **error)
   g_autofree char *parent = g_path_get_dirname (self->target);
 
   self->default_mode = get_default_mode ();
+  if (kp_sandbox_hides (self->target))
+    {
+      g_set_error (error, KP_ERROR, KP_ERROR_LOCAL_STORAGE,
+                   "“%s” of this computer cannot be reached from the sandbox of Flatpak, which has "
+                   "a folder of its own there; choose one in your home folder",
+                   self->target);
+      return FALSE;
+    }
   if (self->options.dry_run)
     {
       self->target_fd = open (self->target, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -7,6 +7,7 @@
 #include "kp-error.h"
 #include "kp-kept.h"
 #include "kp-name.h"
+#include "kp-sandbox.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -150,6 +151,15 @@ kp_source_open (KpSource *source, GError **error)
 {
   struct stat st;
 
+  if (kp_sandbox_hides (source->path))
+    {
+      g_autofree char *name = kp_name_display (source->path);
+      g_set_error (error, KP_ERROR, KP_ERROR_SOURCE_UNREADABLE,
+                   "“%s” of this computer cannot be seen from the sandbox of Flatpak, which has a "
+                   "folder of its own there; leave it out, or install Keepsake without Flatpak",
+                   name);
+      return FALSE;
+    }
   source->fd = open (source->path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
   if (source->fd < 0 || fstat (source->fd, &st) < 0)
     return set_open_error (source, error);

@@ -167,6 +167,12 @@ def test_without_a_session(sandbox: Sandbox, pictures: Path, s3: object, bucket:
     restored.mkdir()
     refused = sandbox("restore", f"{where}/Pictures", restored, check=2, options=sandbox.keys)
     assert "Read-only file system" in refused and list(restored.iterdir()) == []
+    # What only has the name of a folder of the computer.
+    hidden = sandbox("mirror", "/etc", where, check=1, options=sandbox.keys)
+    assert "“/etc” of this computer cannot be seen from the sandbox" in hidden
+    hidden = sandbox("restore", f"{where}/Pictures", "/tmp/Restored", check=1, options=sandbox.keys)
+    assert "“/tmp/Restored” of this computer cannot be reached from the sandbox" in hidden
+    assert len(keys(s3, bucket)) == 4
     # Asked for, it is granted.
     sandbox("restore", f"{where}/Pictures", restored,
             options=(f"--filesystem={restored}", *sandbox.keys))  # fmt: skip

@@ -2,6 +2,7 @@
  * SPDX-FileCopyrightText: The Keepsake authors */
 
 #include "kp-host-path.h"
+#include "kp-sandbox.h"
 
 #include <glib/gstdio.h>
 #include <string.h>
@@ -59,6 +60,17 @@ test_find (void)
   assert_found (document, document);
   mark (document, "tmp", 3);
   assert_found (document, document);
+
+  /* In the sandbox, but another of that name; else it would have been found. */
+  g_autofree char *info = g_build_filename (top, "info", NULL);
+  g_assert_true (g_file_set_contents (info, "[Context]\nfilesystems=host:ro;\n", -1, NULL));
+  mark (document, "/etc", 4);
+  assert_found (document, "/etc");
+  kp_sandbox_pretend (info);
+  assert_found (document, document);
+  mark (document, "/opt", 4);
+  assert_found (document, "/opt");
+  kp_sandbox_pretend (NULL);
 
   /* Anybody can write such an attribute on a folder of his own. */
   mark (other, real, strlen (real));
