@@ -175,6 +175,9 @@ kp_source_open (KpSource *source, GError **error)
     }
   if (source->fd < 0 || !kp_source_identify (source->fd, &source->identity))
     return set_open_error (source, error);
+  /* A file is none, wherever its folder is one. */
+  if (source->is_file)
+    source->identity.is_mount_point = FALSE;
   return TRUE;
 }
 

@@ -765,6 +765,24 @@ def test_folder_on_a_disk_that_is_a_file_without_it(
     assert keys(s3, bucket) == ["p/x"]
 
 
+def test_file_on_top_of_a_disk_that_is_a_folder(
+    ctl: Any, tmp_path: Path, s3: Any, bucket: str
+) -> None:
+    """It was no place where a disk is mounted: its folder is."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    source = disk / "x"
+    arguments = ["mirror", source, f"s3://{bucket}/p"]
+    with mounted(*TMPFS, disk):
+        write_files(disk, {"x": "a file"})
+        ctl(*arguments, check=0)
+        turn(source, FOLDER)
+        result = ctl(*arguments, check=2)
+        assert "A disk was mounted here before" not in result.stderr
+        ctl(*arguments, "--delete", check=0)
+    assert keys(s3, bucket) == FOLDER_KEYS
+
+
 # -- too many at once ---------------------------------------------------------------------------
 
 
