@@ -382,6 +382,25 @@ is_hopeless (const GError *error)
          || kp_error_is (error, KP_ERROR_UNSUPPORTED_BY_PROVIDER);
 }
 
+/* Whether the object that a copy did not find is really gone: a gateway that knows no copies, or a
+ * replica that lags, may say so of one that is there. */
+static gboolean
+is_gone (KpKeep *keep, KpS3Client *client, const char *key, GError **error)
+{
+  g_autoptr (GError) local_error = NULL;
+  g_autoptr (KpS3Object) object
+      = kp_s3_client_head (client, key, NULL, keep->mirror->cancellable, &local_error);
+
+  if (kp_error_is (local_error, KP_ERROR_NOT_FOUND))
+    return TRUE;
+  if (object == NULL)
+    g_propagate_error (error, g_steal_pointer (&local_error));
+  else
+    g_set_error (error, KP_ERROR, KP_ERROR_CONFLICT,
+                 "the server says that “%s” is not there to be copied, but it is", key);
+  return FALSE;
+}
+
 /**
  * kp_keep_object:
  * @reason: what is going to happen to the object
@@ -425,7 +444,7 @@ kp_keep_object (KpKeep *keep,
       return KP_KEEP_DONE;
     }
   if (kp_error_is (local_error, KP_ERROR_NOT_FOUND))
-    return KP_KEEP_GONE;
+    return is_gone (keep, client, key, error) ? KP_KEEP_GONE : KP_KEEP_FAILED;
   KpKeepOutcome outcome = is_hopeless (local_error) ? KP_KEEP_IMPOSSIBLE : KP_KEEP_FAILED;
   g_propagate_error (error, g_steal_pointer (&local_error));
   return outcome;

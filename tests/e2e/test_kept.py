@@ -505,6 +505,27 @@ def test_deletion_whose_copy_fails(few: Mirror) -> None:
     assert "deleted/sub/c" in few.kept and "deleted/a" not in few.kept
 
 
+NOT_FOUND = {
+    "no such key": refusal(404, "NoSuchKey"),
+    "a page": Reply(404, {"Content-Type": "text/html"}, b"<html>not here</html>"),
+}
+
+
+@pytest.mark.parametrize("answer", NOT_FOUND)
+def test_copy_is_not_found_of_what_is_there(few: Mirror, answer: str) -> None:
+    """As a gateway says that knows no copies, or a replica that lags: neither deleted nor replaced."""
+    before = few.mirrored
+    (few / "a").unlink()
+    (few / "sub/c").write_text("another")
+    few.proxy.reset()
+    few.proxy.rules.append(Rule(is_keeping, NOT_FOUND[answer], None))
+    result = few_again(few, check=2)
+    failed = {row["path"]: row["message"] for row in result.json if row["type"] == "failed"}
+    assert {"p/a", str(few / "sub/c")} <= set(failed)
+    assert all("is not there to be copied, but it is" in text for text in failed.values()), failed
+    assert few.mirrored["a"] == before["a"] and few.mirrored["sub/c"] == before["sub/c"]
+
+
 class Faster(Action):
     """Somebody else writes the object just before the copy of it. The server honours what a copy is
     pinned to, as Amazon's and others do, and Ceph's does not."""
