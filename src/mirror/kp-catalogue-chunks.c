@@ -18,33 +18,30 @@ exists (KpCatalogue *catalogue, sqlite3_stmt *statement, gboolean *found, GError
   return ok;
 }
 
-/**
- * kp_catalogue_put_chunks:
- * @etag: of the object that @chunks describe
- * @chunks: (element-type KpChunk): all of its chunks, in order
- *
- * Records the insides of an object, once the server has confirmed it.
- */
-gboolean
-kp_catalogue_put_chunks (KpCatalogue *catalogue,
-                         const char *key,
-                         const char *etag,
-                         GArray *chunks,
-                         GError **error)
+/* The lock is held. */
+static gboolean
+replace_chunks (KpCatalogue *catalogue,
+                const char *key,
+                const char *etag,
+                GArray *chunks,
+                GError **error)
 {
   sqlite3_stmt *add_chunked = catalogue->statements[STATEMENT_ADD_CHUNKED];
   sqlite3_stmt *add_chunk = catalogue->statements[STATEMENT_ADD_CHUNK];
+  sqlite3_stmt *drop_orphans = catalogue->statements[STATEMENT_DROP_ORPHANS];
 
-  g_rec_mutex_lock (&catalogue->lock);
-  gboolean ok = kp_catalogue_run_for_key (catalogue, STATEMENT_DROP_CHUNKS, key, error)
-                && kp_catalogue_run_for_key (catalogue, STATEMENT_DROP_CHUNKED, key, error);
-  if (ok)
-    {
-      kp_sql_bind_bytes (add_chunked, 1, key);
-      kp_sql_bind_text (add_chunked, 2, etag);
-      ok = kp_catalogue_run (catalogue, add_chunked, error);
-    }
+  if (!kp_catalogue_run_for_key (catalogue, STATEMENT_DROP_CHUNKS, key, error)
+      || !kp_catalogue_run_for_key (catalogue, STATEMENT_DROP_CHUNKED, key, error))
+    return FALSE;
+  kp_sql_bind_bytes (add_chunked, 1, key);
+  kp_sql_bind_text (add_chunked, 2, etag);
+  if (!kp_catalogue_run (catalogue, add_chunked, error))
+    return FALSE;
+  /* SQLite gives an id out again, and chunks of the one before may be there: of a catalogue that an
+   * older version wrote. */
   sqlite3_int64 id = sqlite3_last_insert_rowid (catalogue->db);
+  sqlite3_bind_int64 (drop_orphans, 1, id);
+  gboolean ok = kp_catalogue_run (catalogue, drop_orphans, error);
   for (guint i = 0; i < chunks->len && ok; i++)
     {
       const KpChunk *chunk = &g_array_index (chunks, KpChunk, i);
@@ -53,6 +50,41 @@ kp_catalogue_put_chunks (KpCatalogue *catalogue,
       kp_sql_bind_number (add_chunk, 3, chunk->length);
       sqlite3_bind_blob (add_chunk, 4, chunk->sha256, sizeof chunk->sha256, SQLITE_STATIC);
       ok = kp_catalogue_run (catalogue, add_chunk, error);
+    }
+  return ok;
+}
+
+static gboolean
+execute (KpCatalogue *catalogue, const char *text, GError **error)
+{
+  return sqlite3_exec (catalogue->db, text, NULL, NULL, NULL) == SQLITE_OK
+         || kp_catalogue_set_error (catalogue, error);
+}
+
+/**
+ * kp_catalogue_put_chunks:
+ * @etag: of the object that @chunks describe
+ * @chunks: (element-type KpChunk): all of its chunks, in order
+ *
+ * Records the insides of an object, once the server has confirmed it. All of them or nothing, also
+ * where a transaction is committed after a failure: copies are made by such a list, and bytes that
+ * it does not tell of would count as proved.
+ */
+gboolean
+kp_catalogue_put_chunks (KpCatalogue *catalogue,
+                         const char *key,
+                         const char *etag,
+                         GArray *chunks,
+                         GError **error)
+{
+  g_rec_mutex_lock (&catalogue->lock);
+  gboolean ok = execute (catalogue, "SAVEPOINT chunks", error);
+  if (ok)
+    {
+      ok = replace_chunks (catalogue, key, etag, chunks, error);
+      if (!ok)
+        execute (catalogue, "ROLLBACK TO chunks", NULL);
+      ok = execute (catalogue, "RELEASE chunks", ok ? error : NULL) && ok;
     }
   g_rec_mutex_unlock (&catalogue->lock);
   return ok;
@@ -340,7 +372,8 @@ kp_catalogue_remove_doubt (KpCatalogue *catalogue, const char *key, GError **err
 /**
  * kp_catalogue_sweep_chunks:
  *
- * Forgets the insides of objects that are no more, or are other ones now.
+ * Forgets the insides of objects that are no more, or are other ones now. In one transaction:
+ * chunks without an object would become those of the next one that gets its id.
  */
 gboolean
 kp_catalogue_sweep_chunks (KpCatalogue *catalogue, GError **error)
@@ -350,9 +383,14 @@ kp_catalogue_sweep_chunks (KpCatalogue *catalogue, GError **error)
                              "DELETE FROM chunk WHERE object NOT IN (SELECT id FROM chunked);";
 
   g_rec_mutex_lock (&catalogue->lock);
-  gboolean ok = sqlite3_exec (catalogue->db, text, NULL, NULL, NULL) == SQLITE_OK;
-  if (!ok)
-    kp_catalogue_set_error (catalogue, error);
+  gboolean ok = execute (catalogue, "SAVEPOINT sweep", error);
+  if (ok)
+    {
+      ok = execute (catalogue, text, error);
+      if (!ok)
+        execute (catalogue, "ROLLBACK TO sweep", NULL);
+      ok = execute (catalogue, "RELEASE sweep", ok ? error : NULL) && ok;
+    }
   g_rec_mutex_unlock (&catalogue->lock);
   return ok;
 }

@@ -106,6 +106,10 @@ static const struct
        "COMMIT;" },
   { 4, "BEGIN;"
        "ALTER TABLE object ADD COLUMN stored INTEGER NOT NULL DEFAULT 0;"
+       /* Lists of chunks that are not those of their object. */
+       "DELETE FROM chunked WHERE (SELECT total (length) FROM chunk WHERE object = chunked.id)"
+       " IS NOT (SELECT size FROM object o WHERE o.key = chunked.key AND o.etag = chunked.etag);"
+       "DELETE FROM chunk WHERE object NOT IN (SELECT id FROM chunked);"
        "PRAGMA user_version = 5;"
        "COMMIT;" },
 };
@@ -182,6 +186,7 @@ static const char *const statement_texts[N_STATEMENTS] = {
   = "DELETE FROM chunk WHERE object IN (SELECT id FROM chunked WHERE key = ?)",
   [STATEMENT_DROP_CHUNKED] = "DELETE FROM chunked WHERE key = ?",
   [STATEMENT_ADD_CHUNKED] = "INSERT INTO chunked (key, etag) VALUES (?, ?)",
+  [STATEMENT_DROP_ORPHANS] = "DELETE FROM chunk WHERE object = ?",
   [STATEMENT_ADD_CHUNK] = "INSERT INTO chunk VALUES (?, ?, ?, ?)",
   [STATEMENT_GET_CHUNKS]
   = ("SELECT c.offset, c.length, c.sha256 FROM chunked k JOIN chunk c ON c.object = k.id"

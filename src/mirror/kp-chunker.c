@@ -69,3 +69,26 @@ kp_chunker_cut (const guint8 *data, gsize length)
     }
   return end;
 }
+
+/**
+ * kp_chunks_cover:
+ * @chunks: (element-type KpChunk): in order
+ * @size: bytes
+ *
+ * Returns: whether they are all of a file of this size, one behind the other: what a list does not
+ *   tell of is not proved by it
+ */
+gboolean
+kp_chunks_cover (const GArray *chunks, guint64 size)
+{
+  guint64 end = 0;
+
+  for (guint i = 0; i < chunks->len; i++)
+    {
+      const KpChunk *chunk = &g_array_index (chunks, KpChunk, i);
+      if (chunk->offset != end)
+        return FALSE;
+      end += chunk->length;
+    }
+  return end == size;
+}

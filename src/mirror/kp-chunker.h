@@ -29,5 +29,6 @@ typedef struct
 } KpChunk;
 
 gsize kp_chunker_cut (const guint8 *data, gsize length);
+gboolean kp_chunks_cover (const GArray *chunks, guint64 size);
 
 G_END_DECLS

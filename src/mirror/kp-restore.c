@@ -287,6 +287,8 @@ take_record (KpRestore *self, RestoreTask *task, const char *etag)
   task->sha256 = g_steal_pointer (&known.sha256);
   if (task->sha256 == NULL)
     task->chunks = kp_record_find_chunks (self->record, task->key, known.etag);
+  if (task->chunks != NULL && !kp_chunks_cover (task->chunks, known.info.size))
+    g_clear_pointer (&task->chunks, g_array_unref);
 }
 
 /* Takes @listed over, as far as it needs it. */

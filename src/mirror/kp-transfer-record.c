@@ -383,13 +383,21 @@ kp_transfer_take_results (KpTransfer *transfer, GError **error)
  * kp_transfer_drain:
  *
  * To be called when there are no workers any more. After a failure, records what they still
- * finished, so that it is not sent again.
+ * finished, so that it is not sent again: in one transaction, as the process may be ended
+ * meanwhile.
  */
 void
 kp_transfer_drain (KpTransfer *transfer)
 {
+  KpCatalogue *catalogue = transfer->mirror->catalogue;
+  g_autoptr (GError) commit_error = NULL;
   KpTask *next;
 
+  if (!kp_catalogue_begin (catalogue, &commit_error))
+    {
+      g_debug ("Cannot record what was finished: %s", commit_error->message);
+      return;
+    }
   while ((next = g_async_queue_try_pop (transfer->results)) != NULL)
     {
       g_autoptr (KpTask) task = next;
@@ -400,6 +408,8 @@ kp_transfer_drain (KpTransfer *transfer)
       if (!ok)
         g_debug ("Cannot record what was finished: %s", error->message);
     }
+  if (!kp_catalogue_commit (catalogue, &commit_error))
+    g_debug ("Cannot record what was finished: %s", commit_error->message);
 }
 
 /**

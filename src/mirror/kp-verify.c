@@ -467,6 +467,8 @@ take_candidate (KpVerify *self, KpCandidate *candidate, GError **error)
           = kp_catalogue_get_chunks (self->catalogue, row->local.key, row->known.etag, error);
       if (task->chunks == NULL)
         return FALSE;
+      if (!kp_chunks_cover (task->chunks, row->known.info.size))
+        g_array_set_size (task->chunks, 0);
     }
   self->chosen_files++;
   self->chosen_bytes += length;

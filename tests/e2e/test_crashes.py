@@ -45,6 +45,7 @@ from fixtures.large_files import (
     is_copy,
     is_part_copy,
     is_sent_part,
+    random_bytes,
     write_random,
 )
 from fixtures.processes import under_strace
@@ -384,6 +385,44 @@ def test_killed_at_each_commit(
     record_property("runs", len(runs))
     for happened in proofs:
         assert any(map(happened, requests)), happened.__name__
+
+
+def test_killed_while_the_chunks_of_a_deleted_file_are_forgotten(
+    ctl: Ctl, tmp_path: Path, s3: Any, bucket: str
+) -> None:
+    """They become nobody else's: what is copied from the file that comes next is its own."""
+    folder = write_files(tmp_path / "folder", {"stays": "1"})
+    arguments = ["mirror", "--delete", f"{folder}/", f"s3://{bucket}/p"]
+    bytes_of_first = random_bytes(16 * MIB, "first")
+    (folder / "first").write_bytes(bytes_of_first)
+    ctl(*arguments, check=0)
+    (folder / "first").unlink()
+    ctl(*arguments, check=0)
+    state = tmp_path / "state of then"
+    shutil.copytree(ctl.state_dir, state)
+
+    def run(at: str) -> Result:
+        for name in ("second", "third"):
+            (folder / name).unlink(missing_ok=True)
+        s3.delete_object(Bucket=bucket, Key="p/second")
+        s3.delete_object(Bucket=bucket, Key="p/third")
+        shutil.rmtree(ctl.state_dir)
+        shutil.copytree(state, ctl.state_dir)
+        result = ctl(*arguments, env={"KEEPSAKE_CRASH_AT": at})
+        assert result.returncode in (0, -signal.SIGKILL), result
+        # One that holds the first elsewhere, and one that much of the first could be copied for.
+        (folder / "second").write_bytes(random_bytes(3 * MIB, "second") + bytes_of_first)
+        ctl(*arguments, check=0)
+        middle = 10 * MIB
+        (folder / "third").write_bytes(
+            bytes_of_first[:middle] + b"something in between" + bytes_of_first[middle:]
+        )
+        ctl(*arguments, check=0)
+        assert ctl(*arguments, check=0).stderr == ""
+        check_bucket(s3, bucket, folder)
+        return result
+
+    kill_at_each_commit(run)
 
 
 def test_killed_between_a_deletion_and_its_reply(

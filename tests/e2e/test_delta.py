@@ -497,6 +497,42 @@ def test_chunks_of_another_object_are_not_believed(mirror: Mirror, s3: Any) -> N
     assert is_right(s3, mirror, "large")
 
 
+def test_chunks_that_nobody_has_of_an_older_catalogue_are_forgotten(mirror: Mirror, s3: Any) -> None:
+    """A kill could leave them, and they became those of the next object that got their number."""
+    (catalogue,) = mirror.ctl.state_dir.rglob("*.db")
+    with sqlite3.connect(catalogue) as database:
+        database.execute("UPDATE chunked SET id = id + 1")
+        database.execute("ALTER TABLE object DROP COLUMN stored")
+        database.execute("PRAGMA user_version = 4")
+    database.close()
+    flip_byte(mirror / "large", 12 * MIB)
+    mirror()
+    assert is_right(s3, mirror, "large")
+    flip_byte(mirror / "large", 3 * MIB)
+    mirror()
+    assert mirror.proxy.bytes_up <= ONE_PART
+    assert is_right(s3, mirror, "large")
+
+
+def test_chunks_that_nobody_has_are_in_nobodys_way(mirror: Mirror, s3: Any) -> None:
+    """Also of a catalogue of today."""
+    (catalogue,) = mirror.ctl.state_dir.rglob("*.db")
+    with sqlite3.connect(catalogue) as database:
+        database.execute("DELETE FROM chunked")
+    database.close()
+    write_random(mirror / "another", 9 * MIB, "another")
+    mirror()
+    flip_byte(mirror / "another", 3 * MIB)
+    mirror()
+    assert is_right(s3, mirror, "another")
+    with sqlite3.connect(catalogue) as database:
+        ((size,),) = database.execute(
+            "SELECT sum (length) FROM chunk JOIN chunked ON id = object WHERE key = ?", (b"another",)
+        )
+    database.close()
+    assert size == 9 * MIB
+
+
 MOMENTS = {
     "look before": lambda r: r.method == "HEAD",
     "begin": begins_upload,

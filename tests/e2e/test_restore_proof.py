@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
 import subprocess
 import time
 from collections.abc import Callable
@@ -239,6 +240,28 @@ def test_restore_finds_what_is_not_what_was_stored(
     assert failures(result)["p/flipped"] == "corrupt" and "p/other" not in failures(result)
     before[recorded / "other"] = b"of somebody else"
     assert {path: path.read_bytes() for path in recorded.rglob("*") if path.is_file()} == before
+
+
+def test_record_that_ends_early_proves_nothing(
+    ctl: Any, tmp_path: Path, s3: Any, bucket: str
+) -> None:
+    """What it does not tell of was not looked at: a restore says so, and a verification reads it."""
+    folder = write_files(tmp_path / "folder", {"large": os.urandom(20 * MIB)})
+    os.utime(folder / "large", (10**9, 10**9))
+    ctl("mirror", f"{folder}/", f"s3://{bucket}/p", check=0)
+    (catalogue,) = ctl.state_dir.rglob("*.db")
+    with sqlite3.connect(catalogue) as database:
+        database.execute("DELETE FROM chunk WHERE offset > ?", (8 * MIB,))
+    database.close()
+    result = ctl("restore", "--json", f"s3://{bucket}/p", tmp_path / "back", check=0)
+    assert [row["message"] for row in result.json if row["type"] == "notice"] == [
+        "Of 1 large files the server has no checksum of all bytes: they were checked by their length"
+    ]
+    (folder / "large").unlink()
+    for _ in range(3):
+        result = ctl("verify", "--json", f"{folder}/", f"s3://{bucket}/p")
+    coverage = result.json[-1]["coverage"]
+    assert coverage["objects_proved"] < coverage["objects"], coverage
 
 
 def test_damaged_half_is_found_by_the_record(
