@@ -133,8 +133,7 @@ def bucket(s3: Any) -> Iterator[str]:
     name = f"keepsake-test-{secrets.token_hex(4)}"
     s3.create_bucket(Bucket=name)
     yield name
-    empty_bucket(s3, name)
-    s3.delete_bucket(Bucket=name)
+    remove_bucket(s3, name)
 
 
 @pytest.fixture(scope="session")
@@ -154,6 +153,22 @@ def outlived_by_bucket(request: pytest.FixtureRequest) -> None:
     """For a fixture with programs that may store something until it ends. What begins first ends last."""
     if "bucket" in request.fixturenames:
         request.getfixturevalue("bucket")
+
+
+def remove_bucket(s3: Any, name: str) -> None:
+    """What was sent by somebody who was killed may end at the server a moment later."""
+
+    def is_gone() -> bool:
+        try:
+            empty_bucket(s3, name)
+            s3.delete_bucket(Bucket=name)
+        except botocore.exceptions.ClientError as error:
+            if error.response["Error"]["Code"] not in ("BucketNotEmpty", "NoSuchUpload"):
+                raise
+            return False
+        return True
+
+    wait_until(is_gone, 15, "the bucket to be gone")
 
 
 def empty_bucket(s3: Any, name: str) -> None:

@@ -265,7 +265,7 @@ def test_one_after_the_other_and_by_hand_first(
     agent.keyring.start()
     agent.start("2026-03-01 13:00")
     plans = [
-        agent.add_plan(name, slow_folder, bucket, schedule="@daily 12:30", **SLOW)
+        agent.add_plan(name, slow_folder, bucket, schedule="@daily 12:30", **{"upload-limit": "100K"})
         for name in ("First", "Second")
     ]
     by_hand = agent.add_plan("Hand", folder, bucket)

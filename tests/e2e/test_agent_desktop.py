@@ -8,6 +8,7 @@ from __future__ import annotations
 import html
 import os
 import shlex
+import time
 from pathlib import Path
 from typing import Any
 
@@ -212,6 +213,7 @@ def test_progress_is_one_notification(
     started: Agent, desktop: Desktop, slow_folder: Path, bucket: str
 ) -> None:
     plan = add(started, "Photos", slow_folder, bucket, **SLOW)
+    begin = time.monotonic()
     job = plan.run()
     first = desktop.notifications.wait_for(summary="Backing up “Photos”")
     job.wait()
@@ -226,7 +228,7 @@ def test_progress_is_one_notification(
     # Not more than one a second.
     progress = job.get("Progress")
     assert progress["bytes-total"] == 60 * 40_000
-    assert len(shown) <= 15
+    assert len(shown) <= time.monotonic() - begin + 3
 
 
 def test_quick_run_on_schedule_is_quiet(
@@ -364,7 +366,7 @@ def test_no_suspend_while_somebody_waits(
     job.wait()
     wait_until(lambda: not system_bus.inhibitors(), 20, "no lock")
     # What runs by itself does not keep a laptop awake in the bag.
-    (slow_folder / "new").write_bytes(os.urandom(600_000))
+    (slow_folder / "new").write_bytes(os.urandom(2_400_000))
     plan.edit(schedule="@daily 12:30")
     agent.set_time("2026-03-02 13:00", settle=False)
     scheduled = plan.wait_for_job()

@@ -43,7 +43,7 @@ def test_empty(app: Application, app_agent: Agent) -> None:
 
 def test_backup(app: Application, app_agent: Agent, slow_folder: Path, bucket: str) -> None:
     app_agent.start()
-    plan = add_plan(app_agent, "Photos", slow_folder, bucket, **{"upload-limit": "200K"})
+    plan = add_plan(app_agent, "Photos", slow_folder, bucket, **{"upload-limit": "64K"})
     app.start()
     app.wait_for("Photos")
     app.look("no-backup-yet")

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from conftest import Ctl, Result
-from fixtures import wait_until
+from fixtures import PATIENCE, wait_until
 from fixtures.ceph_rgw import CephRgw
 from fixtures.checks import (
     keys,
@@ -181,7 +181,7 @@ def test_killed_over_and_over(job: Job, s3: Any, rgw: CephRgw, record_property: 
         left = FILES * FILE - account.confirmed_bytes
         fuse.left = chance.randrange(left // (KILLS - attempt + 1))  # so that some is left to all
         fuse.pid = process.pid
-        process.communicate(timeout=60)
+        process.communicate(timeout=60 * PATIENCE)
         assert process.returncode == -signal.SIGKILL, "it ended before it was killed"
         wait_until(lambda: all(r.ended is not None for r in job.proxy.requests))
         repeated = account.add(job.proxy.requests)
@@ -213,7 +213,7 @@ def stop_half_way(job: Job, number: signal.Signals = signal.SIGKILL) -> tuple[An
     process = job.start()
     wait_until(lambda: job.recorded_parts() == 3, 30, "three parts")
     process.send_signal(number)
-    _, stderr = process.communicate(timeout=30)
+    _, stderr = process.communicate(timeout=30 * PATIENCE)
     job.proxy.rules.remove(late)
     upload_id = next(r.params["uploadId"] for r in job.proxy.requests if is_sent_part(r))
     return Result(job.arguments, process.returncode, "", stderr), upload_id
@@ -410,7 +410,7 @@ def test_killed_when_all_was_done_but_not_noted(large: Job, s3: Any) -> None:
     rule = Rule(completes_upload, kill)
     large.proxy.rules.append(rule)
     processes.append(large.start())
-    processes[0].wait(timeout=30)
+    processes[0].wait(timeout=30 * PATIENCE)
     wait_until(lambda: rule.hits == 1)
     before = s3.head_object(Bucket=large.bucket, Key="large")["ETag"]
     large.run()
@@ -431,7 +431,7 @@ def test_killed_before_it_knew_the_upload(large: Job, s3: Any) -> None:
     rule = Rule(begins_upload, kill)
     large.proxy.rules.append(rule)
     processes.append(large.start())
-    processes[0].wait(timeout=30)
+    processes[0].wait(timeout=30 * PATIENCE)
     wait_until(lambda: rule.hits == 1)
     large.run()
     assert is_right(s3, large)
@@ -459,7 +459,7 @@ def test_uploads_of_others_from_the_moment_of_a_kill(large: Job, s3: Any) -> Non
     rule = Rule(begins_upload, WhenDone(kill))
     large.proxy.rules.append(rule)
     processes.append(large.start())
-    processes[0].wait(timeout=30)
+    processes[0].wait(timeout=30 * PATIENCE)
     wait_until(lambda: len(uploads()) == 3)
     assert rule.hits == 1
     large.run()
@@ -470,7 +470,7 @@ def test_uploads_of_others_from_the_moment_of_a_kill(large: Job, s3: Any) -> Non
     processes.clear()
     rule.hits = 0
     processes.append(large.start())
-    processes[0].wait(timeout=30)
+    processes[0].wait(timeout=30 * PATIENCE)
     wait_until(lambda: len(uploads()) == 5)
     empty = s3.create_multipart_upload(Bucket=large.bucket, Key="large")["UploadId"]
     large.run()

@@ -22,7 +22,7 @@ from typing import Any
 import pytest
 
 from conftest import Ctl, Result
-from fixtures import wait_until
+from fixtures import PATIENCE, wait_until
 from fixtures.ceph_rgw import CephRgw
 from fixtures.checks import (
     body,
@@ -196,7 +196,7 @@ def test_killed_while_the_folder_changes(
         proxy.rules = [*kill, meanwhile]
         started.append(ctl.popen(*arguments, env=env, endpoint=proxy))
         (process,) = started
-        _, stderr = process.communicate(timeout=60)
+        _, stderr = process.communicate(timeout=60 * PATIENCE)
         proxy.rules = []
         wait_for_server(proxy)
         assert process.returncode in (-signal.SIGKILL, 0, 2), stderr

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from conftest import Ctl, Result, empty_bucket
+from conftest import Ctl, Result, remove_bucket
 from fixtures import wait_until
 from fixtures.ceph_rgw import CephRgw
 from fixtures.checks import (
@@ -108,8 +108,7 @@ def big(rgw: CephRgw, s3: Any, tmp_path_factory: pytest.TempPathFactory) -> Iter
         yield mirror
     ctl.end()
     (folder / "big").unlink()
-    empty_bucket(s3, bucket)
-    s3.delete_bucket(Bucket=bucket)
+    remove_bucket(s3, bucket)
     free_memory(rgw)
 
 

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from conftest import no_preloading
-from fixtures import free_port, wait_until
+from fixtures import PATIENCE, free_port, wait_until
 from fixtures.checks import body, keys, operations, the_sentence, write_files
 from fixtures.clocks import at_another_time
 from fixtures.fault_proxy import FaultProxy, Reply, Rule
@@ -644,7 +644,7 @@ def test_second_job_on_one_destination(
     )
     # Another destination is nobody's business.
     ctl("mirror", f"{folder}/sub", f"s3://{bucket}/elsewhere", check=0, endpoint=proxy)
-    stdout, stderr = first.communicate(timeout=60)
+    stdout, stderr = first.communicate(timeout=60 * PATIENCE)
     assert (first.returncode, stderr) == (0, "")
     assert len(body(s3, bucket, "large")) == 300_000
     mirror(endpoint=proxy, check=0)

@@ -25,8 +25,8 @@ from typing import Any
 
 import pytest
 
-from conftest import TOP, Ctl, Result, empty_bucket
-from fixtures import wait_until
+from conftest import TOP, Ctl, Result, remove_bucket
+from fixtures import PATIENCE, wait_until
 from fixtures.ceph_rgw import CephRgw
 from fixtures.checks import keys, metadata, recorded_parts, unfinished_uploads, write_files
 from fixtures.clocks import next_second
@@ -126,8 +126,7 @@ class Work:
 
     def end(self) -> None:
         self.ctl.end()
-        empty_bucket(self.s3, self.bucket)
-        self.s3.delete_bucket(Bucket=self.bucket)
+        remove_bucket(self.s3, self.bucket)
 
 
 class Mirror(Work):
@@ -178,7 +177,7 @@ class Mirror(Work):
             Rule(lambda r: is_sent_part(r) and r.params["partNumber"] != "1", Hang(60), None),
         ]
         process = self.ctl.popen(*self.arguments(), endpoint=self.proxy)
-        process.wait(timeout=60)
+        process.wait(timeout=60 * PATIENCE)
         assert begun.hits == 1
         self.proxy.rules = []
         assert len(unfinished_uploads(self.s3, self.bucket)) == 3

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from fixtures import wait_until
+from fixtures import PATIENCE, wait_until
 from fixtures.checks import operation, run_and_weigh, the_sentence, write_files
 from fixtures.fault_proxy import FaultProxy, Flood, Headers, ReplaceReply, Reply, Rule
 from fixtures.trees import MIB, read_tree
@@ -145,7 +145,7 @@ def test_listing_of_ever_more_keys(
     status = Path(f"/proc/{process.pid}/status").read_text()
     assert int(status.split("VmHWM:")[1].split()[0]) * 1024 < A_LITTLE
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=20)
+    process.communicate(timeout=20 * PATIENCE)
     assert process.returncode == 6
     assert os.listdir(tmp_path / "back") == []
 

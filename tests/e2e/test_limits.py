@@ -96,7 +96,7 @@ def test_upload_limit(
                     for jobs, proxy in ((1, one), (8, eight))
                 ]  # fmt: skip
                 for process in running:
-                    assert (process.communicate(timeout=60)[1], process.returncode) == ("", 0)
+                    assert (process.communicate(timeout=60 * PATIENCE)[1], process.returncode) == ("", 0)
         assert len(keys(s3, bucket, attempt)) == 2 * 106
         connections = [p.count(predicate=lambda r: r.ordinal == 1) for p in (one, eight)]
         assert connections[0] <= 2 and connections[1] >= 8
@@ -132,7 +132,7 @@ def test_signatures_stay_young(
     assert proxy.count("PUT", lambda r: r.ordinal == 1) > 32, "not at the same time"
     # Its date has no fractions of a second, and the head's last bytes come after its first.
     ages = [wall_clock + r.started - signed_at(r) for r in puts]
-    assert max(ages) < 2, f"{max(ages):.1f} s old when the head came"
+    assert max(ages) < 1 + PATIENCE, f"{max(ages):.1f} s old when the head came"
 
 
 def test_limit_can_be_taken_off_while_it_runs(
@@ -183,7 +183,7 @@ def test_limit_can_be_put_on_again(
         wait_until(lambda: bytes_since(on) > 2 * limit, 20, "two seconds more")
     assert process.poll() is None
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=20)
+    process.communicate(timeout=20 * PATIENCE)
     assert_not_above(meter, limit, since=on)
 
 
@@ -253,7 +253,7 @@ def test_interrupted_mirror_goes_on_later(
     wait_until(lambda: proxy.count("PUT", lambda r: r.status == 200) >= 5, 20, "five files")
     process.send_signal(number)
     started = time.monotonic()
-    _, stderr = process.communicate(timeout=20)
+    _, stderr = process.communicate(timeout=20 * PATIENCE)
     assert time.monotonic() - started < 1 * PATIENCE
     assert (process.returncode, stderr) == (6, STOPPED)
     stored = keys(s3, bucket)
@@ -277,7 +277,7 @@ def test_interrupted_large_file_goes_on_later(
     wait_until(lambda: proxy.bytes_up > 100 * KIB, 20, "a part to be under way")
     process.send_signal(signal.SIGINT)
     started = time.monotonic()
-    _, stderr = process.communicate(timeout=20)
+    _, stderr = process.communicate(timeout=20 * PATIENCE)
     assert time.monotonic() - started < 1 * PATIENCE
     assert (process.returncode, stderr) == (6, STOPPED)
     assert keys(s3, bucket) == []
@@ -298,7 +298,7 @@ def test_interrupted_while_the_server_is_silent(
     wait_until(lambda: proxy.requests and (where == "listing" or proxy.requests[0].ended), 10)
     process.send_signal(signal.SIGINT)
     started = time.monotonic()
-    _, stderr = process.communicate(timeout=20)
+    _, stderr = process.communicate(timeout=20 * PATIENCE)
     assert time.monotonic() - started < 1 * PATIENCE
     assert (process.returncode, stderr) == (6, STOPPED)
 
@@ -317,7 +317,7 @@ def test_interrupted_restore_leaves_nothing_half_written(
     wait_until(lambda: back.exists() and len(os.listdir(back)) >= 3, 30, "three files")
     process.send_signal(signal.SIGINT)
     started = time.monotonic()
-    _, stderr = process.communicate(timeout=20)
+    _, stderr = process.communicate(timeout=20 * PATIENCE)
     assert time.monotonic() - started < 1 * PATIENCE
     assert (process.returncode, stderr) == (6, STOPPED)
     there = os.listdir(back)
@@ -369,7 +369,7 @@ def test_progress_line_on_a_terminal(
             break
         seen += data
     os.close(master)
-    process.communicate(timeout=20)
+    process.communicate(timeout=20 * PATIENCE)
     assert process.returncode == 0
     lines = [line.strip() for line in seen.decode().split("\r\x1b[K") if line.strip()]
     shape = r"\d+ %  [\d.]+ \S*B of 512 KiB .*\(\d+ of 8 files\)"

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from conftest import Ctl, Result
+from fixtures import PATIENCE
 from fixtures.ceph_rgw import CephRgw
 from fixtures.checks import (
     body,
@@ -460,7 +461,7 @@ def test_killed_between_a_wrong_copy_and_its_proof(
     few.proxy.rules.append(rule)
     arguments = ["mirror", "--delete", f"{few.folder}/", f"s3://{few.bucket}"]
     processes.append(few.ctl.popen(*arguments, endpoint=few.proxy))
-    processes[0].wait(timeout=30)
+    processes[0].wait(timeout=30 * PATIENCE)
     assert rule.hits == 1
     few()
     assert has_all(s3, few)

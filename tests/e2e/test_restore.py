@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from fixtures import wait_until
+from fixtures import PATIENCE, wait_until
 from fixtures.archive import Archive
 from fixtures.checks import (
     metadata, operations, rsync_changes, sent_keys, the_sentence, write_files,
@@ -419,7 +419,7 @@ def test_nobody_looks_into_a_folder_before_its_mode_is_known(
 
     # What is known by then holds after Ctrl-C; what is not known stays private.
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=20)
+    process.communicate(timeout=20 * PATIENCE)
     assert process.returncode == 6
     assert oct(back.stat().st_mode & 0o777) == "0o750"
     expected = {"open": "0o755", "open/secret": "0o700", "shared": "0o775", "closed": "0o555",
@@ -603,7 +603,7 @@ def test_archived_files_are_waited_for(
     wait_until(lambda: archive.closed.hits > looks + 3, 30, "another look")
     assert len(archive.requests) == 3
     archive.open()
-    process.communicate(timeout=60)
+    process.communicate(timeout=60 * PATIENCE)
     assert process.returncode == 0
     assert rsync_changes(partly_archived, back, "-ainc") == []
 
@@ -616,7 +616,7 @@ def test_waiting_for_an_archive_can_be_stopped(
                         "--retrieve-wait", "1h", endpoint=proxy)  # fmt: skip
     wait_until(lambda: len(archive.requests) == 3, 30, "all of them to be asked for")
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=60)
+    process.communicate(timeout=60 * PATIENCE)
     assert process.returncode == 6
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from fixtures import clean_environment, wait_until
+from fixtures import PATIENCE, clean_environment, wait_until
 from fixtures.ceph_rgw import CephRgw
 from fixtures.checks import body, keys, unfinished_uploads
 from fixtures.fault_proxy import Delay, FaultProxy, Rule
@@ -67,7 +67,7 @@ def writer(path: Path, how: str, size: int, pause: float = 0) -> Iterator[None]:
         assert process.poll() is None
     finally:
         process.stdin.close()
-        process.wait(timeout=30)
+        process.wait(timeout=30 * PATIENCE)
         process.stdout.close()
 
 
@@ -255,7 +255,7 @@ def test_changes_within_one_tick_of_the_clock(
                     if path in busy:
                         busy.remove(path)
                         os.pwrite(files[path], b"%016d" % (version + 1), 0)
-        process.communicate(timeout=60)
+        process.communicate(timeout=60 * PATIENCE)
         assert process.returncode in (0, 2)
         proxy.rules.clear()
         ctl(*arguments, check=0, endpoint=proxy)

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from fixtures import wait_until
+from fixtures import PATIENCE, wait_until
 from fixtures.checks import (
     body,
     keys,
@@ -258,7 +258,8 @@ def test_retry_after_is_kept(
     proxy.rules.append(rule)
     ctl("mirror", f"{folder}/", f"s3://{bucket}", check=0, endpoint=proxy)
     first, second = [r for r in proxy.requests if r.method == "PUT"]
-    assert 2 <= second.started - first.ended < 4
+    # The client may have the reply before the proxy can note its end.
+    assert 2 <= second.started - first.started < 2 + 2 * PATIENCE
     assert body(s3, bucket, "file") == b"content"
 
 
@@ -630,7 +631,7 @@ def test_object_as_large_as_can_be(
     status = Path(f"/proc/{process.pid}/status").read_text()
     assert int(status.split("VmRSS:")[1].split()[0]) < 200_000  # KiB
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=20)
+    process.communicate(timeout=20 * PATIENCE)
     assert process.returncode == 6
     # What came waits for the next restore, and is no file of this name.
     (left,) = os.listdir(tmp_path / "back")
