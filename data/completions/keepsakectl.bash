@@ -5,8 +5,7 @@
 # its --help, plans by name.
 
 _keepsakectl_help () {
-  local program=${COMP_WORDS[0]/#\~/$HOME}
-  "$program" "$@" --help-all 2>/dev/null || "$program" "$@" --help 2>/dev/null
+  "${COMP_WORDS[0]/#\~/$HOME}" "$@" --help 2>/dev/null
 }
 
 _keepsakectl_plans () {

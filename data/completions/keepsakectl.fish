@@ -12,7 +12,7 @@ function __keepsakectl_complete
     if contains -- "$words[2]" plan credentials; and set -q words[3]
         set command $words[2..3]
     end
-    set -l help ($program $command --help-all 2>/dev/null; or $program $command --help 2>/dev/null)
+    set -l help ($program $command --help 2>/dev/null)
     set -l before (string escape --style=regex -- $words[-1])
 
     if string match -qr -- '^--[a-z-]+=' $current

@@ -244,7 +244,7 @@ kp_ctl_ls (char **arguments)
     { NULL },
   };
   g_autoptr (GOptionContext) context = kp_ctl_option_context (
-      &options, entries, "s3://BUCKET/PREFIX", "Lists what a bucket holds.", examples);
+      &options, entries, NULL, "s3://BUCKET/PREFIX", "Lists what a bucket holds.", examples);
   g_autoptr (GError) error = NULL;
   gint64 started = g_get_monotonic_time ();
 

@@ -106,17 +106,13 @@ kp_ctl_mirror (char **arguments)
     { NULL },
   };
   g_autoptr (GOptionContext) context
-      = kp_ctl_option_context (&options, NULL, "SOURCE… s3://BUCKET/PREFIX",
+      = kp_ctl_option_context (&options, entries, &parsed, "SOURCE… s3://BUCKET/PREFIX",
                                "Makes the bucket hold what the folders hold, and sends only what "
                                "changed.",
                                examples);
-  GOptionGroup *group
-      = g_option_group_new ("mirror", "Mirror:", "Options of mirror", &parsed, NULL);
   g_autoptr (GError) error = NULL;
   gint64 started = g_get_monotonic_time ();
 
-  g_option_group_add_entries (group, entries);
-  g_option_context_add_group (context, group);
   if (!kp_ctl_parse (context, &arguments, &error))
     return kp_ctl_fail (error);
 

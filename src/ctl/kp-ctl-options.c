@@ -22,7 +22,8 @@ get_environment (const char *name)
 
 /**
  * kp_ctl_option_context:
- * @entries: the command's own options
+ * @entries: (nullable): the command's own options
+ * @data: for the callbacks among these
  * @parameters: what follows the command's name, for the usage line
  * @summary: one sentence
  * @description: examples
@@ -30,6 +31,7 @@ get_environment (const char *name)
 GOptionContext *
 kp_ctl_option_context (KpCtlOptions *options,
                        const GOptionEntry *entries,
+                       void *data,
                        const char *parameters,
                        const char *summary,
                        const char *description)
@@ -61,12 +63,15 @@ kp_ctl_option_context (KpCtlOptions *options,
     { NULL },
   };
   GOptionContext *context = g_option_context_new (parameters);
+  /* One group for all of them: --help shows the main one alone. */
+  GOptionGroup *group = g_option_group_new (NULL, NULL, NULL, data, NULL);
 
   g_option_context_set_summary (context, summary);
   g_option_context_set_description (context, description);
   if (entries != NULL)
-    g_option_context_add_main_entries (context, entries, NULL);
-  g_option_context_add_main_entries (context, common, NULL);
+    g_option_group_add_entries (group, entries);
+  g_option_group_add_entries (group, common);
+  g_option_context_set_main_group (context, group);
   return context;
 }
 

@@ -127,7 +127,7 @@ kp_ctl_probe (char **arguments)
   };
   Probe probe = { .output = NULL };
   g_autoptr (GOptionContext) context
-      = kp_ctl_option_context (&options, entries, "s3://BUCKET[/PREFIX]",
+      = kp_ctl_option_context (&options, entries, NULL, "s3://BUCKET[/PREFIX]",
                                "Finds out what a server can do, and says it in words.", examples);
   g_autoptr (GError) error = NULL;
   gint64 started = g_get_monotonic_time ();

@@ -133,15 +133,12 @@ kp_ctl_restore (char **arguments)
     { "jobs", 0, 0, G_OPTION_ARG_INT, &jobs, "Connections at once; found out if left out", "N" },
     { NULL },
   };
-  g_autoptr (GOptionContext) context = kp_ctl_option_context (
-      &options, NULL, "s3://BUCKET/PREFIX[/PATH] TARGET", "Brings files back.", examples);
-  GOptionGroup *group
-      = g_option_group_new ("restore", "Restore:", "Options of restore", filter, NULL);
+  g_autoptr (GOptionContext) context
+      = kp_ctl_option_context (&options, entries, filter, "s3://BUCKET/PREFIX[/PATH] TARGET",
+                               "Brings files back.", examples);
   g_autoptr (GError) error = NULL;
   gint64 started = g_get_monotonic_time ();
 
-  g_option_group_add_entries (group, entries);
-  g_option_context_add_group (context, group);
   if (!kp_ctl_parse (context, &arguments, &error)
       || !parse_overwrite (overwrite, &restore_options.overwrite, &error)
       || !parse_retrieval (retrieve, wait, &restore_options, &error)

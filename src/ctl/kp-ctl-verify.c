@@ -84,7 +84,7 @@ kp_ctl_verify (char **arguments)
   KpVerifyOptions verify_options
       = { .state_dir = state_dir, .filter = filter, .sample = 1, .strict = TRUE };
   int jobs = 0;
-  const GOptionEntry filter_entries[] = {
+  const GOptionEntry entries[] = {
     { "exclude", 0, 0, G_OPTION_ARG_CALLBACK, filter_cb, "Leave out what matches", "PATTERN" },
     { "include", 0, 0, G_OPTION_ARG_CALLBACK, filter_cb,
       "Keep what matches, whatever later patterns say", "PATTERN" },
@@ -97,14 +97,11 @@ kp_ctl_verify (char **arguments)
     { NULL },
   };
   g_autoptr (GOptionContext) context = kp_ctl_option_context (
-      &options, NULL, "SOURCE… s3://BUCKET/PREFIX",
+      &options, entries, filter, "SOURCE… s3://BUCKET/PREFIX",
       "Reads objects back and compares them with the files, byte for byte.", examples);
-  GOptionGroup *group = g_option_group_new ("verify", "Verify:", "Options of verify", filter, NULL);
   g_autoptr (GError) error = NULL;
   gint64 started = g_get_monotonic_time ();
 
-  g_option_group_add_entries (group, filter_entries);
-  g_option_context_add_group (context, group);
   if (!kp_ctl_parse (context, &arguments, &error)
       || !kp_ctl_parse_share (sample, &verify_options.sample, &error))
     return kp_ctl_fail (error);

@@ -81,7 +81,7 @@ kp_ctl_versions (char **arguments)
 {
   g_auto (KpCtlOptions) options = { NULL };
   g_autoptr (GOptionContext) context
-      = kp_ctl_option_context (&options, NULL, "s3://BUCKET/PREFIX/PATH",
+      = kp_ctl_option_context (&options, NULL, NULL, "s3://BUCKET/PREFIX/PATH",
                                "Lists the versions of a file that can be restored.", examples);
   g_autoptr (GError) error = NULL;
   gint64 started = g_get_monotonic_time ();

@@ -47,6 +47,7 @@ typedef struct
 
 GOptionContext *kp_ctl_option_context (KpCtlOptions *options,
                                        const GOptionEntry *entries,
+                                       void *data,
                                        const char *parameters,
                                        const char *summary,
                                        const char *description);

@@ -48,6 +48,10 @@ print_help (FILE *file)
     fprintf (file, "  %-12s %s\n", commands[i].name, commands[i].summary);
   fputs (
       "\n"
+      "Options:\n"
+      "  -h, --help   say this; after a command, what it does and with which options\n"
+      "  --version    say which version this is\n"
+      "\n"
       "keepsakectl COMMAND --help explains each of them. To begin with:\n\n"
       "  export AWS_ACCESS_KEY_ID=… AWS_SECRET_ACCESS_KEY=…\n"
       "  keepsakectl probe s3://my-bucket\n"

@@ -156,6 +156,7 @@ def test_completion(shell: str, offered_by: Callable[[Path], Offer], home: Path)
     assert {"add", "list", "show", "edit", "remove", "export", "import"} <= set(offer("keepsakectl plan "))
     assert "mirror" not in offer("keepsakectl plan ")
 
+    assert "--version" in offer("keepsakectl --")
     options = offer("keepsakectl mirror --")
     assert {"--delete", "--dry-run", "--upload-limit", "--exclude-from"} <= set(options)
     assert "--schedule" not in options

@@ -44,12 +44,10 @@ def test_names_of_files() -> None:
 
 
 def options_of(*command: str) -> str:
-    for option in ("--help-all", "--help"):
-        done = subprocess.run([BINARY, *command, option], env=clean_environment(HOME="/nonexistent"),
-                              capture_output=True, text=True)  # fmt: skip
-        if done.returncode == 0:
-            return done.stdout
-    raise AssertionError(f"keepsakectl {' '.join(command)} is no command")
+    done = subprocess.run([BINARY, *command, "--help"], env=clean_environment(HOME="/nonexistent"),
+                          capture_output=True, text=True)  # fmt: skip
+    assert done.returncode == 0, f"keepsakectl {' '.join(command)} is no command"
+    return done.stdout
 
 
 def test_commands() -> None:
@@ -133,6 +131,11 @@ def commands_of(program: str) -> set[str]:
     help_text = options_of(*program.split()[1:])
     listed = help_text.partition("Commands:\n")[2].partition("\n\n")[0]
     return set(re.findall(r"^  ([a-z]+) ", listed, re.MULTILINE))
+
+
+def test_options_without_a_command() -> None:
+    told = set(OPTION.findall(sections("keepsakectl")["OF ALL COMMANDS"])) - {"--help", "--json"}
+    assert set(OFFERED.findall(options_of())) == told == {"--version"}
 
 
 def test_every_command_is_in_the_man_page() -> None:
