@@ -26,7 +26,9 @@ function __keepsakectl_complete
     else if string match -q -- '-*' $current
         printf '%s\n' $help | sed -n 's/^  \(-., \)\{0,1\}\(--[a-z0-9-]*\)\(=[^ ]*\)\{0,1\}  *\(.*\)/\2\t\4/p'
     else if contains -- Commands: $help
-        printf '%s\n' $help | sed -n '/^Commands:/,/^$/s/^  \([a-z][a-z]*\) .*  *\([^ ].*\)$/\1\t\2/p'
+        # Two blanks stand before what is said of a command, behind its parameters if it has any.
+        printf '%s\n' $help | sed -n '/^Commands:/,/^$/s/^  \([a-z][a-z]*\) .*  \([^ ].*\)$/\1\t\2/p
+            /^Commands:/,/^$/s/^  \([a-z][a-z]*\)  *\([^ ].*\)$/\1\t\2/p'
     else if string match -qr -- '^  keepsakectl .*(SOURCE|TARGET|FILE)' $help
         and not begin
             test (count $words) -eq (math 1 + (count $command))

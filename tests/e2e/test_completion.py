@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -76,17 +77,19 @@ def offered_by_bash(home: Path) -> Offer:
     return offer
 
 
-def offered_by_fish(home: Path) -> Offer:
-    def offer(line: str) -> list[str]:
-        done = subprocess.run(
-            ["fish", "--no-config", "-c", f"source {COMPLETIONS}/keepsakectl.fish; complete -C $argv[1]",
-             line], env=environment(home), cwd=home, capture_output=True, text=True,
-            timeout=60 * PATIENCE,
-        )  # fmt: skip
-        assert done.stderr == ""
-        return [row.partition("\t")[0] for row in done.stdout.split("\n")]
+def rows_of_fish(home: Path, line: str) -> dict[str, str]:
+    """What is offered, each with what is said of it."""
+    done = subprocess.run(
+        ["fish", "--no-config", "-c", f"source {COMPLETIONS}/keepsakectl.fish; complete -C $argv[1]",
+         line], env=environment(home), cwd=home, capture_output=True, text=True,
+        timeout=60 * PATIENCE,
+    )  # fmt: skip
+    assert done.stderr == ""
+    return {name: words for name, _, words in (row.partition("\t") for row in done.stdout.split("\n"))}
 
-    return offer
+
+def offered_by_fish(home: Path) -> Offer:
+    return lambda line: list(rows_of_fish(home, line))
 
 
 # Its completion works in an interactive shell alone: each offer is added to a file.
@@ -177,3 +180,17 @@ def test_completion(shell: str, offered_by: Callable[[Path], Offer], home: Path)
     assert "Photos" in offer("keepsakectl plan export ")
     assert "patterns.txt" in offer("keepsakectl plan export Photos pat")
     assert "Photos" in offer("keepsakectl recover ")
+
+
+@pytest.mark.skipif(not shutil.which("fish"), reason="fish is not installed")
+def test_fish_says_what_is_offered(home: Path) -> None:
+    """In the words of --help, all of them."""
+    for group in ((), ("plan",), ("credentials",)):
+        listed = subprocess.run([BINARY, *group, "--help"], capture_output=True, text=True,
+                                env=environment(home), check=True).stdout  # fmt: skip
+        told = re.findall(r"^  ([a-z]+) (?:.*  )?\s*(\S.*)$",
+                          listed.partition("Commands:\n")[2].partition("\n\n")[0], re.MULTILINE)  # fmt: skip
+        assert len(told) >= 3 and " " in told[0][1]
+        offered = rows_of_fish(home, " ".join(("keepsakectl", *group, "")))
+        assert {name: offered.get(name) for name, _ in told} == dict(told)
+    assert rows_of_fish(home, "keepsakectl mirror --dry")["--dry-run"] == "Only say what would be done"
