@@ -102,9 +102,9 @@ add_common_entries (GOptionContext *context, Edits *edits)
     { "schedule", 0, 0, G_OPTION_ARG_STRING, &edits->schedule,
       "When: @daily if left out; see the end", "WHEN" },
     { "upload-limit", 0, 0, G_OPTION_ARG_STRING, &edits->upload_limit,
-      "256K, 1.5M … bytes per second, or off", "RATE" },
+      "256K, 1.5M … bytes per second, off, or a timetable: \"08:00,512K 19:00,off\"", "RATE" },
     { "timetable", 0, 0, G_OPTION_ARG_STRING, &edits->timetable,
-      "Limits by hour, instead: \"08:00,512K 19:00,off\"", "TIMETABLE" },
+      "The same as a timetable as --upload-limit", "TIMETABLE" },
     { "exclude", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &edits->exclude,
       "Leave out what matches, as rsync does; may be given often", "PATTERN" },
     { "delete", 0, 0, G_OPTION_ARG_NONE, &edits->delete,
@@ -348,13 +348,37 @@ apply_exclude (KpPlan *plan, const Edits *edits, GError **error)
   return TRUE;
 }
 
-/* A rate and a timetable exclude each other: the one that is given takes the place of the other. */
+static gboolean
+set_timetable (KpPlan *plan, const char *text, GError **error)
+{
+  g_autoptr (KpTimetable) timetable = *text != '\0' ? kp_timetable_parse (text, error) : NULL;
+
+  if (*text != '\0' && timetable == NULL)
+    return FALSE;
+  kp_plan_set_timetable (plan, text);
+  return TRUE;
+}
+
+/* A rate, or a timetable as the commands without plans take it. The two exclude each other: the
+ * one that is given takes the place of the other. */
+static gboolean
+set_upload_limit (KpPlan *plan, const char *text, GError **error)
+{
+  guint64 rate;
+
+  if (strpbrk (text, ",:") != NULL)
+    return set_timetable (plan, text, error);
+  if (!kp_rate_parse (text, &rate, error))
+    return FALSE;
+  kp_plan_set_upload_limit (plan, text);
+  kp_plan_set_timetable (plan, "");
+  return TRUE;
+}
+
 static gboolean
 apply_times (KpPlan *plan, const Edits *edits, GError **error)
 {
   g_autoptr (KpSchedule) schedule = NULL;
-  g_autoptr (KpTimetable) timetable = NULL;
-  guint64 rate;
 
   if (edits->schedule != NULL)
     {
@@ -363,22 +387,9 @@ apply_times (KpPlan *plan, const Edits *edits, GError **error)
         return FALSE;
       kp_plan_set_schedule (plan, schedule);
     }
-  if (edits->upload_limit != NULL)
-    {
-      if (!kp_rate_parse (edits->upload_limit, &rate, error))
-        return FALSE;
-      kp_plan_set_upload_limit (plan, edits->upload_limit);
-      kp_plan_set_timetable (plan, "");
-    }
-  if (edits->timetable != NULL)
-    {
-      if (*edits->timetable != '\0')
-        timetable = kp_timetable_parse (edits->timetable, error);
-      if (*edits->timetable != '\0' && timetable == NULL)
-        return FALSE;
-      kp_plan_set_timetable (plan, edits->timetable);
-    }
-  return TRUE;
+  /* An empty timetable takes one away, but none that is given beside it. */
+  return (edits->timetable == NULL || set_timetable (plan, edits->timetable, error))
+         && (edits->upload_limit == NULL || set_upload_limit (plan, edits->upload_limit, error));
 }
 
 static gboolean

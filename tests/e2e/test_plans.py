@@ -87,6 +87,16 @@ def test_add_writes_the_file(
     assert plans.stat().st_mode & 0o777 == 0o700
 
 
+def test_add_takes_a_timetable_as_the_limit(
+    ctl: Any, add: Callable[..., str], plans: Path, folder: Path, bucket: str
+) -> None:
+    """The same as mirror takes, as README promises to whoever comes from trickle."""
+    plan = read_plan(plans, add("--upload-limit", "08:00,256K 19:00,off"))
+    assert (plan["upload-limit"], plan["timetable"]) == ("", "08:00,256K 19:00,off")
+    assert " 08:00,256K 19:00,off\n" in ctl("plan", "show", "Photos", check=0).stdout
+    ctl("mirror", folder, f"s3://{bucket}/laptop", "--upload-limit", plan["timetable"], check=0)
+
+
 def test_add_takes_sources_as_rsync_does(
     ctl: Any, plans: Path, folder: Path, bucket: str, tmp_path: Path
 ) -> None:
@@ -139,6 +149,8 @@ def test_add_of_a_folder_that_is_not_there_is_noted(ctl: Any, plans: Path, bucke
         (["--upload-limit", "0"], "would never send anything"),
         (["--timetable", "08:00"], "08:00"),
         (["--upload-limit", "1M", "--timetable", "08:00,1M"], "make no sense"),
+        (["--upload-limit", "08:00,1M", "--timetable", "09:00,1M"], "make no sense"),
+        (["--upload-limit", "08:00,fast"], "In the timetable entry “08:00,fast”: "),
         (["--verify", "daily"], "“daily” is no answer to --verify; write one of: off, weekly, mon"),
         (["--on-metered", "perhaps"], "--on-metered; write one of: wait, run"),
         (["--provider", "nobody"], "There is no provider profile “nobody”"),
@@ -233,6 +245,12 @@ def test_edit_changes_what_is_named(ctl: Any, add: Callable[..., str], plans: Pa
     assert edited("--timetable", "08:00,512K") == before
     before |= {"upload-limit": "off", "timetable": ""}
     assert edited("--upload-limit", "off") == before
+    before |= {"timetable": "08:00,256K 19:00,off"}
+    assert edited("--upload-limit", "08:00,256K 19:00,off") == before
+    before |= {"timetable": "256K:2M"}
+    assert edited("--upload-limit", "256K:2M", "--timetable", "") == before
+    before |= {"upload-limit": "512K", "timetable": ""}
+    assert edited("--upload-limit", "512K", "--timetable", "") == before
     before |= {"exclude": ["b", "c"]}
     assert edited("--remove-exclude", "a", "--add-exclude", "c") == before
     before |= {"exclude": ["d"]}
