@@ -9,6 +9,7 @@ import shlex
 import subprocess
 
 import pytest
+from gi.repository import GLib
 
 from conftest import BINARY, TOP
 from fixtures import clean_environment
@@ -168,3 +169,10 @@ def test_man_pages_of_the_others() -> None:
         )  # fmt: skip
         offered = set(OFFERED.findall(done.stdout))
         assert set(OPTION.findall(sections(program)["OPTIONS"])) - {"--help-all"} == offered | of_glib
+
+
+def test_parameters_of_actions_can_be_typed() -> None:
+    """The shell takes one pair of quotes away, and gapplication needs another."""
+    text = sections("keepsake")["ACTIONS"].replace(r"\(aq", "'").replace(r"\(dq", '"')
+    (parameter,) = shlex.split(re.search(r'^\.BI show-plan " (.*)"$', text, re.MULTILINE)[1])
+    assert GLib.Variant.parse(None, parameter, None, None).get_type_string() == "s"
