@@ -159,6 +159,15 @@ def test_man_page_has_the_options(command: str) -> None:
         assert told[own] - offered == set()
 
 
+def test_commands_without_json() -> None:
+    """The man page and the document of formats name them."""
+    without = {command for command in SECTIONS_OF if "--json" not in OFFERED.findall(options_of(*command.split()))}
+    for text in (sections("keepsakectl")["OF ALL COMMANDS"].replace("\n.BR ", " ").replace('"', ""),
+                 (TOP / "docs/formats.md").read_text().replace("`", "")):  # fmt: skip
+        named = re.search(r"\bbut\s+([a-z ]+?)\s+and\s+([a-z ]+?)\s*,\s+which\s+writes\s+JSON", text)
+        assert named and set(named.groups()) == without
+
+
 def test_man_pages_of_the_others() -> None:
     for program, folder, of_glib in (
         ("keepsake", "app", {"--gapplication-service"}), ("keepsake-agent", "agent", set()),
