@@ -159,6 +159,15 @@ def test_man_page_has_the_options(command: str) -> None:
         assert told[own] - offered == set()
 
 
+def test_sample_is_the_same_everywhere() -> None:
+    """What was not looked at for the longest time, as test_samples_come_to_all shows."""
+    told = {re.search(r"--sample=N% +(.*)", options_of(command))[1] for command in ("verify", "run")}
+    assert told == {"Only a share of the files: those not looked at for the longest time"}
+    pages = sections("keepsakectl")
+    for section in ("OF VERIFY", "OF RUN"):
+        assert "not looked at for the longest time" in pages[section].replace("\n", " ")
+
+
 def test_commands_without_json() -> None:
     """The man page and the document of formats name them."""
     without = {command for command in SECTIONS_OF if "--json" not in OFFERED.findall(options_of(*command.split()))}
