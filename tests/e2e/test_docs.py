@@ -189,6 +189,16 @@ def test_man_pages_of_the_others() -> None:
         assert set(OPTION.findall(sections(program)["OPTIONS"])) - {"--help-all"} == offered | of_glib
 
 
+def test_man_pages_name_what_is_kept() -> None:
+    """What is notified of is chosen in the window, and read by the agent."""
+    keys = re.findall(r'<key name="([^"]*)', next((TOP / "data").glob("*.gschema.xml")).read_text())
+    choices = {key for key in keys if key.startswith("notify-")}
+    assert len(choices) == 3
+    for program in ("keepsake", "keepsake-agent"):
+        assert choices <= set(re.findall(r"[\w-]+", sections(program)["FILES"])), program
+    assert "$XDG_STATE_HOME/keepsake/agent.ini" in sections("keepsake-agent")["FILES"]
+
+
 def test_parameters_of_actions_can_be_typed() -> None:
     """The shell takes one pair of quotes away, and gapplication needs another."""
     text = sections("keepsake")["ACTIONS"].replace(r"\(aq", "'").replace(r"\(dq", '"')

@@ -49,3 +49,14 @@ def test_members_of_json_lines() -> None:
     ]
     assert missing == []
     assert sum(len(members) for _, members in printed()) > 50
+
+
+def test_temporary_tables() -> None:
+    """Nobody can see them in a catalogue; the document names all."""
+    made = {
+        table
+        for path in (TOP / "src/mirror").glob("*.c")
+        for table in re.findall(r"CREATE TEMP TABLE (\w+)", path.read_text())
+    }
+    sentence = re.search(r"^The tables (.*) are temporary", (TOP / "docs/formats.md").read_text(), re.M)
+    assert sentence and set(re.findall(r"`(\w+)`", sentence[1])) == made
