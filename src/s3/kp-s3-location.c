@@ -438,6 +438,21 @@ kp_s3_location_get_identity (KpS3Location *location)
 }
 
 /**
+ * kp_s3_location_has_server_of:
+ *
+ * Whether requests of both go to the same server, in the same way: scheme, host and port, and the
+ * path of the endpoint. Unlike the identity, this tells apart what may see keys and files on the
+ * way, and the servers of a provider's regions.
+ */
+gboolean
+kp_s3_location_has_server_of (KpS3Location *location, KpS3Location *other)
+{
+  return g_str_equal (location->scheme, other->scheme)
+         && g_ascii_strcasecmp (location->host, other->host) == 0 && location->port == other->port
+         && g_str_equal (location->base_path, other->base_path);
+}
+
+/**
  * kp_s3_location_build_uri:
  * @key: (nullable): a whole key; %NULL for the bucket itself
  * @query: (nullable): an encoded query

@@ -39,6 +39,7 @@ const KpS3Provider *kp_s3_location_get_provider (KpS3Location *location);
 char *kp_s3_location_get_key (KpS3Location *location, const char *relative);
 char *kp_s3_location_to_string (KpS3Location *location);
 char *kp_s3_location_get_identity (KpS3Location *location);
+gboolean kp_s3_location_has_server_of (KpS3Location *location, KpS3Location *other);
 GUri *kp_s3_location_build_uri (KpS3Location *location, const char *key, const char *query);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (KpS3Location, kp_s3_location_unref)

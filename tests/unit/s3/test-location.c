@@ -252,6 +252,48 @@ test_identity_and_region (void)
   g_assert_cmpstr (identity, ==, cases[0].identity);
 }
 
+/* Keys that are for one must not be sent to another. */
+static void
+test_server (void)
+{
+  static const struct
+  {
+    const char *endpoint;
+    const char *region;
+    const char *provider;
+  } same[] = {
+    { "https://s3.eu-central-1.amazonaws.com", NULL, NULL },
+    { "S3.EU-Central-1.amazonaws.com:443/", "us-east-1", "other" },
+    { NULL, "eu-central-1", NULL },
+  }, others[] = {
+    { NULL, NULL, NULL },
+    { NULL, "eu-west-1", NULL },
+    { NULL, "eu-central-1", "wasabi" },
+    { "https://s3.eu-central-1.amazonaws.com:8443", NULL, NULL },
+    { "https://s3.eu-central-1.amazonaws.com/x", NULL, NULL },
+    { "https://s3.eu-central-1.amazonaws.com.example.org", NULL, NULL },
+  };
+  g_autoptr (KpS3Location) first = locate ("s3://bucket", same[0].endpoint, NULL, NULL);
+
+  for (gsize i = 0; i < G_N_ELEMENTS (same); i++)
+    {
+      g_autoptr (KpS3Location) location
+          = locate ("s3://other/a", same[i].endpoint, same[i].region, same[i].provider);
+      g_assert_true (kp_s3_location_has_server_of (location, first));
+    }
+  for (gsize i = 0; i < G_N_ELEMENTS (others); i++)
+    {
+      g_autoptr (KpS3Location) location
+          = locate ("s3://bucket", others[i].endpoint, others[i].region, others[i].provider);
+      g_assert_false (kp_s3_location_has_server_of (location, first));
+      g_assert_false (kp_s3_location_has_server_of (first, location));
+    }
+
+  g_autoptr (KpS3Location) open = locate ("s3://bucket", "http://127.0.0.1:443", NULL, NULL);
+  g_autoptr (KpS3Location) encrypted = locate ("s3://bucket", "https://127.0.0.1", NULL, NULL);
+  g_assert_false (kp_s3_location_has_server_of (open, encrypted));
+}
+
 static void
 test_bad_endpoints (void)
 {
@@ -534,6 +576,7 @@ main (int argc, char **argv)
   g_test_add_func ("/s3/location/bad-endpoints", test_bad_endpoints);
   g_test_add_func ("/s3/location/identity", test_identity);
   g_test_add_func ("/s3/location/identity-and-region", test_identity_and_region);
+  g_test_add_func ("/s3/location/server", test_server);
   g_test_add_func ("/s3/location/bad-regions", test_bad_regions);
   g_test_add_func ("/s3/location/plain-http", test_plain_http);
   g_test_add_func ("/s3/location/providers", test_providers);
