@@ -38,7 +38,8 @@ kp_ctl_option_context (KpCtlOptions *options,
 {
   const GOptionEntry common[] = {
     { "endpoint-url", 0, 0, G_OPTION_ARG_STRING, &options->endpoint_url,
-      "Address of the server; Amazon's if left out", "URL" },
+      "Address of the server; that of the plan whose keys are taken, or Amazon's, if left out",
+      "URL" },
     { "region", 0, 0, G_OPTION_ARG_STRING, &options->region, "Region of the bucket", "REGION" },
     { "provider", 0, 0, G_OPTION_ARG_STRING, &options->provider,
       "Provider profile (aws, b2, r2, minio, ceph, other …); found by the endpoint if left out",
@@ -313,9 +314,14 @@ kp_ctl_find_credentials (const char *profile,
   return credentials;
 }
 
-/* A file that was named and is not there is a question of keys all the same. */
+/* A file that was named and is not there is a question of keys all the same. Where nothing was
+ * named and nothing found, there may be a plan, whose server then takes the place of @location. */
 static KpS3Credentials *
-require_credentials (const KpCtlOptions *options, const char *address, GError **error)
+require_credentials (const KpCtlOptions *options,
+                     const char *address,
+                     gboolean has_endpoint,
+                     KpS3Location **location,
+                     GError **error)
 {
   g_autofree char *bucket = bucket_of (address);
   g_autoptr (GError) local_error = NULL;
@@ -326,12 +332,8 @@ require_credentials (const KpCtlOptions *options, const char *address, GError **
     return credentials;
   if (kp_error_is (local_error, KP_ERROR_NOT_FOUND) && options->profile == NULL
       && options->passwd_file == NULL)
-    g_set_error_literal (
-        error, KP_ERROR, KP_ERROR_BAD_CREDENTIALS,
-        "There are no keys: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or use "
-        "--profile NAME or --passwd-file FILE");
-  else
-    g_set_error_literal (error, KP_ERROR, KP_ERROR_BAD_CREDENTIALS, local_error->message);
+    return kp_ctl_find_keys_of_address (options, address, has_endpoint, location, error);
+  g_set_error_literal (error, KP_ERROR, KP_ERROR_BAD_CREDENTIALS, local_error->message);
   return NULL;
 }
 
@@ -360,16 +362,23 @@ load_settings (const KpCtlOptions *options, KpS3ProfileSettings *settings, GErro
       first_of (options->profile, get_environment ("AWS_PROFILE"), "default"), error);
 }
 
+/* NULL where nobody has said which server. */
+static const char *
+find_endpoint (const KpCtlOptions *options, const KpS3ProfileSettings *settings)
+{
+  return first_of (options->endpoint_url,
+                   first_of (get_environment ("AWS_ENDPOINT_URL_S3"),
+                             get_environment ("AWS_ENDPOINT_URL"), NULL),
+                   settings->endpoint);
+}
+
 static KpS3Location *
 make_location (const KpCtlOptions *options,
                const char *address,
                const KpS3ProfileSettings *settings,
                GError **error)
 {
-  const char *endpoint = first_of (options->endpoint_url,
-                                   first_of (get_environment ("AWS_ENDPOINT_URL_S3"),
-                                             get_environment ("AWS_ENDPOINT_URL"), NULL),
-                                   settings->endpoint);
+  const char *endpoint = find_endpoint (options, settings);
   const char *region = first_of (
       options->region,
       first_of (get_environment ("AWS_REGION"), get_environment ("AWS_DEFAULT_REGION"), NULL),
@@ -412,7 +421,8 @@ check_timeout (const KpCtlOptions *options, GError **error)
  * @address: "s3://BUCKET/PREFIX"
  * @error: %KP_ERROR_USAGE, %KP_ERROR_BAD_CREDENTIALS, %KP_ERROR_NOT_FOUND, %KP_ERROR_TLS
  *
- * Puts together what options, environment and configuration files say. Sends nothing yet.
+ * Puts together what options, environment and configuration files say, and where these have no
+ * keys, a plan. Sends nothing yet.
  */
 KpS3Service *
 kp_ctl_connect (const KpCtlOptions *options, const char *address, GError **error)
@@ -426,7 +436,9 @@ kp_ctl_connect (const KpCtlOptions *options, const char *address, GError **error
     return NULL;
   const char *ca_bundle
       = first_of (options->ca_bundle, get_environment ("AWS_CA_BUNDLE"), settings.ca_bundle);
-  g_autoptr (KpS3Credentials) credentials = require_credentials (options, address, error);
+  gboolean has_endpoint = find_endpoint (options, &settings) != NULL;
+  g_autoptr (KpS3Credentials) credentials
+      = require_credentials (options, address, has_endpoint, &location, error);
   if (credentials == NULL)
     return NULL;
   g_autoptr (KpThrottle) upload = make_throttle (options->upload_limit, KP_DIRECTION_UP, error);

@@ -80,6 +80,11 @@ KpS3Credentials *kp_ctl_find_credentials (const char *profile,
                                           const char *passwd_file,
                                           const char *bucket,
                                           GError **error) G_GNUC_WARN_UNUSED_RESULT;
+KpS3Credentials *kp_ctl_find_keys_of_address (const KpCtlOptions *options,
+                                              const char *address,
+                                              gboolean has_endpoint,
+                                              KpS3Location **location,
+                                              GError **error) G_GNUC_WARN_UNUSED_RESULT;
 char *kp_ctl_state_dir (void);
 
 /* Output. */

@@ -296,6 +296,191 @@ def test_secret_is_in_the_keyring_and_nowhere_else(
             assert not path.is_file() or rgw.secret_key.encode() not in path.read_bytes(), path
 
 
+# -- addresses of a plan ------------------------------------------------------------------------
+
+NO_SERVER = {"AWS_ENDPOINT_URL": None, "AWS_REGION": None}
+NO_KEYS_SAID = (
+    "There are no keys: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or use --profile NAME or "
+    "--passwd-file FILE"
+)
+
+
+@pytest.fixture
+def kept(
+    here: Session, add: Callable[..., str], unlocked_keyring: Keyring, rgw: Any, folder: Path
+) -> Callable[..., str]:
+    """A plan that has run, with keys in the keyring and nowhere else; and kept() sets up more."""
+
+    def set_up(*options: Any, name: str) -> str:
+        plan_id = add(*options, name=name)
+        here("credentials", "set", name, input=f"{rgw.access_key}:{rgw.secret_key}", check=0)
+        return plan_id
+
+    set_up(name="Photos")
+    here("run", "Photos", "--foreground", check=0)
+    return set_up
+
+
+def test_address_of_a_plan(
+    here: Session, kept: Callable[..., str], rgw: Any, bucket: str, folder: Path, tmp_path: Path
+) -> None:
+    """What README has one type after the first backup: no key, and no server either."""
+
+    def ask(*args: Any, status: int = 0, **env: str | None) -> Any:
+        return here(*args, env=NO_SERVER | env, check=status)
+
+    place = f"s3://{bucket}/laptop"
+    ask("restore", place, tmp_path / "all")
+    assert (tmp_path / "all/Pictures/sub/c").read_text() == "333"
+    said = ask("restore", f"{place}/Pictures/a", tmp_path / "one", "-v", G_MESSAGES_DEBUG="all")
+    assert (tmp_path / "one/a").read_text() == "1"
+    assert rgw.secret_key not in said.stdout + said.stderr and "“Photos”" in said.stderr
+    assert "laptop/\n" in ask("ls", f"s3://{bucket}").stdout
+    ask("versions", f"{place}/Pictures/b")
+    assert "Done: 3 equal" in ask("verify", folder, place).stdout
+    ask("probe", place)
+    ask("mirror", folder, place, "--dry-run")
+    ask("ls", place, "--region", "default")
+    # Said by somebody, and right.
+    ask("ls", place, "--endpoint-url", f"{rgw.endpoint}/")
+    ask("ls", place, AWS_ENDPOINT_URL=rgw.endpoint)
+
+    for other in (f"{place}2", f"s3://{bucket}/lap", f"s3://{bucket}2/laptop"):
+        assert the_sentence(ask("ls", other, status=4), 4) == NO_KEYS_SAID
+
+    # What was deleted lies beside it.
+    ask("plan", "edit", "Photos", "--delete", "--keep-deleted", "30d")
+    (folder / "a").unlink()
+    ask("run", "Photos", "--foreground")
+    ask("restore", f"{place}.keepsake-kept", tmp_path / "deleted")
+    assert [path.read_text() for path in (tmp_path / "deleted").rglob("a")] == ["1"]
+
+
+def test_keys_of_a_plan_go_to_its_server_alone(
+    here: Session, kept: Callable[..., str], rgw: Any, bucket: str, proxy: Any, tmp_path: Path
+) -> None:
+    """Whoever else is named gets not even a signature."""
+    config = tmp_path / "aws-config"
+    config.write_text(f"[default]\nendpoint_url = {proxy.endpoint}\n")
+    port = rgw.endpoint.rpartition(":")[2]
+    for options, env in (
+        (["--endpoint-url", proxy.endpoint], {}),
+        (["--endpoint-url", proxy.endpoint, "--allow-http", "--provider", "ceph"], {}),
+        (["--endpoint-url", f"{rgw.endpoint}/path"], {}),
+        (["--endpoint-url", f"http://localhost:{port}"], {}),
+        (["--endpoint-url", f"https://127.0.0.1:{port}"], {}),
+        ([], {"AWS_ENDPOINT_URL": proxy.endpoint}),
+        ([], {"AWS_ENDPOINT_URL_S3": proxy.endpoint}),
+        ([], {"AWS_CONFIG_FILE": str(config)}),
+    ):
+        result = here("ls", f"s3://{bucket}/laptop", *options, env=NO_SERVER | env)
+        assert the_sentence(result, 4) == NO_KEYS_SAID, options
+    assert proxy.requests == []
+
+
+def test_keys_of_a_plan_whose_server_is_the_providers(
+    here: Session, unlocked_keyring: Keyring, folder: Path
+) -> None:
+    """Where a plan names no server by its address, a provider or a region decides which it is.
+
+    A limit that is none ends the command behind the question of keys, before anything is sent.
+    """
+    here("plan", "add", "P", folder, "s3://bucket/laptop", "--region", "eu-central-1",
+         env=NO_SERVER, check=0)  # fmt: skip
+    here("credentials", "set", "P", input="AKIA:hushhush", check=0)
+    with_keys, without = "“nonsense” is not a rate", NO_KEYS_SAID
+    amazon = "https://s3.{}.amazonaws.com"
+    for options, env, sentence in (
+        ([], {}, with_keys),
+        ([], {"AWS_REGION": "us-east-1"}, with_keys),
+        (["--region", "eu-central-1"], {}, with_keys),
+        (["--provider", "aws"], {}, with_keys),
+        (["--endpoint-url", amazon.format("eu-central-1")], {}, with_keys),
+        (["--region", "us-east-1"], {}, without),
+        (["--provider", "wasabi"], {}, without),
+        (["--provider", "wasabi", "--region", "eu-central-1"], {}, without),
+        (["--endpoint-url", amazon.format("us-east-1")], {}, without),
+        (["--endpoint-url", "https://s3.example.org"], {}, without),
+    ):
+        result = here("ls", "s3://bucket/laptop", "--upload-limit", "nonsense", *options,
+                      env=NO_SERVER | env)  # fmt: skip
+        assert the_sentence(result, 1 if sentence == with_keys else 4).startswith(sentence), options
+
+
+def test_keys_that_are_given_go_before_those_of_a_plan(
+    here: Session, kept: Callable[..., str], bucket: str, tmp_path: Path
+) -> None:
+    place = f"s3://{bucket}/laptop"
+    wrong = {"AWS_ACCESS_KEY_ID": "NOBODY", "AWS_SECRET_ACCESS_KEY": "nothing"}
+    assert "There are no keys" not in the_sentence(here("ls", place, env=wrong), 4)
+    passwd = tmp_path / "passwd"
+    passwd.write_text("NOBODY:nothing\n")
+    passwd.chmod(0o600)
+    assert "There are no keys" not in the_sentence(here("ls", place, "--passwd-file", passwd), 4)
+    assert "profile “x”" in the_sentence(here("ls", place, "--profile", "x"), 4)
+    assert "nothing/here" in the_sentence(here("ls", place, "--passwd-file", "/nothing/here"), 4)
+    here("ls", place, check=0)
+
+
+def test_address_of_several_plans(
+    here: Session, kept: Callable[..., str], rgw: Any, bucket: str, proxy: Any
+) -> None:
+    """The one that fits best, and its server; a choice between two is the user's."""
+    keys_of_rgw = f"{rgw.access_key}:{rgw.secret_key}"
+    kept("--endpoint-url", proxy.endpoint, name="Deep")
+    here("plan", "edit", "Deep", "--destination", f"s3://{bucket}/laptop/deep", check=0)
+
+    def seen(address: str, *options: str, status: int = 0) -> int:
+        proxy.reset()
+        here("ls", address, *options, env=NO_SERVER | {"AWS_REGION": "elsewhere"}, check=status)
+        # Whose server it is, his region.
+        assert all("/default/s3/" in request.headers["authorization"] for request in proxy.requests)
+        return len(proxy.requests)
+
+    place = f"s3://{bucket}/laptop"
+    assert seen(place) == 0
+    assert seen(f"{place}/Pictures") == 0
+    assert seen(f"{place}/deeper", status=5) == 0
+    assert seen(f"{place}/deep/Pictures", status=5) > 0
+    assert seen(f"{place}/deep", status=5) > 0
+    sentence = the_sentence(here("ls", f"s3://{bucket}", env=NO_SERVER), 4)
+    assert "“Deep”" in sentence and "“Photos”" in sentence and "--endpoint-url" in sentence
+    assert seen(f"s3://{bucket}", "--endpoint-url", proxy.endpoint) > 0
+
+    # Of one server, any keys that there are.
+    kept(name="Again")
+    for name in ("Photos", "Again"):
+        here("credentials", "clear", name, check=0)
+        assert seen(place) == 0
+        here("credentials", "set", name, input=keys_of_rgw, check=0)
+    for name in ("Photos", "Again"):
+        here("credentials", "clear", name, check=0)
+    assert seen(place, status=4) == 0
+
+
+def test_address_of_a_plan_without_keys(
+    here: Session, kept: Callable[..., str], unlocked_keyring: Keyring, bucket: str
+) -> None:
+    ask = ("ls", f"s3://{bucket}/laptop")
+    unlocked_keyring.lock()
+    unlocked_keyring.answer("ok")
+    sentence = the_sentence(here(*ask, env=NO_SERVER), 4)
+    assert sentence == f"{NO_KEYS_SAID}, or unlock the keyring, which has those of “Photos”"
+    assert unlocked_keyring.is_locked() and not unlocked_keyring.has_prompted()
+    unlocked_keyring.unlock()
+    here("credentials", "clear", "Photos", check=0)
+    sentence = the_sentence(here(*ask, env=NO_SERVER), 4)
+    assert sentence.startswith(f"{NO_KEYS_SAID}, or ") and "keepsakectl credentials set" in sentence
+
+    # A server has no keyring, and perhaps no bus.
+    unlocked_keyring.stop()
+    no_bus = {"DBUS_SESSION_BUS_ADDRESS": None, "XDG_RUNTIME_DIR": None, "DISPLAY": None}
+    for env in ({}, no_bus):
+        begun = time.monotonic()
+        assert the_sentence(here(*ask, env=NO_SERVER | env), 4) == NO_KEYS_SAID
+        assert time.monotonic() - begun < 5 * PATIENCE
+
+
 # -- with the agent -----------------------------------------------------------------------------
 
 

@@ -111,6 +111,7 @@ def test_commands_without_plans(
 
 def test_commands_with_plans(
     there: Session, traced: Traced, agent: Agent, tmp_path: Path, access_key: str,  # noqa: F811
+    bucket: str,
 ) -> None:  # fmt: skip
     """The keys come from the standard input, once, and are in the keyring from then on."""
     quiet: dict[str, Any] = {"own": ()}
@@ -129,6 +130,7 @@ def test_commands_with_plans(
         traced("credentials", "check", "Photos", check=0, **quiet)
         traced("run", "Photos", "--foreground", check=0, **quiet)
         traced("run", "Photos", check=0, **quiet)  # by the agent, which the bus starts
+        traced("ls", f"s3://{bucket}/laptop", env={"AWS_ENDPOINT_URL": None}, check=0)
         traced("status", check=0, **quiet)
         traced("history", "Photos", check=0, **quiet)
         traced("recover", "Photos", **quiet)
