@@ -356,6 +356,7 @@ static gboolean
 check_place (KpSetup *self)
 {
   g_autoptr (KpPlan) plan = kp_plan_copy (self->plan);
+  KpPlanProxy *now = kp_agent_client_find_plan (get_client (), kp_plan_get_id (plan));
   GListModel *others = kp_agent_client_get_plans (get_client ());
 
   kp_setup_folders_apply (self->folders, plan);
@@ -366,7 +367,8 @@ check_place (KpSetup *self)
       KpPlan *other = kp_plan_proxy_get_plan (proxy);
 
       if (other == NULL || g_str_equal (kp_plan_get_id (other), kp_plan_get_id (plan))
-          || kp_plan_validate_beside (plan, other, NULL))
+          || kp_plan_validate_beside (plan, now != NULL ? kp_plan_proxy_get_plan (now) : NULL,
+                                      other, NULL))
         continue;
       /* Translators: %s is the name of a plan */
       g_autofree char *text = g_strdup_printf (

@@ -65,7 +65,11 @@ is_granted (GKeyFile *info, const char *path)
 
       if (mode != NULL)
         *mode = '\0';
-      if (*granted[i] == '/' && is_below (path, granted[i]))
+      g_autofree char *folder = g_str_has_prefix (granted[i], "xdg-run/")
+                                    ? g_build_filename (g_get_user_runtime_dir (),
+                                                        granted[i] + strlen ("xdg-run/"), NULL)
+                                    : g_strdup (granted[i]);
+      if (*folder == '/' && is_below (path, folder))
         return TRUE;
     }
   return FALSE;
@@ -77,6 +81,9 @@ is_own (GKeyFile *info, const char *path)
   g_autofree char *documents = g_build_filename (g_get_user_runtime_dir (), "doc", NULL);
   const char *home = g_get_home_dir ();
 
+  /* Made for the sandbox, whatever of the computer is mounted in it. */
+  if (g_str_equal (path, "/"))
+    return TRUE;
   if (!is_below_any (path, own) || is_below_any (path, exported) || is_below (path, documents)
       || is_below (path, home) || is_below_real (path, home) || is_granted (info, path))
     return FALSE;

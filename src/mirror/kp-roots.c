@@ -261,8 +261,9 @@ kp_roots_remember (KpMirror *mirror, GError **error)
       if (!kp_catalogue_get_root (mirror->catalogue, source->path, &before, &found, error))
         return FALSE;
       /* Of a file it was once recorded that its folder is one. */
-      if (source->is_file && before.dev == source->identity.dev)
-        before.is_mount_point = FALSE;
+      if (source->is_file
+          && (before.dev == source->identity.dev || before.fsid == source->identity.fsid))
+        before = source->identity;
       gboolean is_same = found && before.dev == source->identity.dev
                          && before.is_mount_point == source->identity.is_mount_point;
       if (found && before.is_mount_point && !source->identity.is_mount_point && !accepted

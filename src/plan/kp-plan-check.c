@@ -11,6 +11,7 @@
 #include "kp-size.h"
 
 #include <string.h>
+#include <sys/stat.h>
 
 static gboolean
 check_name (KpPlan *self, GError **error)
@@ -228,6 +229,18 @@ make_source_key (KpS3Location *location, const KpPlanSource *source)
   return key;
 }
 
+/* Whether both are one folder, by their names or by what is there. */
+static gboolean
+is_same_folder (const char *a, const char *b)
+{
+  struct stat first;
+  struct stat second;
+
+  return g_str_equal (a, b)
+         || (stat (a, &first) == 0 && stat (b, &second) == 0 && first.st_dev == second.st_dev
+             && first.st_ino == second.st_ino);
+}
+
 /* Whether what is stored as @inner_key lies in what is stored as @outer_key and is something else
  * than what the folder @outer has there. */
 static gboolean
@@ -244,20 +257,69 @@ is_in_the_way (const char *inner_key,
   g_autofree char *expected = there != NULL ? g_canonicalize_filename (there, "/") : NULL;
   g_autofree char *path = g_canonicalize_filename (inner->path, "/");
 
-  return g_strcmp0 (path, expected) != 0;
+  return expected == NULL || !is_same_folder (path, expected);
+}
+
+/* One place for two folders: what has the same name is replaced. A place within the other's: what
+ * is there is deleted, if that deletes. */
+static gboolean
+do_clash (KpPlan *a,
+          const char *a_key,
+          const KpPlanSource *a_source,
+          KpPlan *b,
+          const char *b_key,
+          const KpPlanSource *b_source)
+{
+  gboolean a_counts = g_str_equal (a_key, b_key) || kp_plan_get_delete (a) != KP_PLAN_DELETE_NEVER;
+  gboolean b_counts = g_str_equal (a_key, b_key) || kp_plan_get_delete (b) != KP_PLAN_DELETE_NEVER;
+
+  return (b_counts && is_in_the_way (a_key, a_source, b_key, b_source))
+         || (a_counts && is_in_the_way (b_key, b_source, a_key, a_source));
+}
+
+static char *
+get_bucket_identity (KpS3Location *location)
+{
+  g_autoptr (KpS3Location) bucket = kp_s3_location_with_prefix (location, "");
+
+  return kp_s3_location_get_identity (bucket);
+}
+
+/* Whether the plan had this place already, and deletes no more than it did. */
+static gboolean
+had_place (KpPlan *before, KpPlan *now, const char *identity, const char *key)
+{
+  g_autoptr (KpS3Location) location = before != NULL ? kp_plan_dup_location (before, NULL) : NULL;
+  GPtrArray *sources = before != NULL ? kp_plan_get_sources (before) : NULL;
+
+  if (location == NULL
+      || (kp_plan_get_delete (before) == KP_PLAN_DELETE_NEVER
+          && kp_plan_get_delete (now) != KP_PLAN_DELETE_NEVER))
+    return FALSE;
+  g_autofree char *old_identity = get_bucket_identity (location);
+  for (guint i = 0; i < sources->len && g_str_equal (old_identity, identity); i++)
+    {
+      g_autofree char *old_key = make_source_key (location, sources->pdata[i]);
+      if (g_str_equal (old_key, key))
+        return TRUE;
+    }
+  return FALSE;
 }
 
 /**
  * kp_plan_validate_beside:
+ * @before: (nullable): what the plan was so far
  * @other: another plan, which is valid, as @self is
  * @error: %KP_ERROR_USAGE, naming the member and what to write instead
  *
- * Checks that the two can store what they have to in one bucket: where a folder of one has a place
- * in the bucket that is taken by a different folder of the other, each run of one would replace and
- * delete what the other stored. One folder may be in several plans.
+ * Checks that the two can store what they have to in one bucket: where a folder of one gets a place
+ * in the bucket that is taken by a different folder of the other, each run of one would replace or
+ * delete what the other stored. One folder may be in several plans, and they may follow it one
+ * after the other when it moves: of a place that the plan had nothing is said. Looks at the
+ * folders, where they have different names.
  */
 gboolean
-kp_plan_validate_beside (KpPlan *self, KpPlan *other, GError **error)
+kp_plan_validate_beside (KpPlan *self, KpPlan *before, KpPlan *other, GError **error)
 {
   g_autoptr (KpS3Location) location = kp_plan_dup_location (self, NULL);
   g_autoptr (KpS3Location) other_location = kp_plan_dup_location (other, NULL);
@@ -266,10 +328,8 @@ kp_plan_validate_beside (KpPlan *self, KpPlan *other, GError **error)
 
   if (location == NULL || other_location == NULL)
     return TRUE;
-  g_autoptr (KpS3Location) bucket = kp_s3_location_with_prefix (location, "");
-  g_autoptr (KpS3Location) other_bucket = kp_s3_location_with_prefix (other_location, "");
-  g_autofree char *identity = kp_s3_location_get_identity (bucket);
-  g_autofree char *other_identity = kp_s3_location_get_identity (other_bucket);
+  g_autofree char *identity = get_bucket_identity (location);
+  g_autofree char *other_identity = get_bucket_identity (other_location);
   if (!g_str_equal (identity, other_identity))
     return TRUE;
 
@@ -281,7 +341,8 @@ kp_plan_validate_beside (KpPlan *self, KpPlan *other, GError **error)
         g_autofree char *key = make_source_key (location, a);
         g_autofree char *other_key = make_source_key (other_location, b);
 
-        if (!is_in_the_way (key, a, other_key, b) && !is_in_the_way (other_key, b, key, a))
+        if (!do_clash (self, key, a, other, other_key, b)
+            || had_place (before, self, identity, key))
           continue;
         g_autofree char *as = kp_name_display (a->as);
         g_autofree char *path = kp_name_display (b->path);

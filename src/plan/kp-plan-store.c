@@ -274,18 +274,6 @@ find_other_entry (KpPlanStore *self, const Entry *entry, const char *id)
   return other != entry ? other : NULL;
 }
 
-/* Whether the plan can stand beside those of all other files. @entry is that of its own, or NULL.
- */
-static gboolean
-check_beside_others (KpPlanStore *self, const Entry *entry, KpPlan *plan, GError **error)
-{
-  for (guint i = 0; i < self->plans->len; i++)
-    if ((entry == NULL || self->plans->pdata[i] != entry->plan)
-        && !kp_plan_validate_beside (plan, self->plans->pdata[i], error))
-      return FALSE;
-  return TRUE;
-}
-
 /* Takes @text for the content of the file. */
 static void
 take_text (KpPlanStore *self, const char *path, char *text)
@@ -311,13 +299,6 @@ take_text (KpPlanStore *self, const char *path, char *text)
       g_set_error (&error, KP_ERROR, KP_ERROR_USAGE,
                    "%s: id: the plan in “%s” has the same; write another, as uuidgen prints it",
                    name, other_name);
-    }
-  else if (!check_beside_others (self, entry, plan, &error))
-    {
-      g_prefix_error (&error, "%s: ", name);
-    }
-  if (error != NULL)
-    {
       /* It is good, but not what it was. */
       drop_plan (self, entry);
       set_problem (self, ensure_entry (self, path), error);
@@ -609,6 +590,18 @@ write_file (KpPlanStore *self, const char *path, const char *text, GError **erro
   return sync_directory (self, error);
 }
 
+/* Whether the plan can be stored beside all others. @before is what it was, or NULL. A file that
+ * somebody wrote is not asked: which of two plans is the one to go on is not for us to say. */
+static gboolean
+check_beside_others (KpPlanStore *self, KpPlan *before, KpPlan *plan, GError **error)
+{
+  for (guint i = 0; i < self->plans->len; i++)
+    if (self->plans->pdata[i] != before
+        && !kp_plan_validate_beside (plan, before, self->plans->pdata[i], error))
+      return FALSE;
+  return TRUE;
+}
+
 /**
  * kp_plan_store_save:
  * @plan: a new plan, or a changed copy of one of ours; copied
@@ -624,7 +617,8 @@ kp_plan_store_save (KpPlanStore *self, KpPlan *plan, GError **error)
   g_return_val_if_fail (KP_IS_PLAN (plan), FALSE);
 
   const Entry *entry = find_entry (self, kp_plan_get_id (plan));
-  if (!kp_plan_validate (plan, error) || !check_beside_others (self, entry, plan, error)
+  if (!kp_plan_validate (plan, error)
+      || !check_beside_others (self, entry != NULL ? entry->plan : NULL, plan, error)
       || !ensure_directory (self, error))
     return FALSE;
 

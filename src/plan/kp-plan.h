@@ -88,7 +88,7 @@ KpPlan *kp_plan_copy_as_new (KpPlan *plan);
 void kp_plan_assign (KpPlan *plan, KpPlan *from);
 gboolean kp_plan_equal (KpPlan *a, KpPlan *b);
 gboolean kp_plan_validate (KpPlan *plan, GError **error) G_GNUC_WARN_UNUSED_RESULT;
-gboolean kp_plan_validate_beside (KpPlan *plan, KpPlan *other, GError **error)
+gboolean kp_plan_validate_beside (KpPlan *plan, KpPlan *before, KpPlan *other, GError **error)
     G_GNUC_WARN_UNUSED_RESULT;
 
 const char *kp_plan_get_id (KpPlan *plan);

@@ -122,7 +122,7 @@ def test_places_of_other_plans_are_taken(
     place = f"s3://{bucket}/laptop"
     sentence = "“Pictures” is where the plan “Photos” stores"
     assert sentence in ctl("plan", "add", "Disk", other, place, check=1).stderr
-    ctl("plan", "add", "Disk", f"{tmp_path / 'disk'}/", place, check=1)
+    ctl("plan", "add", "Disk", "--delete", f"{other.parent}/", place, check=1)
     assert len(list(plans.iterdir())) == 1
     ctl("plan", "add", "Disk", other, f"s3://{bucket}/disk", check=0)
     assert sentence in ctl("plan", "edit", "Disk", "--destination", place, check=1).stderr

@@ -21,17 +21,23 @@ static void
 test_hides (void)
 {
   static const char *const own[]
-      = { "/etc",       "/etc/",        "/usr/share",     "/tmp/Restored", "/var",
-          "/var/tmp/x", "/home/../etc", "/run/user/1000", "/app/bin",      NULL };
-  static const char *const seen[]
-      = { "/",         "/home/user",           "/etcetera",     "/data/photos",
-          "/mnt/disk", "/run/media/user/disk", "/run/host/etc", "/run/flatpak/doc/1a2b3c/x",
+      = { "/",    "/etc",       "/etc/",        "/usr/share",     "/tmp/Restored",
+          "/var", "/var/tmp/x", "/home/../etc", "/run/user/1000", "/app/bin",
           NULL };
+  static const char *const seen[] = { "/home/user",
+                                      "/etcetera",
+                                      "/data/photos",
+                                      "/mnt/disk",
+                                      "/run/media/user/disk",
+                                      "/run/host/etc",
+                                      "/run/flatpak/doc/1a2b3c/x",
+                                      NULL };
   const char *home = g_get_home_dir (); /* below /tmp, in tests */
   g_autofree char *info = g_build_filename (home, "info", NULL);
   g_autofree char *link = g_build_filename (home, "link", NULL);
   g_autofree char *through = g_build_filename (link, "not/there", NULL);
   g_autofree char *document = g_build_filename (g_get_user_runtime_dir (), "doc/1a2b3c", NULL);
+  g_autofree char *share = g_build_filename (g_get_user_runtime_dir (), "gvfs/share", NULL);
   g_autofree char *beside = g_strconcat (home, "2", NULL);
 
   g_assert_cmpint (g_mkdir_with_parents (home, 0700), ==, 0);
@@ -54,10 +60,14 @@ test_hides (void)
   g_assert_true (kp_sandbox_hides (through));
 
   /* What somebody has granted by its path. */
-  g_assert_true (g_file_set_contents (
-      info, "[Context]\nfilesystems=host:ro;/var/lib/music:ro;/tmp/all;!/usr/x;\n", -1, NULL));
+  g_assert_true (
+      g_file_set_contents (info,
+                           "[Context]\nfilesystems=host:ro;/var/lib/music:ro;/tmp/all;!/usr/x;"
+                           "xdg-run/gvfs;\n",
+                           -1, NULL));
   g_assert_false (kp_sandbox_hides ("/var/lib/music"));
   g_assert_false (kp_sandbox_hides ("/var/lib/music/a"));
+  g_assert_false (kp_sandbox_hides (share));
   g_assert_true (kp_sandbox_hides ("/var/lib"));
   g_assert_false (kp_sandbox_hides ("/tmp/all/x"));
   g_assert_true (kp_sandbox_hides ("/tmp/allx"));

@@ -570,6 +570,7 @@ plan_of_place (const char *path, const char *as, const char *bucket, const char 
   kp_plan_add_source (plan, path, as);
   kp_plan_set_bucket (plan, bucket);
   kp_plan_set_prefix (plan, prefix);
+  kp_plan_set_delete (plan, KP_PLAN_DELETE_MIRROR);
   return plan;
 }
 
@@ -618,8 +619,8 @@ test_validate_beside (void)
 
       g_test_message ("%s as “%s”", cases[i].path, cases[i].as);
       g_assert_true (kp_plan_validate (other, NULL));
-      g_assert_true (kp_plan_validate_beside (plan, other, &error) == cases[i].is_good);
-      g_assert_true (kp_plan_validate_beside (other, plan, &reverse) == cases[i].is_good);
+      g_assert_true (kp_plan_validate_beside (plan, NULL, other, &error) == cases[i].is_good);
+      g_assert_true (kp_plan_validate_beside (other, NULL, plan, &reverse) == cases[i].is_good);
       if (cases[i].is_good)
         continue;
       g_assert_error (error, KP_ERROR, KP_ERROR_USAGE);
@@ -630,7 +631,53 @@ test_validate_beside (void)
   /* The whole disk, each folder under its own path. */
   g_autoptr (KpPlan) root = plan_of_place ("/", "", "my-backup", "all");
   g_autoptr (KpPlan) inner = plan_of_place ("/etc", "etc", "my-backup", "all");
-  g_assert_true (kp_plan_validate_beside (root, inner, NULL));
+  g_assert_true (kp_plan_validate_beside (root, NULL, inner, NULL));
+
+  /* Another name of the same folder. */
+  g_autoptr (KpPlan) other_name = plan_of_place ("/proc/self/root/etc", "etc", "my-backup", "all");
+  g_assert_true (kp_plan_validate_beside (inner, NULL, other_name, NULL));
+  g_assert_true (kp_plan_validate_beside (root, NULL, other_name, NULL));
+}
+
+/* What does not delete may have others in its place, but not in the very same. */
+static void
+test_validate_beside_never_deletes (void)
+{
+  g_autoptr (KpPlan) outer = plan_of_place ("/srv", "", "my-backup", "");
+  g_autoptr (KpPlan) inner = plan_of_place ("/home/user/Pictures", "Pictures", "my-backup", "");
+  g_autoptr (KpPlan) same = plan_of_place ("/media/Pictures", "Pictures", "my-backup", "");
+  g_autoptr (KpPlan) before = NULL;
+
+  g_assert_false (kp_plan_validate_beside (outer, NULL, inner, NULL));
+  g_assert_false (kp_plan_validate_beside (inner, NULL, outer, NULL));
+  kp_plan_set_delete (outer, KP_PLAN_DELETE_NEVER);
+  kp_plan_set_delete (same, KP_PLAN_DELETE_NEVER);
+  g_assert_true (kp_plan_validate_beside (outer, NULL, inner, NULL));
+  g_assert_true (kp_plan_validate_beside (inner, NULL, outer, NULL));
+  g_assert_false (kp_plan_validate_beside (same, NULL, inner, NULL));
+
+  /* Of a place that it had, it may keep the name; but from now on it deletes. */
+  before = kp_plan_copy (outer);
+  kp_plan_set_delete (outer, KP_PLAN_DELETE_KEEP);
+  g_assert_false (kp_plan_validate_beside (outer, before, inner, NULL));
+  kp_plan_set_delete (before, KP_PLAN_DELETE_MIRROR);
+  g_assert_true (kp_plan_validate_beside (outer, before, inner, NULL));
+  kp_plan_set_prefix (before, "elsewhere");
+  g_assert_false (kp_plan_validate_beside (outer, before, inner, NULL));
+}
+
+/* Two plans of one folder, which has moved: one follows it, then the other. */
+static void
+test_validate_beside_moved (void)
+{
+  g_autoptr (KpPlan) first = plan_of_place ("/home/user/Pictures", "Pictures", "my-backup", "");
+  g_autoptr (KpPlan) moved = plan_of_place ("/home/user/Photos", "Pictures", "my-backup", "");
+  g_autoptr (KpPlan) second = kp_plan_copy_as_new (first);
+
+  g_assert_true (kp_plan_validate_beside (first, NULL, second, NULL));
+  g_assert_false (kp_plan_validate_beside (moved, NULL, second, NULL));
+  g_assert_true (kp_plan_validate_beside (moved, first, second, NULL));
+  g_assert_true (kp_plan_validate_beside (moved, second, moved, NULL));
 }
 
 static void
@@ -682,6 +729,8 @@ main (int argc, char **argv)
   g_test_add_func ("/plan/plan/properties", test_properties);
   g_test_add_func ("/plan/plan/validate", test_validate);
   g_test_add_func ("/plan/plan/validate-beside", test_validate_beside);
+  g_test_add_func ("/plan/plan/validate-beside-never-deletes", test_validate_beside_never_deletes);
+  g_test_add_func ("/plan/plan/validate-beside-moved", test_validate_beside_moved);
   g_test_add_func ("/plan/plan/limits", test_limits);
   return g_test_run ();
 }
