@@ -26,6 +26,10 @@
 /* A job that ended with its process is tried again at once, but not for ever. */
 #define MAX_INTERRUPTED 3
 
+/* What is never quiet for so long as @watch waits is looked at after so many of its waits, but no
+ * more often than each hour. */
+#define MAX_WAITS 12
+
 /* Enough to see a row of failures, and the last verification among backups. */
 #define JOBS_TO_LOOK_AT 200
 
@@ -44,6 +48,7 @@ typedef struct
   KpPlan *plan; /* the store's */
   KpTreeWatch *watch;
   gint64 changed_at;  /* last change that @watch saw, or 0 */
+  gint64 unquiet_at;  /* the first of those that no job has looked at yet */
   gint64 known_since; /* when this plan was met first */
   gboolean failures_forgotten;
   GPtrArray *seen;  /* (element-type Seen): oldest first */
@@ -200,37 +205,53 @@ decide_by_clock (Entry *entry, gint64 now)
   gint64 due = kp_schedule_due_since (schedule, last, now, zone);
   if (due == 0)
     return;
-  if (now < due + spread)
+  /* From the first that was missed: where times are closer together than the spread is wide, there
+   * is always one that has just been. */
+  gint64 begin = kp_schedule_next_after (schedule, last, zone) + spread;
+  if (now < begin)
     {
-      timing->next_run = due + spread;
+      timing->next_run = begin;
       return;
     }
   timing->due_since = due;
   timing->trigger = now - due > LATE ? KP_HISTORY_CATCH_UP : KP_HISTORY_SCHEDULED;
 }
 
+/* When it is due, going by what was seen; G_MAXINT64 for never. Nobody sees all changes: a disk
+ * that is mounted over a folder, a server's files, what happened before the agent began. So the
+ * plan looks once a day anyway. */
+static gint64
+find_watch_moment (const Entry *entry, gint64 last)
+{
+  gint64 quiet = (gint64) kp_schedule_get_quiet_seconds (get_schedule (entry));
+  gint64 patience = MAX (MAX_WAITS * quiet, SECONDS_PER_HOUR);
+
+  /* A change in the second in which a job began may have come after it looked. */
+  if (entry->changed_at >= last)
+    return MIN (entry->changed_at + quiet, MAX (entry->unquiet_at, last) + patience);
+  if (entry->watch != NULL && kp_tree_watch_get_complaint (entry->watch) != NULL)
+    return last + SECONDS_PER_HOUR;
+  return G_MAXINT64;
+}
+
 static void
 decide_by_watch (Entry *entry, gint64 now)
 {
   KpTiming *timing = &entry->timing;
-  gint64 quiet = (gint64) kp_schedule_get_quiet_seconds (get_schedule (entry));
   gint64 last = timing->summary.last_start;
+  gint64 seen = find_watch_moment (entry, last);
 
   timing->trigger = KP_HISTORY_WATCH;
-  /* A change in the second in which a job began may have come after it looked. */
+  timing->look_at = last + SECONDS_PER_DAY;
   if (last == 0)
     timing->due_since = entry->known_since;
-  else if (entry->changed_at >= last && now >= entry->changed_at + quiet)
-    timing->due_since = entry->changed_at + quiet;
-  else if (entry->changed_at >= last)
-    timing->next_run = entry->changed_at + quiet;
-  else if (entry->watch != NULL && kp_tree_watch_get_complaint (entry->watch) != NULL)
+  else if (now >= MIN (seen, timing->look_at))
     {
-      if (now >= last + SECONDS_PER_HOUR)
-        timing->due_since = last + SECONDS_PER_HOUR;
-      else
-        timing->next_run = last + SECONDS_PER_HOUR;
+      timing->due_since = MIN (seen, timing->look_at);
+      timing->trigger = seen <= timing->look_at ? KP_HISTORY_WATCH : KP_HISTORY_SCHEDULED;
     }
+  else if (seen != G_MAXINT64)
+    timing->next_run = seen;
 }
 
 /* A job that was cut off, or failed in a way that may pass, is to be done again. */
@@ -299,8 +320,8 @@ decide_overdue (Entry *entry, gint64 now)
 {
   KpTiming *timing = &entry->timing;
 
-  timing->overdue_at = kp_overdue_since (get_schedule (entry), &timing->summary, entry->known_since,
-                                         timing->due_since);
+  timing->overdue_at
+      = kp_overdue_since (get_schedule (entry), &timing->summary, entry->known_since);
   timing->overdue = timing->overdue_at > 0 && now > timing->overdue_at;
 }
 
@@ -449,7 +470,8 @@ static gint64
 next_moment (const Entry *entry, gint64 now)
 {
   const KpTiming *timing = &entry->timing;
-  gint64 candidates[] = { timing->next_run, timing->retry_at, timing->overdue_at + 1 };
+  gint64 candidates[]
+      = { timing->next_run, timing->retry_at, timing->look_at, timing->overdue_at + 1 };
   gint64 next = G_MAXINT64;
 
   for (gsize i = 0; i < G_N_ELEMENTS (candidates); i++)
@@ -459,6 +481,14 @@ next_moment (const Entry *entry, gint64 now)
 }
 
 /* --- watching ------------------------------------------------------------------------------- */
+
+static void
+note_change (Entry *entry, gint64 now)
+{
+  if (entry->changed_at < entry->timing.summary.last_start || entry->unquiet_at > now)
+    entry->unquiet_at = now;
+  entry->changed_at = now;
+}
 
 static void
 tree_changed_cb (KpTreeWatch *watch, KpScheduler *self)
@@ -471,7 +501,7 @@ tree_changed_cb (KpTreeWatch *watch, KpScheduler *self)
     {
       Entry *entry = value;
       if (entry->watch == watch)
-        entry->changed_at = kp_clock_get_now (self->clock);
+        note_change (entry, kp_clock_get_now (self->clock));
     }
   kp_scheduler_refresh (self);
   g_signal_emit (self, signals[SIGNAL_DUE], 0);
@@ -499,7 +529,7 @@ watch_tree (KpScheduler *self, Entry *entry)
   entry->watch = kp_tree_watch_new (kp_plan_get_sources (entry->plan), filter, self->own_folder,
                                     MAX_WATCHES);
   /* Nobody knows what happened before we looked. */
-  entry->changed_at = kp_clock_get_now (self->clock) - 1;
+  entry->unquiet_at = entry->changed_at = kp_clock_get_now (self->clock) - 1;
   g_signal_connect_object (entry->watch, "changed", G_CALLBACK (tree_changed_cb), self, 0);
   g_signal_connect_object (entry->watch, "notify::complaint", G_CALLBACK (complaint_cb), self, 0);
 }

@@ -23,6 +23,7 @@ typedef struct
   KpHistoryTrigger trigger;
   gint64 retry_at;   /* after failures: not before */
   gint64 next_run;   /* 0: no clock decides that */
+  gint64 look_at;    /* when @watch looks whatever it has seen; 0 for the others */
   gint64 verify_due; /* since when; 0: not due */
   gboolean overdue;  /* no success for too long */
   gint64 overdue_at; /* when it will be, or was */

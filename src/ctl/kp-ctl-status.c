@@ -116,7 +116,7 @@ look_at_schedule (Status *status, gint64 beginning, gint64 now)
     status->due_since = kp_schedule_due_since (schedule, last_start, now, zone);
   if (last_start == 0 && kp_schedule_get_kind (schedule) != KP_SCHEDULE_MANUAL)
     status->due_since = beginning;
-  gint64 overdue = kp_overdue_since (schedule, &status->summary, beginning, status->due_since);
+  gint64 overdue = kp_overdue_since (schedule, &status->summary, beginning);
   status->overdue = overdue > 0 && now > overdue;
 }
 

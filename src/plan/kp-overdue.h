@@ -11,9 +11,6 @@
 
 G_BEGIN_DECLS
 
-gint64 kp_overdue_since (KpSchedule *schedule,
-                         const KpHistorySummary *summary,
-                         gint64 known_since,
-                         gint64 due_since);
+gint64 kp_overdue_since (KpSchedule *schedule, const KpHistorySummary *summary, gint64 known_since);
 
 G_END_DECLS

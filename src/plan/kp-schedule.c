@@ -231,10 +231,10 @@ find_period (const KpSchedule *schedule)
   switch (schedule->kind)
     {
     case KP_SCHEDULE_MANUAL:
-    case KP_SCHEDULE_WATCH:
       return 0;
     case KP_SCHEDULE_HOURLY:
       return SECONDS_PER_HOUR;
+    case KP_SCHEDULE_WATCH: /* at the least */
     case KP_SCHEDULE_DAILY:
       return SECONDS_PER_DAY;
     case KP_SCHEDULE_WEEKLY:
@@ -365,8 +365,8 @@ kp_schedule_get_quiet_seconds (KpSchedule *schedule)
 /**
  * kp_schedule_get_period:
  *
- * Returns: how far apart the runs usually are, in seconds, to tell when one is overdue; 0 for
- *   manual and @watch, which no clock makes due
+ * Returns: how far apart the runs usually are, at the most, in seconds, to tell when one is
+ *   overdue; 0 for manual
  */
 guint64
 kp_schedule_get_period (KpSchedule *schedule)

@@ -504,21 +504,84 @@ test_watch (Fixture *fixture, gconstpointer data)
   add_plan (fixture, "@watch 5m");
   g_assert_cmpint (timing_at (fixture, NOW)->due_since, ==, NOW);
   add_success (fixture, NOW);
-  g_assert_cmpint (timing_at (fixture, NOW + DAY)->due_since, ==, 0);
-  g_assert_cmpint (timing_at (fixture, NOW + DAY)->next_run, ==, 0);
+  g_assert_cmpint (timing_at (fixture, NOW + DAY - 1)->due_since, ==, 0);
+  g_assert_cmpint (timing_at (fixture, NOW + DAY - 1)->next_run, ==, 0);
 
   temporary_tree_write (fixture->tree, "source/two", "2", -1);
-  wait_for_change (fixture, NOW + DAY);
-  g_assert_cmpint (timing_at (fixture, NOW + DAY + 299)->due_since, ==, 0);
-  const KpTiming *timing = timing_at (fixture, NOW + DAY + 301);
-  g_assert_cmpint (timing->due_since, ==, NOW + DAY + 300);
+  wait_for_change (fixture, NOW + HOUR);
+  g_assert_cmpint (timing_at (fixture, NOW + HOUR + 299)->due_since, ==, 0);
+  const KpTiming *timing = timing_at (fixture, NOW + HOUR + 301);
+  g_assert_cmpint (timing->due_since, ==, NOW + HOUR + 300);
   g_assert_cmpint (timing->trigger, ==, KP_HISTORY_WATCH);
 
   /* A change in the second in which the job begins. */
-  add_success (fixture, NOW + DAY + 301);
+  add_success (fixture, NOW + HOUR + 301);
   temporary_tree_write (fixture->tree, "source/three", "3", -1);
-  wait_for_change (fixture, NOW + DAY + 301);
-  g_assert_cmpint (timing_at (fixture, NOW + DAY + 601)->due_since, ==, NOW + DAY + 601);
+  wait_for_change (fixture, NOW + HOUR + 301);
+  g_assert_cmpint (timing_at (fixture, NOW + HOUR + 601)->due_since, ==, NOW + HOUR + 601);
+}
+
+/* Not every change can be seen. */
+static void
+test_watch_looks_once_a_day (Fixture *fixture, gconstpointer data)
+{
+  add_plan (fixture, "@watch 5m");
+  add_success (fixture, NOW);
+  g_assert_cmpint (timing_at (fixture, NOW + HOUR)->due_since, ==, 0);
+  g_assert_cmpint (kp_clock_get_alarm (fixture->clock), ==, NOW + DAY);
+  const KpTiming *timing = timing_at (fixture, NOW + 2 * DAY);
+  g_assert_cmpint (timing->due_since, ==, NOW + DAY);
+  g_assert_cmpint (timing->trigger, ==, KP_HISTORY_SCHEDULED);
+  g_assert_cmpint (timing->overdue_at, ==, NOW + 60 + 3 * DAY);
+  /* Held, with a change each day: that is no reason to wait for longer. */
+  for (int i = 1; i < 5; i++)
+    {
+      g_autofree char *name = g_strdup_printf ("source/%d", i);
+      temporary_tree_write (fixture->tree, name, "1", -1);
+      kp_clock_set_time (fixture->clock, NOW + i * DAY);
+      g_assert_cmpint (timing_at (fixture, NOW + i * DAY + HOUR)->overdue_at, ==,
+                       NOW + 60 + 3 * DAY);
+    }
+  g_assert_true (timing_at (fixture, NOW + 5 * DAY)->overdue);
+}
+
+/* A folder in which something changes all the time. */
+static void
+test_watch_what_is_never_quiet (Fixture *fixture, gconstpointer data)
+{
+  add_plan (fixture, "@watch 5m");
+  add_success (fixture, NOW);
+  gint64 now = NOW + HOUR;
+  gint64 first = now;
+
+  g_assert_cmpint (timing_at (fixture, now)->due_since, ==, 0);
+  for (int i = 0; timing_at (fixture, now)->due_since == 0; i++, now += 240)
+    {
+      g_autofree char *name = g_strdup_printf ("source/%d", i);
+      temporary_tree_write (fixture->tree, name, "1", -1);
+      wait_for (timing_at (fixture, now)->next_run == MIN (now + 300, first + HOUR));
+      g_assert_cmpint (now, <=, first + HOUR);
+    }
+  g_assert_cmpint (timing_at (fixture, now)->due_since, ==, first + HOUR);
+}
+
+/* Minutes that come closer than a plan is late. */
+static void
+test_close_times (Fixture *fixture, gconstpointer data)
+{
+  add_plan (fixture, "* * * * *");
+  gint64 spread = kp_schedule_spread (kp_plan_get_id (fixture->plan), SPREAD);
+
+  add_success (fixture, NOW + 1);
+  g_assert_cmpint (timing_at (fixture, NOW + 30)->due_since, ==, 0);
+  if (spread > 0)
+    {
+      const KpTiming *early = timing_at (fixture, NOW + 60 + spread - 1);
+      g_assert_cmpint (early->due_since, ==, 0);
+      g_assert_cmpint (early->next_run, ==, NOW + 60 + spread);
+    }
+  g_assert_cmpint (timing_at (fixture, NOW + 60 + spread)->due_since, !=, 0);
+  g_assert_cmpint (timing_at (fixture, NOW + HOUR)->due_since, !=, 0);
 }
 
 #define ADD(path, function) g_test_add (path, Fixture, NULL, set_up, function, tear_down)
@@ -546,5 +609,8 @@ main (int argc, char **argv)
   ADD ("/agent/scheduler/verify", test_verify);
   ADD ("/agent/scheduler/verify-after-damage", test_verify_after_damage);
   ADD ("/agent/scheduler/watch", test_watch);
+  ADD ("/agent/scheduler/watch-looks-once-a-day", test_watch_looks_once_a_day);
+  ADD ("/agent/scheduler/watch-what-is-never-quiet", test_watch_what_is_never_quiet);
+  ADD ("/agent/scheduler/close-times", test_close_times);
   return g_test_run ();
 }

@@ -11,13 +11,12 @@ typedef struct
 {
   const char *schedule;
   KpHistorySummary summary;
-  gint64 due_since;
   gint64 expected; /* seconds after KNOWN; 0 for never */
 } Case;
 
 static const Case cases[] = {
   /* A new plan has as long as one that had a success when it was made. */
-  { .schedule = "@daily", .due_since = KNOWN, .expected = 3 * DAY },
+  { .schedule = "@daily", .expected = 3 * DAY },
   { .schedule = "@daily", .summary.last_success = KNOWN + 7, .expected = 3 * DAY + 7 },
   { .schedule = "@weekly", .expected = 21 * DAY },
   /* A day at least. */
@@ -27,26 +26,16 @@ static const Case cases[] = {
   { .schedule = "@daily",
     .summary
     = { .last_success = KNOWN + 7, .last_start = KNOWN + DAY, .failing_since = KNOWN + DAY },
-    .due_since = KNOWN + 2 * DAY,
     .expected = 3 * DAY + 7 },
 
-  /* Where nothing changes nothing has to run. */
-  { .schedule = "@watch", .summary.last_success = KNOWN + 7, .expected = 0 },
-  { .schedule = "@watch",
-    .summary.last_success = KNOWN,
-    .due_since = KNOWN + 9 * DAY,
-    .expected = 10 * DAY },
-  /* An attempt that failed is not due, and one that is tried again is due later each time. */
+  /* It looks once a day, whatever was seen. */
+  { .schedule = "@watch", .summary.last_success = KNOWN + 7, .expected = 3 * DAY + 7 },
   { .schedule = "@watch",
     .summary = { .last_success = KNOWN, .failing_since = KNOWN + 5 * DAY },
-    .expected = 6 * DAY },
-  { .schedule = "@watch",
-    .summary = { .last_success = KNOWN, .failing_since = KNOWN + 5 * DAY },
-    .due_since = KNOWN + 7 * DAY,
-    .expected = 6 * DAY },
-  { .schedule = "@watch", .due_since = KNOWN, .expected = DAY },
+    .expected = 3 * DAY },
+  { .schedule = "@watch", .expected = 3 * DAY },
 
-  { .schedule = "manual", .summary.failing_since = KNOWN, .due_since = KNOWN, .expected = 0 },
+  { .schedule = "manual", .summary.failing_since = KNOWN, .expected = 0 },
 };
 
 static void
@@ -57,7 +46,7 @@ test_cases (void)
       g_autoptr (GError) error = NULL;
       g_autoptr (KpSchedule) schedule = kp_schedule_parse (cases[i].schedule, &error);
       g_assert_no_error (error);
-      gint64 since = kp_overdue_since (schedule, &cases[i].summary, KNOWN, cases[i].due_since);
+      gint64 since = kp_overdue_since (schedule, &cases[i].summary, KNOWN);
 
       g_test_message ("%zu: %s", i, cases[i].schedule);
       g_assert_cmpint (since, ==, cases[i].expected != 0 ? KNOWN + cases[i].expected : 0);
@@ -70,7 +59,7 @@ test_unknown_beginning (void)
 {
   g_autoptr (KpSchedule) schedule = kp_schedule_parse ("@daily", NULL);
 
-  g_assert_cmpint (kp_overdue_since (schedule, &(KpHistorySummary){ 0 }, 0, 0), ==, 0);
+  g_assert_cmpint (kp_overdue_since (schedule, &(KpHistorySummary){ 0 }, 0), ==, 0);
 }
 
 int
