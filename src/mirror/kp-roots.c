@@ -247,6 +247,7 @@ report_missing_disk (KpMirror *mirror, KpSource *source)
 gboolean
 kp_roots_remember (KpMirror *mirror, GError **error)
 {
+  gboolean deletes = mirror->options.delete_vanished;
   gboolean accepted = mirror->options.accept_new_file_system
                       || (mirror->options.delete_vanished && mirror->guard_reason == NULL);
 
@@ -269,7 +270,11 @@ kp_roots_remember (KpMirror *mirror, GError **error)
       if (found && before.is_mount_point && !source->identity.is_mount_point && !accepted
           && mirror->guard_reason == NULL)
         report_missing_disk (mirror, source);
-      if ((accepted || is_same)
+      /* A disk was mounted where there was none before. Where nothing is deleted, no doubt is lost
+       * by that, and the next time that it is not there, it is missed. */
+      gboolean is_mounted
+          = found && !deletes && !before.is_mount_point && source->identity.is_mount_point;
+      if ((accepted || is_same || is_mounted)
           && !kp_catalogue_put_root (mirror->catalogue, source->path, &source->identity, error))
         return FALSE;
       if (accepted && !remember_mounts (mirror, source, error))

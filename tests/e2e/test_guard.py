@@ -108,6 +108,26 @@ def test_disk_that_is_not_mounted_where_nothing_is_deleted(
     assert keys(s3, bucket) == ["p/", "p/a"]
 
 
+@pytest.mark.parametrize("others", [0, 1])
+def test_disk_that_was_mounted_later_and_is_not_any_more(
+    ctl: Any, tmp_path: Path, bucket: str, others: int
+) -> None:
+    """What the first run saw was only the place where it is mounted."""
+    disk = write_files(tmp_path / "disk", {"README": "nothing is mounted"})
+    sources = [disk, write_files(tmp_path / "other", {"b": "2"})][: 1 + others]
+    arguments = ["mirror", *sources, f"s3://{bucket}/p"]
+    ctl(*arguments, check=0)
+    with mounted(*TMPFS, disk):
+        write_files(disk, {"a": "1"})
+        for _ in range(2):
+            assert ctl(*arguments, check=0).stderr == ""
+    for _ in range(2):
+        result = ctl(*arguments, check=2)
+        assert f"failed   {disk}: A disk was mounted here before" in result.stderr
+    ctl(*arguments, "--accept-new-file-system", check=0)
+    assert ctl(*arguments, check=0).stderr == ""
+
+
 def test_bind_mount_that_is_not_there(
     mirror: Mirror, tmp_path: Path, folder: Path, s3: Any, bucket: str
 ) -> None:
