@@ -201,6 +201,55 @@ is_manual (KpPlan *plan)
   return kp_schedule_get_kind (kp_plan_get_schedule (plan)) == KP_SCHEDULE_MANUAL;
 }
 
+/* Whether the new plan is the first that something else than somebody is to begin. */
+static gboolean
+is_first_with_schedule (KpSetup *self)
+{
+  GListModel *plans = kp_agent_client_get_plans (get_client ());
+
+  if (self->proxy != NULL || is_manual (self->plan))
+    return FALSE;
+  for (guint i = 0; i < g_list_model_get_n_items (plans); i++)
+    {
+      g_autoptr (KpPlanProxy) proxy = g_list_model_get_item (plans, i);
+      KpPlan *plan = kp_plan_proxy_get_plan (proxy);
+
+      if (plan != NULL && !g_str_equal (kp_plan_get_id (plan), kp_plan_get_id (self->plan))
+          && !is_manual (plan) && kp_plan_get_enabled (plan))
+        return FALSE;
+    }
+  return TRUE;
+}
+
+static void
+autostart_set_cb (GObject *source, GAsyncResult *result, void *data)
+{
+  g_autoptr (KpWindow) window = data;
+  g_autoptr (GError) error = NULL;
+
+  if (kp_dbus_manager_call_set_autostart_finish (KP_DBUS_MANAGER (source), result, &error))
+    {
+      kp_window_toast (window, _ ("From now on Keepsake starts at login; see the preferences"));
+      return;
+    }
+  g_message ("Autostart: %s", error->message);
+  kp_window_toast (window,
+                   _ ("The desktop does not let Keepsake start at login. Backups begin when "
+                      "you open it."));
+}
+
+/* Nothing would begin a backup after the next login. Who has switched that off is not asked again:
+ * that is, when there is another plan already. */
+static void
+start_at_login (KpSetup *self, KpWindow *window)
+{
+  KpDBusManager *manager = kp_agent_client_get_manager (get_client ());
+
+  if (is_first_with_schedule (self) && manager != NULL && !kp_dbus_manager_get_autostart (manager))
+    kp_dbus_manager_call_set_autostart (manager, TRUE, g_variant_new ("a{sv}", NULL), NULL,
+                                        autostart_set_cb, g_object_ref (window));
+}
+
 /* A new plan with a schedule is due at once by itself, and waits for what it was told to. */
 static void
 finish (KpSetup *self)
@@ -222,6 +271,7 @@ finish (KpSetup *self)
   else
     kp_window_toast (window, runs ? _ ("Saved; a backup begins")
                                   : _ ("Saved; it holds from the next backup on"));
+  start_at_login (self, window);
   kp_window_go_back (window);
 }
 

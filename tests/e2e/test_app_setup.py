@@ -47,6 +47,7 @@ def test_whole_journey_by_keyboard(
     """… then a change is backed up from the tray, and all comes back into another folder."""
     before = len(key_items(app_agent))
     begin_setup(app, app_agent)
+    app_agent.manager("SetAutostart", "(ba{sv})", False, {})
     choose_folder(app, folder)
     app.wait_for_text("3 files, 127 KiB to keep")
     app.wait_for_text("Saves 29 KiB")
@@ -84,6 +85,8 @@ def test_whole_journey_by_keyboard(
     (file,) = app_agent.plans_folder.glob("*.json")
     plan = json.loads(file.read_text())
     assert plan["name"] == "Photos" and plan["upload-limit"] == "256K"
+    # Else nothing would begin after the next login.
+    wait_until(lambda: app_agent.get("Autostart"), 10, "the start at login")
     # The keys for the test are forgotten, those of the plan are there.
     wait_until(lambda: len(key_items(app_agent)) == before + 2, 10, "the keys of the test to go")
 
@@ -240,6 +243,25 @@ def test_other_keys_are_tried_at_once(
     app.key("Alt+s")
     app.wait_for_text("Saved; a backup begins")
     app.wait_for_text("Backed up just now", timeout=30)
+
+
+@pytest.mark.parametrize("schedule", ["manual", "@daily 12:30"])
+def test_start_at_login_comes_with_the_first_schedule(
+    app: Application, app_agent: Agent, folder: Path, tmp_path: Path, bucket: str, rgw: CephRgw,
+    schedule: str,
+) -> None:  # fmt: skip
+    """Where there is one already, whoever has switched it off is left alone."""
+    begin_setup(app, app_agent)
+    app_agent.manager("SetAutostart", "(ba{sv})", False, {})
+    add_plan(app_agent, "Papers", write_files(tmp_path / "Papers", {"a": "1"}), bucket, schedule=schedule)
+    fill_setup(app, folder, bucket, rgw)
+    app.key("Alt+c")
+    app.wait_for_text("Plan created")
+    app.wait_for_text("Backed up just now", timeout=40)
+    if schedule == "manual":
+        app.wait_for_text("From now on Keepsake starts at login")
+    assert app_agent.get("Autostart") == (schedule == "manual")
+    app_agent.manager("SetAutostart", "(ba{sv})", False, {})
 
 
 def test_place_of_another_plan(
