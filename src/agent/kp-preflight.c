@@ -14,19 +14,61 @@
 #include <string.h>
 #include <sys/stat.h>
 
+/* A network mount that has lost its server may keep one waiting for good; so long is looked on. */
+#define PATIENCE_SECONDS 60
+
+enum
+{
+  STAGE_FOLDERS,
+  STAGE_KEYS,
+  STAGE_GIVEN_UP,
+};
+
 typedef struct
 {
   char *plan_id;
   GStrv paths; /* of the sources, or NULL when they do not matter */
   gboolean may_prompt;
+  int stage;   /* atomic: whoever ends STAGE_FOLDERS goes on with the outcome */
+  guint timer; /* of the main thread */
   KpPreflight outcome;
 } Check;
+
+static guint patience = PATIENCE_SECONDS;
+
+/* Plans whose folders somebody still waits for, in threads that nobody can end: none waits beside
+ * them. */
+static GMutex waiting_lock;
+static GHashTable *waiting; /* (element-type utf8): ids */
+
+static void
+set_waiting (const char *plan_id, gboolean is_waiting)
+{
+  g_mutex_lock (&waiting_lock);
+  if (waiting == NULL)
+    waiting = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+  if (is_waiting)
+    g_hash_table_add (waiting, g_strdup (plan_id));
+  else
+    g_hash_table_remove (waiting, plan_id);
+  g_mutex_unlock (&waiting_lock);
+}
+
+static gboolean
+is_waiting (const char *plan_id)
+{
+  g_mutex_lock (&waiting_lock);
+  gboolean found = waiting != NULL && g_hash_table_contains (waiting, plan_id);
+  g_mutex_unlock (&waiting_lock);
+  return found;
+}
 
 static void
 check_free (void *data)
 {
   Check *check = data;
 
+  g_assert (check->timer == 0);
   g_free (check->plan_id);
   g_strfreev (check->paths);
   g_clear_pointer (&check->outcome.credentials, kp_s3_credentials_unref);
@@ -70,7 +112,7 @@ is_not_mounted (const char *path)
 
 /* One folder that is there is worth a job: of the others the job says that they are missing. */
 static gboolean
-check_sources (Check *check, GError **error)
+check_sources (const Check *check, GError **error)
 {
   if (check->paths == NULL || check->paths[0] == NULL)
     return TRUE;
@@ -89,8 +131,36 @@ check_sources (Check *check, GError **error)
   g_set_error (error, KP_ERROR, KP_ERROR_SOURCE_MISSING,
                "“%s” cannot be found (%s); if it is on another disk, connect it", name,
                first_reason);
-  check->outcome.held_by = KP_HELD_SOURCE_MISSING;
   return FALSE;
+}
+
+/* The late answer is nobody's any more. */
+static void
+give_up (GTask *task)
+{
+  Check *check = g_task_get_task_data (task);
+  g_autofree char *name = kp_name_display (check->paths[0]);
+
+  check->outcome.held_by = KP_HELD_SOURCE_MISSING;
+  g_task_return_new_error (task, KP_ERROR, KP_ERROR_SOURCE_MISSING,
+                           check->paths[1] == NULL
+                               ? "“%s” does not answer; if it is on another computer or disk, look "
+                                 "whether that is connected"
+                               : "“%s”, or another folder of the plan, does not answer; if it is "
+                                 "on another computer or disk, look whether that is connected",
+                           name);
+}
+
+static gboolean
+timer_cb (void *data)
+{
+  GTask *task = data;
+  Check *check = g_task_get_task_data (task);
+
+  check->timer = 0;
+  if (g_atomic_int_compare_and_exchange (&check->stage, STAGE_FOLDERS, STAGE_GIVEN_UP))
+    give_up (task);
+  return G_SOURCE_REMOVE;
 }
 
 static const char *
@@ -119,7 +189,19 @@ check_main (void *data)
   Check *check = g_task_get_task_data (task);
   GError *error = NULL;
 
-  if (check_sources (check, &error))
+  if (check->paths != NULL)
+    set_waiting (check->plan_id, TRUE);
+  gboolean are_there = check_sources (check, &error);
+  if (check->paths != NULL)
+    set_waiting (check->plan_id, FALSE);
+  if (!g_atomic_int_compare_and_exchange (&check->stage, STAGE_FOLDERS, STAGE_KEYS))
+    {
+      g_clear_error (&error);
+      return NULL;
+    }
+  if (!are_there)
+    check->outcome.held_by = KP_HELD_SOURCE_MISSING;
+  else
     check->outcome.held_by = held_by_keyring (kp_keyring_lookup (
         check->plan_id, check->may_prompt, &check->outcome.credentials, NULL, &error));
   /* Who asks for a job must not think that its plan is not there. */
@@ -136,6 +218,8 @@ check_main (void *data)
  * kp_preflight_async:
  * @may_prompt: whether the user may be asked to unlock the keyring: only when he asked for the job
  * @needs_sources: a restore needs none
+ *
+ * Folders that do not answer within a minute count as missing.
  */
 void
 kp_preflight_async (KpPlan *plan,
@@ -158,7 +242,29 @@ kp_preflight_async (KpPlan *plan,
       check->paths = g_strv_builder_end (paths);
     }
   g_task_set_task_data (task, check, check_free);
+  if (check->paths != NULL && is_waiting (check->plan_id))
+    {
+      check->stage = STAGE_GIVEN_UP;
+      give_up (task);
+      g_object_unref (task);
+      return;
+    }
+  if (check->paths != NULL)
+    check->timer = g_timeout_add_seconds_full (G_PRIORITY_DEFAULT, patience, timer_cb,
+                                               g_object_ref (task), g_object_unref);
   g_thread_unref (g_thread_new ("keepsake-preflight", check_main, task));
+}
+
+/**
+ * kp_preflight_set_patience:
+ * @seconds: how long the next preflights wait for folders
+ *
+ * For tests.
+ */
+void
+kp_preflight_set_patience (guint seconds)
+{
+  patience = seconds;
 }
 
 /**
@@ -172,6 +278,7 @@ kp_preflight_finish (GAsyncResult *result, KpPreflight *preflight, GError **erro
 {
   Check *check = g_task_get_task_data (G_TASK (result));
 
+  g_clear_handle_id (&check->timer, g_source_remove);
   *preflight = check->outcome;
   check->outcome.credentials = NULL;
   return g_task_propagate_boolean (G_TASK (result), error);

@@ -29,5 +29,6 @@ void kp_preflight_async (KpPlan *plan,
                          void *user_data);
 gboolean kp_preflight_finish (GAsyncResult *result, KpPreflight *preflight, GError **error)
     G_GNUC_WARN_UNUSED_RESULT;
+void kp_preflight_set_patience (guint seconds);
 
 G_END_DECLS
