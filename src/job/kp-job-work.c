@@ -132,6 +132,8 @@ prepare_backup (KpJob *self, KpFilter *filter)
     .has_max_delete = self->has_max_delete,
     .max_delete = self->max_delete,
     .accept_new_file_system = self->accept_new_file_system,
+    /* Nobody reads what a job has noticed. */
+    .misses_disks = TRUE,
   };
   GPtrArray *sources = kp_plan_get_sources (self->plan);
 

@@ -75,6 +75,7 @@ gboolean kp_vanished_judge (KpMirror *mirror,
 gboolean kp_vanished_delete (KpMirror *mirror, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 gboolean kp_vanished_report_clashes (KpMirror *mirror, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 gboolean kp_vanished_is_kept (KpMirror *mirror, KpSource *source, const char *key);
+void kp_roots_report_left_out (KpMirror *mirror);
 gboolean kp_roots_begin (KpMirror *mirror, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 gboolean kp_roots_examine (KpMirror *mirror, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 gboolean kp_roots_remember (KpMirror *mirror, GError **error) G_GNUC_WARN_UNUSED_RESULT;

@@ -390,6 +390,7 @@ scan_sources (KpMirror *self, GError **error)
                               self->catalogue, self->report, &self->scan, self->cancellable, error))
         return FALSE;
     }
+  kp_roots_report_left_out (self);
   self->unreadable += self->scan.unreadable;
   self->unsaved += self->scan.too_long;
   self->result.failed += self->scan.unreadable + self->scan.too_long;

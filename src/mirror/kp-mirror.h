@@ -26,6 +26,7 @@ typedef struct
   gboolean dry_run;                /* send and delete nothing */
   gboolean checksum;               /* read every file */
   gboolean all_file_systems;       /* enter what is mounted in the sources */
+  gboolean misses_disks;           /* a disk mounted in a source that is not entered is a failure */
   gboolean accept_new_file_system; /* the sources have really moved */
   gboolean has_max_delete;
   guint64 max_delete; /* consent to so many deletions */

@@ -43,6 +43,39 @@ is_source (KpMirror *mirror, const char *path)
   return FALSE;
 }
 
+/**
+ * kp_roots_report_left_out:
+ *
+ * Says which file systems below the sources were not entered. To be called after the scan.
+ */
+void
+kp_roots_report_left_out (KpMirror *mirror)
+{
+  for (guint i = 0; mirror->scan.mounts != NULL && i < mirror->scan.mounts->len; i++)
+    {
+      const KpScanMount *mount = g_ptr_array_index (mirror->scan.mounts, i);
+      g_autofree char *name = kp_name_display (mount->path);
+      g_autoptr (GError) error = NULL;
+
+      if (mount->entered || is_source (mirror, mount->path))
+        continue;
+      if (!mirror->options.misses_disks || !mount->is_disk)
+        {
+          kp_report_notice (
+              mirror->report,
+              "“%s” is another file system and was left out; use --all-file-systems to take it in",
+              name);
+          continue;
+        }
+      g_set_error_literal (
+          &error, KP_ERROR, KP_ERROR_SOURCE_UNREADABLE,
+          "Not backed up, as it is another disk: add it to the plan as a folder of "
+          "its own, or leave it out with a pattern");
+      mirror->result.failed++;
+      kp_report_failed (mirror->report, mount->path, error);
+    }
+}
+
 /* Whether the bucket has objects that lay on the disk mounted at @path, and they are not kept
  * anyway. */
 static gboolean

@@ -13,12 +13,21 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <string.h>
+#include <sys/sysmacros.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 /* Names are sorted in pieces of so many, so that a folder of millions takes no memory of its own.
  */
 #define NAMES_AT_ONCE 8192
+
+/* Not in linux/magic.h, or not in all of them. */
+#define ZFS_SUPER_MAGIC 0x2FC12FC1
+#ifndef BCACHEFS_SUPER_MAGIC
+#define BCACHEFS_SUPER_MAGIC 0xCA451A4E
+#endif
 
 /* Deeper than any key can be long. */
 #define MAX_DEPTH (KP_KEY_MAX / 2)
@@ -151,6 +160,19 @@ leave_out (Scan *scan, const char *path, const KpFileInfo *info)
     g_ptr_array_add (scan->result->left_out, key);
 }
 
+/* Whether the file system is one of this computer's disks, and no share, no view of something else
+ * and nothing in memory: it has a device, or is of a kind that spans several. */
+static gboolean
+is_disk (int fd, guint64 dev)
+{
+  struct statfs fs;
+
+  return major (dev) != 0
+         || (fstatfs (fd, &fs) == 0
+             && ((guint64) fs.f_type == BTRFS_SUPER_MAGIC || (guint64) fs.f_type == ZFS_SUPER_MAGIC
+                 || (guint64) fs.f_type == BCACHEFS_SUPER_MAGIC));
+}
+
 /* Takes down what is mounted at this folder. Returns whether it is entered. */
 static gboolean
 enter_mount (Scan *scan, int fd, const char *path, const KpFileInfo *info)
@@ -163,18 +185,11 @@ enter_mount (Scan *scan, int fd, const char *path, const KpFileInfo *info)
   if (!kp_source_identify (fd, &mount->identity))
     mount->identity.dev = info->dev;
   mount->identity.is_mount_point = TRUE;
+  mount->is_disk = is_disk (fd, info->dev);
   g_ptr_array_add (scan->result->mounts, mount);
-  if (mount->entered)
-    return TRUE;
-
-  leave_out (scan, path, info);
-  g_autofree char *name = kp_name_display (mount->path);
-  kp_report_notice (
-      scan->report,
-      "“%s” is another file system and was left out; use --all-file-systems to take it "
-      "in",
-      name);
-  return FALSE;
+  if (!mount->entered)
+    leave_out (scan, path, info);
+  return mount->entered;
 }
 
 static gboolean scan_directory (Scan *scan,

@@ -19,6 +19,7 @@ typedef struct
   char *path;   /* absolute */
   KpRootIdentity identity;
   gboolean entered; /* what is on it belongs to the scan */
+  gboolean is_disk; /* of this computer */
 } KpScanMount;
 
 typedef struct

@@ -141,6 +141,32 @@ def test_bind_mount_that_is_not_there(
     assert keys(s3, bucket) == ["p/", "p/a", "p/b", "p/sub/", "p/sub/c"]
 
 
+@pytest.mark.parametrize("kind", ["disk", "memory"])
+def test_disk_in_a_folder_of_a_plan(ctl: Any, tmp_path: Path, s3: Any, bucket: str, kind: str) -> None:
+    """It is not entered, and nobody reads what a job has noticed: so it is missed until the plan says
+    what is meant. What is no disk of this computer is not."""
+    folder = write_files(tmp_path / "Pictures", {"a": "1", "disk/": ""})
+    disk = folder / "disk"
+    image = tmp_path / "image"
+    with open(image, "wb") as file:
+        file.truncate(4 * MIB)
+    subprocess.run(["mkfs.ext4", "-q", "-F", image], check=True)
+    ctl("plan", "add", "Photos", folder, f"s3://{bucket}/p", check=0)
+    run = ["run", "Photos", "--foreground"]
+    with mounted(*(["-o", "loop", image] if kind == "disk" else TMPFS), disk):
+        write_files(disk, {"b": "2"})
+        result = ctl(*run)
+        missed = f"{disk}: Not backed up, as it is another disk"
+        is_missed = kind == "disk"
+        assert (result.returncode, missed in result.stderr) == (2 * is_missed, is_missed), result
+        assert keys(s3, bucket) == ["p/Pictures/", "p/Pictures/a", "p/Pictures/disk/"]
+        ctl("plan", "edit", "Photos", "--add-exclude=/Pictures/disk", check=0)
+        ctl(*run, check=0)
+        ctl("plan", "edit", "Photos", "--remove-exclude=/Pictures/disk", f"--add-source={disk}", check=0)
+        ctl(*run, check=0)
+        assert "p/disk/b" in keys(s3, bucket)
+
+
 def test_disk_that_comes_back(mirror: Mirror, tmp_path: Path, s3: Any, bucket: str) -> None:
     disk = write_files(tmp_path / "disk", {"./": ""})
     image = tmp_path / "image"
