@@ -323,7 +323,7 @@ add_copy_source (KpS3Request *request,
 static char *
 read_copy_result (KpS3Reply *reply, GError **error)
 {
-  g_autoptr (KpS3Xml) xml = kp_s3_xml_parse (kp_s3_reply_get_body (reply), error);
+  KpS3Xml *xml = kp_s3_reply_get_xml (reply, error);
 
   if (xml == NULL)
     return NULL;
@@ -475,7 +475,7 @@ delete_many_request (GBytes *document)
 static gboolean
 read_delete_result (KpS3Reply *reply, KpS3DeleteErrorFunc func, void *user_data, GError **error)
 {
-  g_autoptr (KpS3Xml) xml = kp_s3_xml_parse (kp_s3_reply_get_body (reply), error);
+  KpS3Xml *xml = kp_s3_reply_get_xml (reply, error);
 
   if (xml == NULL)
     return FALSE;
@@ -594,7 +594,7 @@ kp_s3_client_create_upload (KpS3Client *client,
     return NULL;
   client->attempts = kp_s3_reply_get_attempts (reply);
 
-  g_autoptr (KpS3Xml) xml = kp_s3_xml_parse (kp_s3_reply_get_body (reply), error);
+  KpS3Xml *xml = kp_s3_reply_get_xml (reply, error);
   if (xml == NULL)
     return NULL;
   const char *upload_id = kp_s3_xml_get (xml, "UploadId");
@@ -788,7 +788,7 @@ kp_s3_client_complete_upload (KpS3Client *client,
 
   if (reply != NULL)
     {
-      g_autoptr (KpS3Xml) xml = kp_s3_xml_parse (kp_s3_reply_get_body (reply), error);
+      KpS3Xml *xml = kp_s3_reply_get_xml (reply, error);
       if (xml == NULL)
         return NULL;
       /* Anything else, as a proxy's page, says nothing about the object. */

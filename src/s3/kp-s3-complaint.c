@@ -37,7 +37,7 @@ take_region (const char *text)
 void
 kp_s3_complaint_read (KpS3Complaint *complaint, KpS3Reply *reply)
 {
-  g_autoptr (KpS3Xml) xml = kp_s3_xml_parse (kp_s3_reply_get_body (reply), NULL);
+  KpS3Xml *xml = kp_s3_reply_get_xml (reply, NULL);
 
   complaint->status = kp_s3_reply_get_status (reply);
   complaint->region = take_region (kp_s3_reply_get_header (reply, "x-amz-bucket-region"));

@@ -9,6 +9,7 @@ struct _KpS3Reply
 {
   SoupMessage *message;
   GBytes *body;
+  KpS3Xml *xml; /* what the body says, or NULL: see kp_s3_reply_get_xml() */
   unsigned attempts;
 };
 
@@ -32,6 +33,7 @@ kp_s3_reply_free (KpS3Reply *reply)
 {
   g_object_unref (reply->message);
   g_bytes_unref (reply->body);
+  g_clear_pointer (&reply->xml, kp_s3_xml_free);
   g_free (reply);
 }
 
@@ -75,6 +77,38 @@ GBytes *
 kp_s3_reply_get_body (KpS3Reply *reply)
 {
   return reply->body;
+}
+
+/**
+ * kp_s3_reply_get_xml:
+ * @error: that of kp_s3_xml_parse()
+ *
+ * Reads the body once, however often it is asked for: where nothing has changed, pages of a listing
+ * are a good part of the work.
+ *
+ * Returns: (transfer none): the body as a document; %NULL where it is none
+ */
+KpS3Xml *
+kp_s3_reply_get_xml (KpS3Reply *reply, GError **error)
+{
+  if (reply->xml == NULL)
+    reply->xml = kp_s3_xml_parse (reply->body, error);
+  return reply->xml;
+}
+
+/**
+ * kp_s3_reply_steal_xml:
+ * @error: that of kp_s3_xml_parse()
+ *
+ * Returns: (transfer full): the same, for who needs nothing else of the reply
+ */
+KpS3Xml *
+kp_s3_reply_steal_xml (KpS3Reply *reply, GError **error)
+{
+  KpS3Xml *xml = kp_s3_reply_get_xml (reply, error);
+
+  reply->xml = NULL;
+  return xml;
 }
 
 /**

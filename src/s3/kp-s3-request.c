@@ -655,9 +655,8 @@ judge (KpS3Request *request,
   if (success && request->hides_errors)
     {
       g_autoptr (GError) broken = NULL;
-      g_autoptr (KpS3Xml) xml = kp_s3_xml_parse (kp_s3_reply_get_body (reply), &broken);
 
-      if (xml == NULL)
+      if (kp_s3_reply_get_xml (reply, &broken) == NULL)
         {
           g_set_error (error, KP_ERROR, KP_ERROR_SERVER,
                        "%s does not answer as S3 does; check the endpoint [%s]",
@@ -830,7 +829,7 @@ kp_s3_request_send_for_document (KpS3Request *request,
 {
   kp_s3_request_set_hides_errors (request);
   g_autoptr (KpS3Reply) reply = kp_s3_request_send (request, client, cancellable, error);
-  return reply != NULL ? kp_s3_xml_parse (kp_s3_reply_get_body (reply), error) : NULL;
+  return reply != NULL ? kp_s3_reply_steal_xml (reply, error) : NULL;
 }
 
 /**
