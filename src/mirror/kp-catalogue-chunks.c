@@ -638,34 +638,42 @@ kp_catalogue_get_upload_parts (KpCatalogue *catalogue, const char *key, GError *
  * @n: how many pieces
  *
  * Returns: (transfer full) (element-type utf8): up to @n - 1 known keys that cut what is known
- * below
- *   @prefix into pieces of about the same number of objects
+ *   below @prefix into pieces of about the same number of objects
  */
 GPtrArray *
 kp_catalogue_get_split_keys (KpCatalogue *catalogue, const char *prefix, unsigned n, GError **error)
 {
-  static const char text[]
-      = "SELECT key FROM (SELECT key, row_number() OVER (ORDER BY key) AS number,"
-        " count(*) OVER () AS total FROM object WHERE key >= ?1 AND key < ?2)"
-        " WHERE number % (total / ?3 + 1) = 0 ORDER BY key";
+  sqlite3_stmt *count = catalogue->statements[STATEMENT_COUNT_KNOWN_IN];
+  sqlite3_stmt *skip = catalogue->statements[STATEMENT_SKIP_KNOWN_IN];
   g_autoptr (GPtrArray) keys = g_ptr_array_new_with_free_func (g_free);
   /* No byte of UTF-8 is 0xFF, so this is behind all keys with the prefix. */
   g_autofree char *end = g_strconcat (prefix, "\xFF", NULL);
-  sqlite3_stmt *statement = NULL;
-  int result = SQLITE_ERROR;
+  gboolean found;
 
+  if (n <= 1)
+    return g_steal_pointer (&keys);
   g_rec_mutex_lock (&catalogue->lock);
-  if (sqlite3_prepare_v2 (catalogue->db, text, -1, &statement, NULL) == SQLITE_OK)
+  kp_sql_bind_bytes (count, 1, prefix);
+  kp_sql_bind_bytes (count, 2, end);
+  gboolean ok = kp_catalogue_fetch (catalogue, count, &found, error);
+  guint64 left = ok ? kp_sql_column_number (count, 0) : 0;
+  sqlite3_reset (count);
+
+  /* The last of each piece, from that of the piece before. SQLite only counts what it skips; to
+   * number all keys, it would write them all down first. */
+  guint64 length = left / n + 1;
+  for (; ok && left >= length; left -= length)
     {
-      kp_sql_bind_bytes (statement, 1, prefix);
-      kp_sql_bind_bytes (statement, 2, end);
-      kp_sql_bind_number (statement, 3, n);
-      while ((result = sqlite3_step (statement)) == SQLITE_ROW)
-        g_ptr_array_add (keys, kp_sql_column_bytes (statement, 0));
+      gboolean is_first = keys->len == 0;
+      const char *from = is_first ? prefix : g_ptr_array_index (keys, keys->len - 1);
+      kp_sql_bind_bytes (skip, 1, from);
+      kp_sql_bind_bytes (skip, 2, end);
+      kp_sql_bind_number (skip, 3, is_first ? length - 1 : length);
+      ok = kp_catalogue_fetch (catalogue, skip, &found, error);
+      if (ok && found)
+        g_ptr_array_add (keys, kp_sql_column_bytes (skip, 0));
+      sqlite3_reset (skip);
     }
-  if (result != SQLITE_DONE)
-    kp_catalogue_set_error (catalogue, error);
-  sqlite3_finalize (statement);
   g_rec_mutex_unlock (&catalogue->lock);
-  return result == SQLITE_DONE ? g_steal_pointer (&keys) : NULL;
+  return ok ? g_steal_pointer (&keys) : NULL;
 }

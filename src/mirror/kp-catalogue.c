@@ -169,6 +169,9 @@ static const char *const statement_texts[N_STATEMENTS] = {
   [STATEMENT_REMEMBERED] = ("SELECT 1 FROM object WHERE key BETWEEN ?1 AND ?2"
                             " UNION ALL SELECT 1 FROM doomed WHERE key BETWEEN ?1 AND ?2 LIMIT 1"),
   [STATEMENT_COUNT_KNOWN] = "SELECT count(*), 0 FROM object",
+  [STATEMENT_COUNT_KNOWN_IN] = "SELECT count(*) FROM object WHERE key >= ? AND key < ?",
+  [STATEMENT_SKIP_KNOWN_IN]
+  = "SELECT key FROM object WHERE key >= ? AND key < ? ORDER BY key LIMIT 1 OFFSET ?",
   [STATEMENT_SCANNED_FILE] = "SELECT dev, ino FROM scan WHERE key = ?",
   [STATEMENT_IS_SCANNED] = "SELECT 1 FROM scan WHERE key = ?",
   [STATEMENT_HAS_CHUNKS] = "SELECT 1 FROM chunked LIMIT 1",

@@ -93,6 +93,13 @@ def test_ranges_together_cost_no_more_than_their_ends(mirror: Mirror) -> None:
     assert mirror.proxy.bytes_down < 10 * MIB
 
 
+def test_ranges_have_the_same_number_of_keys(mirror: Mirror, s3: Any) -> None:
+    mirror("--delete")
+    here = keys(s3, mirror.bucket, "p/")
+    length = n_objects() // 3 + 1
+    assert mirror.ranges() == [here[length - 1], here[2 * length - 1]]
+
+
 def test_deleted_objects_are_missed_at_every_edge(mirror: Mirror, s3: Any) -> None:
     mirror("--delete")
     edges = mirror.edges()
