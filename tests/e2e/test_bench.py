@@ -180,12 +180,13 @@ def test_system_calls_of_stored_files(ctl: Any, tmp_path: Path, bucket: str) -> 
 # -- instructions -------------------------------------------------------------------------------
 
 
-def instructions(tmp_path: Path, *arguments: str) -> int:
-    probe = BUILD / "tests/bench/bench-instructions"
+def instructions(tmp_path: Path, *command: str | Path, env: dict[str, str] | None = None) -> int:
+    """How many it takes, in all threads."""
+    if not shutil.which("valgrind"):
+        pytest.skip("there is no valgrind here")
     done = subprocess.run(
-        ["valgrind", "--tool=callgrind", f"--callgrind-out-file={tmp_path}/callgrind", probe,
-         *arguments],
-        env=clean_environment(), capture_output=True, text=True, timeout=120 * PATIENCE,
+        ["valgrind", "--tool=callgrind", f"--callgrind-out-file={tmp_path}/callgrind", *command],
+        env=env or clean_environment(), capture_output=True, text=True, timeout=120 * PATIENCE,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     found = re.search(r"Collected : (\d+)", done.stderr)
@@ -212,12 +213,30 @@ def build_kind() -> str:
 @pytest.mark.parametrize("what", INSTRUCTIONS)
 def test_instructions(tmp_path: Path, what: str) -> None:
     """Of the chunker for a byte, of the signer for a request."""
-    if not shutil.which("valgrind"):
-        pytest.skip("there is no valgrind here")
+    probe = BUILD / "tests/bench/bench-instructions"
     n, limits = INSTRUCTIONS[what]
-    once, more = (instructions(tmp_path, what, str(count)) for count in (1, 1 + n))
+    once, more = (instructions(tmp_path, probe, what, str(count)) for count in (1, 1 + n))
     unit = MIB if what == "chunker" else 1
     assert (more - once) / n / unit < limits[build_kind()]
+
+
+# What a run may cost for each file that has not changed, the same way.
+UNCHANGED = {"optimized": 74_700, "plain": 77_900}
+
+
+@sanitized
+def test_instructions_of_unchanged_files(ctl: Any, tmp_path: Path, bucket: str) -> None:
+    """Half of them are for its entry in the listing, which is read once."""
+    counts = []
+    for files in (100, 1100):
+        folder = tmp_path / f"{files}"
+        work.fill_tiny(folder, files)
+        arguments = ["mirror", f"{folder}/", f"s3://{bucket}/{files}"]
+        ctl(*arguments, check=0)
+        environment = ctl.environment(None, None)
+        counts.append(instructions(tmp_path, ctl.binary, *arguments, env=environment))
+    less, more = counts
+    assert (more - less) / 1000 < UNCHANGED[build_kind()]
 
 
 # -- the comparison itself ----------------------------------------------------------------------
