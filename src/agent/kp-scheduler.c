@@ -50,6 +50,7 @@ typedef struct
   gint64 changed_at;  /* last change that @watch saw, or 0 */
   gint64 unquiet_at;  /* the first of those that no job has looked at yet */
   gint64 known_since; /* when this plan was met first */
+  gint64 moved_at;    /* when it got another destination, or 0 */
   gboolean failures_forgotten;
   GPtrArray *seen;  /* (element-type Seen): oldest first */
   gint64 newest_id; /* of the plan's jobs in the history, as far as it could be read */
@@ -183,6 +184,15 @@ look_back (GPtrArray *jobs, Past *past)
     }
 }
 
+/* When the last backup to the destination of today began; 0 for never. */
+static gint64
+find_last_start (const Entry *entry)
+{
+  gint64 last = entry->timing.summary.last_start;
+
+  return entry->moved_at > last ? 0 : last;
+}
+
 static void
 decide_by_clock (Entry *entry, gint64 now)
 {
@@ -190,16 +200,16 @@ decide_by_clock (Entry *entry, gint64 now)
   KpSchedule *schedule = get_schedule (entry);
   g_autoptr (GTimeZone) zone = g_time_zone_new_local ();
   gint64 spread = kp_schedule_spread (kp_plan_get_id (entry->plan), SPREAD);
-  gint64 last = timing->summary.last_start;
+  gint64 last = find_last_start (entry);
   gint64 next = kp_schedule_next_after (schedule, now, zone);
 
   if (next != G_MAXINT64)
     timing->next_run = next + spread;
   timing->trigger = KP_HISTORY_SCHEDULED;
-  /* The first run of a new plan is wanted at once. */
+  /* The first run of a new plan is wanted at once, and so is that to a new destination. */
   if (last == 0)
     {
-      timing->due_since = entry->known_since;
+      timing->due_since = MAX (entry->known_since, entry->moved_at);
       return;
     }
   gint64 due = kp_schedule_due_since (schedule, last, now, zone);
@@ -238,13 +248,13 @@ static void
 decide_by_watch (Entry *entry, gint64 now)
 {
   KpTiming *timing = &entry->timing;
-  gint64 last = timing->summary.last_start;
+  gint64 last = find_last_start (entry);
   gint64 seen = find_watch_moment (entry, last);
 
   timing->trigger = KP_HISTORY_WATCH;
   timing->look_at = last + SECONDS_PER_DAY;
   if (last == 0)
-    timing->due_since = entry->known_since;
+    timing->due_since = MAX (entry->known_since, entry->moved_at);
   else if (now >= MIN (seen, timing->look_at))
     {
       timing->due_since = MIN (seen, timing->look_at);
@@ -335,6 +345,34 @@ find_beginning (KpScheduler *self, const char *id, gint64 now)
     return first_seen;
   kp_agent_state_set (self->state, id, "first-seen", now);
   return now;
+}
+
+/* A plan whose destination is another one has nothing there yet, whatever its history says. By a
+ * number, as that is all that is kept. */
+static void
+note_destination (KpScheduler *self, KpPlan *plan)
+{
+  const char *id = kp_plan_get_id (plan);
+  g_autoptr (KpS3Location) location = kp_plan_dup_location (plan, NULL);
+
+  if (location == NULL)
+    return;
+  g_autofree char *identity = kp_s3_location_get_identity (location);
+  gint64 here = MAX (g_str_hash (identity), 1u);
+  gint64 before = kp_agent_state_get (self->state, id, "destination");
+  if (before == here)
+    return;
+  kp_agent_state_set (self->state, id, "destination", here);
+  if (before != 0)
+    kp_agent_state_set (self->state, id, "moved", kp_clock_get_now (self->clock));
+}
+
+static gint64
+find_move (KpScheduler *self, const char *id, gint64 now)
+{
+  gint64 moved = kp_agent_state_get (self->state, id, "moved");
+
+  return moved <= now ? moved : 0;
 }
 
 /* --- what the history may not have ----------------------------------------------------------- */
@@ -447,6 +485,7 @@ refresh_entry (KpScheduler *self, Entry *entry, gint64 now)
 
   timing_clear (timing);
   entry->known_since = find_beginning (self, kp_plan_get_id (entry->plan), now);
+  entry->moved_at = find_move (self, kp_plan_get_id (entry->plan), now);
   g_autoptr (GPtrArray) jobs = read_history (self, entry, now);
   add_seen (entry, jobs, now);
   look_back (jobs, &past);
@@ -601,6 +640,7 @@ kp_scheduler_set_plan (KpScheduler *self, KpPlan *plan)
   Entry *entry = g_new0 (Entry, 1);
   Entry *old = g_hash_table_lookup (self->entries, kp_plan_get_id (plan));
 
+  note_destination (self, plan);
   entry->plan = g_object_ref (plan);
   entry->seen
       = old != NULL ? g_ptr_array_ref (old->seen) : g_ptr_array_new_with_free_func (seen_free);

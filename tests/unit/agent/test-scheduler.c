@@ -119,6 +119,30 @@ test_new_plan (Fixture *fixture, gconstpointer data)
   g_assert_cmpint (timing_at (fixture, NOW + DAY)->overdue_at, ==, NOW + 3 * DAY);
 }
 
+/* Nothing is there yet, whatever was stored elsewhere. */
+static void
+test_new_destination (Fixture *fixture, gconstpointer data)
+{
+  add_plan (fixture, "@monthly");
+  kp_plan_set_bucket (fixture->plan, "my-backup");
+  kp_scheduler_set_plan (fixture->scheduler, fixture->plan);
+  add_success (fixture, NOW);
+  g_assert_cmpint (timing_at (fixture, NOW + HOUR)->due_since, ==, 0);
+
+  /* Anything else of it is no reason. */
+  kp_plan_set_name (fixture->plan, "Other");
+  kp_scheduler_set_plan (fixture->scheduler, fixture->plan);
+  g_assert_cmpint (timing_at (fixture, NOW + HOUR)->due_since, ==, 0);
+  kp_plan_set_prefix (fixture->plan, "elsewhere");
+  kp_scheduler_set_plan (fixture->scheduler, fixture->plan);
+  g_assert_cmpint (timing_at (fixture, NOW + 2 * HOUR)->due_since, ==, NOW + HOUR);
+  kp_scheduler_set_plan (fixture->scheduler, fixture->plan);
+  g_assert_cmpint (timing_at (fixture, NOW + 3 * HOUR)->due_since, ==, NOW + HOUR);
+  add_success (fixture, NOW + 4 * HOUR);
+  g_assert_cmpint (timing_at (fixture, NOW + 5 * HOUR)->due_since, ==, 0);
+  g_assert_cmpint (timing_at (fixture, NOW + 5 * HOUR)->next_run, !=, 0);
+}
+
 static void
 test_spread (Fixture *fixture, gconstpointer data)
 {
@@ -592,6 +616,7 @@ main (int argc, char **argv)
   g_setenv ("TZ", "UTC", TRUE);
   g_test_init (&argc, &argv, NULL);
   ADD ("/agent/scheduler/new-plan", test_new_plan);
+  ADD ("/agent/scheduler/new-destination", test_new_destination);
   ADD ("/agent/scheduler/spread", test_spread);
   ADD ("/agent/scheduler/missed", test_missed);
   ADD ("/agent/scheduler/alarm", test_alarm);
