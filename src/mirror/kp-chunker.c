@@ -34,6 +34,35 @@ gear_table (void)
   return table;
 }
 
+/* Looks at the bytes of @data from @start to @end for a cut. Two at a time, in their order: that is
+ * what one at a time would find, in half the steps. Where one is left over, it cannot tell
+ * anything: there is an end behind it as it is.
+ *
+ * Returns: the length up to the cut; 0 for none, with @hash as it is behind them */
+static gsize
+find_cut (const guint8 *data, gsize start, gsize end, guint64 mask, guint64 *hash)
+{
+  const guint64 *gear = gear_table ();
+  const guint8 *last = data + end - 1;
+  guint64 h = *hash;
+
+  for (const guint8 *byte = data + start; byte < last; byte += 2)
+    {
+      guint64 number = gear[byte[0]];
+      if (((2 * h + number) & mask) == 0)
+        return (gsize) (byte + 1 - data);
+      /* From the hash before both, so that the processor need not wait for the first. */
+      h = 4 * h + 2 * number + gear[byte[1]];
+      if ((h & mask) == 0)
+        return (gsize) (byte + 2 - data);
+    }
+  *hash = h;
+  return 0;
+}
+
+/* Only at the end of the file one may be left over. */
+G_STATIC_ASSERT ((KP_CHUNK_AVERAGE - KP_CHUNK_MIN) % 2 == 0);
+
 /**
  * kp_chunker_cut:
  * @data: what follows the last cut
@@ -48,26 +77,16 @@ kp_chunker_cut (const guint8 *data, gsize length)
   gsize end = MIN (length, KP_CHUNK_MAX);
   gsize middle = MIN (end, KP_CHUNK_AVERAGE);
   guint64 hash = 0;
-  gsize i;
 
   if (length <= KP_CHUNK_MIN)
     return length;
   /* The hash has forgotten all but 64 bytes; those before the minimum need not be looked at. */
-  for (i = KP_CHUNK_MIN - 64; i < KP_CHUNK_MIN; i++)
+  for (gsize i = KP_CHUNK_MIN - 64; i < KP_CHUNK_MIN; i++)
     hash = (hash << 1) + gear[data[i]];
-  for (; i < middle; i++)
-    {
-      hash = (hash << 1) + gear[data[i]];
-      if ((hash & MASK_BEFORE) == 0)
-        return i + 1;
-    }
-  for (; i < end; i++)
-    {
-      hash = (hash << 1) + gear[data[i]];
-      if ((hash & MASK_BEHIND) == 0)
-        return i + 1;
-    }
-  return end;
+  gsize cut = find_cut (data, KP_CHUNK_MIN, middle, MASK_BEFORE, &hash);
+  if (cut == 0)
+    cut = find_cut (data, middle, end, MASK_BEHIND, &hash);
+  return cut != 0 ? cut : end;
 }
 
 /**

@@ -77,6 +77,43 @@ test_bounds (void)
   g_assert_cmpuint (cuts->len, <, 90);
 }
 
+/* Of the bytes with this seed, the 64 before the first offset ask for a cut only behind the
+ * average, and those before the second ask for one everywhere. */
+#define EDGE_SEED 36
+#define ASKS_BEHIND 13411
+#define ASKS_EVERYWHERE 37635
+
+/* Cuts zeros, which ask for none, with 64 bytes among them that do. */
+static gsize
+cut_zeros (gsize length, gsize place, const guint8 *asking)
+{
+  g_autofree guint8 *data = g_malloc0 (length);
+
+  memcpy (data + place - 64, asking, 64);
+  return kp_chunker_cut (data, length);
+}
+
+/* At even and at odd places beside every edge, and however much there is behind them. */
+static void
+test_edges (void)
+{
+  static const gsize places[]
+      = { KP_CHUNK_MIN - 1,     KP_CHUNK_MIN,         KP_CHUNK_MIN + 1, KP_CHUNK_MIN + 2,
+          KP_CHUNK_MIN + 3,     KP_CHUNK_AVERAGE - 1, KP_CHUNK_AVERAGE, KP_CHUNK_AVERAGE + 1,
+          KP_CHUNK_AVERAGE + 2, KP_CHUNK_AVERAGE + 3, KP_CHUNK_MAX - 1, KP_CHUNK_MAX };
+  g_autofree guint8 *data = make_bytes (ASKS_EVERYWHERE, EDGE_SEED);
+
+  for (guint i = 0; i < G_N_ELEMENTS (places); i++)
+    for (gsize length = places[i]; length < places[i] + 4; length++)
+      {
+        gsize uncut = MIN (length, KP_CHUNK_MAX);
+        g_assert_cmpuint (cut_zeros (length, places[i], data + ASKS_EVERYWHERE - 64), ==,
+                          places[i] > KP_CHUNK_MIN ? places[i] : uncut);
+        g_assert_cmpuint (cut_zeros (length, places[i], data + ASKS_BEHIND - 64), ==,
+                          places[i] > KP_CHUNK_AVERAGE ? places[i] : uncut);
+      }
+}
+
 /* After an insertion the cuts are the old ones again within a few chunks. */
 static void
 test_resynchronises (void)
@@ -125,6 +162,7 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/mirror/chunker/fixed-cuts", test_fixed_cuts);
   g_test_add_func ("/mirror/chunker/bounds", test_bounds);
+  g_test_add_func ("/mirror/chunker/edges", test_edges);
   g_test_add_func ("/mirror/chunker/resynchronises", test_resynchronises);
   g_test_add_func ("/mirror/chunker/speed", test_speed);
   return g_test_run ();
