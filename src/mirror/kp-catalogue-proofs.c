@@ -113,6 +113,22 @@ kp_catalogue_remove_damaged (KpCatalogue *catalogue, const char *key, GError **e
   return kp_catalogue_run_for_key (catalogue, STATEMENT_REMOVE_DAMAGED, key, error);
 }
 
+/**
+ * kp_catalogue_has_damaged:
+ * @found: (out): whether any object is marked; hardly ever one is
+ */
+gboolean
+kp_catalogue_has_damaged (KpCatalogue *catalogue, gboolean *found, GError **error)
+{
+  sqlite3_stmt *statement = catalogue->statements[STATEMENT_HAS_DAMAGED];
+
+  g_rec_mutex_lock (&catalogue->lock);
+  gboolean ok = kp_catalogue_fetch (catalogue, statement, found, error);
+  sqlite3_reset (statement);
+  g_rec_mutex_unlock (&catalogue->lock);
+  return ok;
+}
+
 gboolean
 kp_catalogue_is_damaged (KpCatalogue *catalogue, const char *key, gboolean *found, GError **error)
 {

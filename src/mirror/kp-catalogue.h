@@ -253,6 +253,8 @@ gboolean kp_catalogue_put_damaged (KpCatalogue *catalogue, const char *key, GErr
     G_GNUC_WARN_UNUSED_RESULT;
 gboolean kp_catalogue_remove_damaged (KpCatalogue *catalogue, const char *key, GError **error)
     G_GNUC_WARN_UNUSED_RESULT;
+gboolean kp_catalogue_has_damaged (KpCatalogue *catalogue, gboolean *found, GError **error)
+    G_GNUC_WARN_UNUSED_RESULT;
 gboolean kp_catalogue_is_damaged (KpCatalogue *catalogue,
                                   const char *key,
                                   gboolean *found,

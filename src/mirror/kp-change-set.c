@@ -49,8 +49,9 @@ typedef struct
   KpPool *pool;
   GAsyncQueue *answers; /* of Look */
   const KpS3Provider *provider;
-  gboolean only_whole; /* the provider can copy objects, but not make one of parts of others */
-  gboolean has_chunks; /* the catalogue knows the insides of objects */
+  gboolean only_whole;  /* the provider can copy objects, but not make one of parts of others */
+  gboolean has_chunks;  /* the catalogue knows the insides of objects */
+  gboolean has_damaged; /* a verification has found objects that are damaged; a backup finds none */
   unsigned outstanding;
   gint64 now;       /* the server's time after the listing, in Unix seconds */
   gint64 listed_at; /* the server's time before the listing */
@@ -611,7 +612,7 @@ take_row (ChangeSet *set, KpComparison *row, GError **error)
 
   /* What a verification found to be damaged looks right: size, times and ETag may all be the same.
    * Nothing of it is worth being copied, either. */
-  if (row->listed
+  if (set->has_damaged && row->listed
       && !kp_catalogue_is_damaged (set->mirror->catalogue, row->local.key, &is_damaged, error))
     return FALSE;
   if (is_damaged)
@@ -725,7 +726,8 @@ kp_change_set_make (KpMirror *mirror, GError **error)
   g_autoptr (KpS3Location) location = kp_s3_service_ref_location (mirror->service);
   set.provider = kp_s3_location_get_provider (location);
   set_times (&set);
-  if (!kp_catalogue_has_chunks (mirror->catalogue, &set.has_chunks, error))
+  if (!kp_catalogue_has_chunks (mirror->catalogue, &set.has_chunks, error)
+      || !kp_catalogue_has_damaged (mirror->catalogue, &set.has_damaged, error))
     return FALSE;
   set.pool = kp_pool_new (mirror->service, mirror->options.jobs, look_cb, look_free, &set);
   ok = compare_all (&set, error);
