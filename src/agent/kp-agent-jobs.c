@@ -116,6 +116,20 @@ retire_job (KpAgent *self, KpAgentPlan *plan, KpAgentJob *job)
 
 static void finish_waiting_start (KpAgent *self, const char *plan_id);
 
+/* One that waited in the queue has the plan as it was when somebody asked for it. */
+static gboolean
+has_destination_of (KpJob *job, KpAgentPlan *plan)
+{
+  g_autoptr (KpS3Location) of_job = kp_plan_dup_location (kp_job_get_plan (job), NULL);
+  g_autoptr (KpS3Location) of_plan = kp_plan_dup_location (plan->plan, NULL);
+
+  if (of_job == NULL || of_plan == NULL)
+    return FALSE;
+  g_autofree char *there = kp_s3_location_get_identity (of_job);
+  g_autofree char *here = kp_s3_location_get_identity (of_plan);
+  return g_str_equal (there, here);
+}
+
 static void
 job_ended (KpAgent *self, KpAgentJob *job)
 {
@@ -129,6 +143,9 @@ job_ended (KpAgent *self, KpAgentJob *job)
   retire_job (self, plan, job);
   g_autoptr (KpHistoryJob) record = kp_job_dup_record (kp_agent_job_get_job (job));
   kp_scheduler_job_ended (self->scheduler, id, record);
+  if (plan != NULL && record->kind == KP_HISTORY_BACKUP)
+    kp_scheduler_note_backup (self->scheduler, id,
+                              has_destination_of (kp_agent_job_get_job (job), plan));
   kp_scheduler_refresh (self->scheduler);
   if (plan != NULL)
     {

@@ -27,7 +27,8 @@ enum
 typedef struct
 {
   char *plan_id;
-  GStrv paths; /* of the sources, or NULL when they do not matter */
+  GStrv paths;     /* of the sources, or NULL when they do not matter */
+  char *waits_for; /* the plan and these, or NULL */
   gboolean may_prompt;
   int stage;   /* atomic: whoever ends STAGE_FOLDERS goes on with the outcome */
   guint timer; /* of the main thread */
@@ -36,29 +37,28 @@ typedef struct
 
 static guint patience = PATIENCE_SECONDS;
 
-/* Plans whose folders somebody still waits for, in threads that nobody can end: none waits beside
- * them. */
+/* What somebody still waits for, in threads that nobody can end: none waits beside them. */
 static GMutex waiting_lock;
-static GHashTable *waiting; /* (element-type utf8): ids */
+static GHashTable *waiting; /* (element-type utf8) */
 
 static void
-set_waiting (const char *plan_id, gboolean is_waiting)
+set_waiting (const char *what, gboolean is_waiting)
 {
   g_mutex_lock (&waiting_lock);
   if (waiting == NULL)
     waiting = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
   if (is_waiting)
-    g_hash_table_add (waiting, g_strdup (plan_id));
+    g_hash_table_add (waiting, g_strdup (what));
   else
-    g_hash_table_remove (waiting, plan_id);
+    g_hash_table_remove (waiting, what);
   g_mutex_unlock (&waiting_lock);
 }
 
 static gboolean
-is_waiting (const char *plan_id)
+is_waiting (const char *what)
 {
   g_mutex_lock (&waiting_lock);
-  gboolean found = waiting != NULL && g_hash_table_contains (waiting, plan_id);
+  gboolean found = waiting != NULL && g_hash_table_contains (waiting, what);
   g_mutex_unlock (&waiting_lock);
   return found;
 }
@@ -71,6 +71,7 @@ check_free (void *data)
   g_assert (check->timer == 0);
   g_free (check->plan_id);
   g_strfreev (check->paths);
+  g_free (check->waits_for);
   g_clear_pointer (&check->outcome.credentials, kp_s3_credentials_unref);
   g_free (check);
 }
@@ -117,16 +118,19 @@ check_sources (const Check *check, GError **error)
   if (check->paths == NULL || check->paths[0] == NULL)
     return TRUE;
   const char *first_reason = "";
+  gboolean found = FALSE;
+  /* Each has to answer, or the job would wait for it. */
   for (guint i = 0; check->paths[i] != NULL; i++)
     {
       struct stat info;
       gboolean is_there = stat (check->paths[i], &info) == 0;
       int error_number = errno;
-      if (is_there && !is_not_mounted (check->paths[i]))
-        return TRUE;
+      found |= is_there && !is_not_mounted (check->paths[i]);
       if (i == 0)
         first_reason = is_there ? "nothing is mounted there" : g_strerror (error_number);
     }
+  if (found)
+    return TRUE;
   g_autofree char *name = kp_name_display (check->paths[0]);
   g_set_error (error, KP_ERROR, KP_ERROR_SOURCE_MISSING,
                "“%s” cannot be found (%s); if it is on another disk, connect it", name,
@@ -189,11 +193,11 @@ check_main (void *data)
   Check *check = g_task_get_task_data (task);
   GError *error = NULL;
 
-  if (check->paths != NULL)
-    set_waiting (check->plan_id, TRUE);
+  if (check->waits_for != NULL)
+    set_waiting (check->waits_for, TRUE);
   gboolean are_there = check_sources (check, &error);
-  if (check->paths != NULL)
-    set_waiting (check->plan_id, FALSE);
+  if (check->waits_for != NULL)
+    set_waiting (check->waits_for, FALSE);
   if (!g_atomic_int_compare_and_exchange (&check->stage, STAGE_FOLDERS, STAGE_KEYS))
     {
       g_clear_error (&error);
@@ -240,9 +244,11 @@ kp_preflight_async (KpPlan *plan,
       for (guint i = 0; i < sources->len; i++)
         g_strv_builder_add (paths, ((KpPlanSource *) g_ptr_array_index (sources, i))->path);
       check->paths = g_strv_builder_end (paths);
+      g_autofree char *all = g_strjoinv ("\n", check->paths);
+      check->waits_for = g_strconcat (check->plan_id, "\n", all, NULL);
     }
   g_task_set_task_data (task, check, check_free);
-  if (check->paths != NULL && is_waiting (check->plan_id))
+  if (check->waits_for != NULL && is_waiting (check->waits_for))
     {
       check->stage = STAGE_GIVEN_UP;
       give_up (task);

@@ -50,7 +50,7 @@ typedef struct
   gint64 changed_at;  /* last change that @watch saw, or 0 */
   gint64 unquiet_at;  /* the first of those that no job has looked at yet */
   gint64 known_since; /* when this plan was met first */
-  gint64 moved_at;    /* when it got another destination, or 0 */
+  gint64 moved_at;    /* when it got a destination that no job has been to yet, or 0 */
   gboolean failures_forgotten;
   GPtrArray *seen;  /* (element-type Seen): oldest first */
   gint64 newest_id; /* of the plan's jobs in the history, as far as it could be read */
@@ -188,9 +188,7 @@ look_back (GPtrArray *jobs, Past *past)
 static gint64
 find_last_start (const Entry *entry)
 {
-  gint64 last = entry->timing.summary.last_start;
-
-  return entry->moved_at > last ? 0 : last;
+  return entry->moved_at > 0 ? 0 : entry->timing.summary.last_start;
 }
 
 static void
@@ -288,7 +286,7 @@ decide_by_past (Entry *entry, const Past *past, gint64 now)
           timing->trigger = KP_HISTORY_CATCH_UP;
         }
       /* What a wrong clock has put into the future is not waited for. */
-      if (!entry->failures_forgotten && last->ended <= now)
+      if (!entry->failures_forgotten && last->ended <= now && entry->moved_at == 0)
         timing->retry_at
             = last->ended + MIN ((gint64) FIRST_RETRY << MIN (past->failed - 1, 10u), LAST_RETRY);
     }
@@ -312,9 +310,9 @@ decide_verify (Entry *entry, const Past *past, gint64 now)
     default:
       return;
     }
-  /* What is in the bucket only partly is not worth the comparison yet. */
+  /* What is in the bucket only partly, or in another one, is not worth the comparison yet. */
   if (past->last == NULL || past->last->state != KP_HISTORY_FINISHED
-      || timing->summary.erased_at > 0)
+      || timing->summary.erased_at > 0 || find_last_start (entry) == 0)
     return;
   if (past->verify_again)
     period = SECONDS_PER_DAY;
@@ -367,12 +365,20 @@ note_destination (KpScheduler *self, KpPlan *plan)
     kp_agent_state_set (self->state, id, "moved", kp_clock_get_now (self->clock));
 }
 
-static gint64
-find_move (KpScheduler *self, const char *id, gint64 now)
+/**
+ * kp_scheduler_note_backup:
+ * @is_here: whether it went to the destination that the plan has
+ *
+ * To be called when a backup has ended, however. One that waited in the queue may have gone to
+ * where the plan was before.
+ */
+void
+kp_scheduler_note_backup (KpScheduler *self, const char *plan_id, gboolean is_here)
 {
-  gint64 moved = kp_agent_state_get (self->state, id, "moved");
-
-  return moved <= now ? moved : 0;
+  if (is_here)
+    kp_agent_state_set (self->state, plan_id, "moved", 0);
+  else if (kp_agent_state_get (self->state, plan_id, "moved") == 0)
+    kp_agent_state_set (self->state, plan_id, "moved", kp_clock_get_now (self->clock));
 }
 
 /* --- what the history may not have ----------------------------------------------------------- */
@@ -485,7 +491,8 @@ refresh_entry (KpScheduler *self, Entry *entry, gint64 now)
 
   timing_clear (timing);
   entry->known_since = find_beginning (self, kp_plan_get_id (entry->plan), now);
-  entry->moved_at = find_move (self, kp_plan_get_id (entry->plan), now);
+  entry->moved_at
+      = MIN (kp_agent_state_get (self->state, kp_plan_get_id (entry->plan), "moved"), now);
   g_autoptr (GPtrArray) jobs = read_history (self, entry, now);
   add_seen (entry, jobs, now);
   look_back (jobs, &past);

@@ -44,6 +44,7 @@ void kp_scheduler_remove_plan (KpScheduler *scheduler, const char *plan_id);
 void kp_scheduler_refresh (KpScheduler *scheduler);
 void kp_scheduler_look_again_at (KpScheduler *scheduler, gint64 unix_seconds);
 void kp_scheduler_forget_failures (KpScheduler *scheduler);
+void kp_scheduler_note_backup (KpScheduler *scheduler, const char *plan_id, gboolean is_here);
 void kp_scheduler_job_ended (KpScheduler *scheduler, const char *plan_id, const KpHistoryJob *job);
 const KpTiming *kp_scheduler_get_timing (KpScheduler *scheduler, const char *plan_id);
 const char *kp_scheduler_get_history_problem (KpScheduler *scheduler);

@@ -37,6 +37,7 @@ struct _KpSetup
   guint page;
   gboolean goes_on_after_test;
   gboolean is_saving;
+  gboolean had_schedule;    /* before it was edited */
   gboolean keys_were_wrong; /* when it was saved */
   gboolean keys_are_unsure; /* nobody said whether the plan that they are for has been made */
   AdwWindowTitle *window_title;
@@ -201,13 +202,13 @@ is_manual (KpPlan *plan)
   return kp_schedule_get_kind (kp_plan_get_schedule (plan)) == KP_SCHEDULE_MANUAL;
 }
 
-/* Whether the new plan is the first that something else than somebody is to begin. */
+/* Whether this is the first plan that something else than somebody is to begin. */
 static gboolean
 is_first_with_schedule (KpSetup *self)
 {
   GListModel *plans = kp_agent_client_get_plans (get_client ());
 
-  if (self->proxy != NULL || is_manual (self->plan))
+  if (self->had_schedule || is_manual (self->plan))
     return FALSE;
   for (guint i = 0; i < g_list_model_get_n_items (plans); i++)
     {
@@ -224,18 +225,19 @@ is_first_with_schedule (KpSetup *self)
 static void
 autostart_set_cb (GObject *source, GAsyncResult *result, void *data)
 {
-  g_autoptr (KpWindow) window = data;
+  g_autoptr (KpWindow) window = data; /* or NULL, if it was closed by then */
   g_autoptr (GError) error = NULL;
+  gboolean ok
+      = kp_dbus_manager_call_set_autostart_finish (KP_DBUS_MANAGER (source), result, &error);
 
-  if (kp_dbus_manager_call_set_autostart_finish (KP_DBUS_MANAGER (source), result, &error))
-    {
-      kp_window_toast (window, _ ("From now on Keepsake starts at login; see the preferences"));
-      return;
-    }
-  g_message ("Autostart: %s", error->message);
+  if (!ok)
+    g_message ("Autostart: %s", error->message);
+  if (window == NULL || !gtk_widget_get_visible (GTK_WIDGET (window)))
+    return;
   kp_window_toast (window,
-                   _ ("The desktop does not let Keepsake start at login. Backups begin when "
-                      "you open it."));
+                   ok ? _ ("From now on Keepsake starts at login; see the preferences")
+                      : _ ("The desktop does not let Keepsake start at login. Backups begin "
+                           "when you open it."));
 }
 
 /* Nothing would begin a backup after the next login. Who has switched that off is not asked again:
@@ -247,7 +249,8 @@ start_at_login (KpSetup *self, KpWindow *window)
 
   if (is_first_with_schedule (self) && manager != NULL && !kp_dbus_manager_get_autostart (manager))
     kp_dbus_manager_call_set_autostart (manager, TRUE, g_variant_new ("a{sv}", NULL), NULL,
-                                        autostart_set_cb, g_object_ref (window));
+                                        autostart_set_cb,
+                                        window != NULL ? g_object_ref (window) : NULL);
 }
 
 /* A new plan with a schedule is due at once by itself, and waits for what it was told to. */
@@ -262,6 +265,7 @@ finish (KpSetup *self)
   self->keys_are_unsure = FALSE;
   if (runs)
     run (self);
+  start_at_login (self, window);
   if (window == NULL)
     return;
   if (self->proxy == NULL)
@@ -271,7 +275,6 @@ finish (KpSetup *self)
   else
     kp_window_toast (window, runs ? _ ("Saved; a backup begins")
                                   : _ ("Saved; it holds from the next backup on"));
-  start_at_login (self, window);
   kp_window_go_back (window);
 }
 
@@ -552,6 +555,7 @@ kp_setup_new (KpPlanProxy *proxy)
     {
       self->proxy = g_object_ref (proxy);
       self->plan = kp_plan_copy (old);
+      self->had_schedule = !is_manual (old);
     }
   else
     {

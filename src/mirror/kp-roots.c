@@ -12,6 +12,7 @@
 #include "kp-name.h"
 
 #include <string.h>
+#include <sys/stat.h>
 
 /* Device numbers change at a reboot, and so does what some file systems give as their id: only both
  * together, or a disk that was mounted here and is not, mean another file system. */
@@ -43,6 +44,27 @@ is_source (KpMirror *mirror, const char *path)
   return FALSE;
 }
 
+/* The same, by whatever name. */
+static gboolean
+is_opened_source (KpMirror *mirror, const char *path)
+{
+  struct stat st;
+  struct stat of_source;
+
+  if (is_source (mirror, path))
+    return TRUE;
+  if (stat (path, &st) < 0)
+    return FALSE;
+  for (guint i = 0; i < mirror->sources->len; i++)
+    {
+      const KpSource *source = kp_mirror_get_source (mirror, i);
+      if (source->fd >= 0 && fstat (source->fd, &of_source) == 0 && of_source.st_dev == st.st_dev
+          && of_source.st_ino == st.st_ino)
+        return TRUE;
+    }
+  return FALSE;
+}
+
 /**
  * kp_roots_report_left_out:
  *
@@ -57,7 +79,7 @@ kp_roots_report_left_out (KpMirror *mirror)
       g_autofree char *name = kp_name_display (mount->path);
       g_autoptr (GError) error = NULL;
 
-      if (mount->entered || is_source (mirror, mount->path))
+      if (mount->entered || is_opened_source (mirror, mount->path))
         continue;
       if (!mirror->options.misses_disks || !mount->is_disk)
         {
@@ -69,7 +91,7 @@ kp_roots_report_left_out (KpMirror *mirror)
         }
       g_set_error_literal (
           &error, KP_ERROR, KP_ERROR_SOURCE_UNREADABLE,
-          "Not backed up, as it is another disk: add it to the plan as a folder of "
+          "Not backed up, as it is another disk or volume: add it to the plan as a folder of "
           "its own, or leave it out with a pattern");
       mirror->result.failed++;
       kp_report_failed (mirror->report, mount->path, error);

@@ -167,10 +167,20 @@ is_disk (int fd, guint64 dev)
 {
   struct statfs fs;
 
-  return major (dev) != 0
-         || (fstatfs (fd, &fs) == 0
-             && ((guint64) fs.f_type == BTRFS_SUPER_MAGIC || (guint64) fs.f_type == ZFS_SUPER_MAGIC
-                 || (guint64) fs.f_type == BCACHEFS_SUPER_MAGIC));
+  if (fstatfs (fd, &fs) < 0)
+    return major (dev) != 0;
+  switch ((guint64) fs.f_type)
+    {
+    case SQUASHFS_MAGIC: /* packages, and images of discs */
+    case ISOFS_SUPER_MAGIC:
+      return FALSE;
+    case BTRFS_SUPER_MAGIC:
+    case ZFS_SUPER_MAGIC:
+    case BCACHEFS_SUPER_MAGIC:
+      return TRUE;
+    default:
+      return major (dev) != 0;
+    }
 }
 
 /* Takes down what is mounted at this folder. Returns whether it is entered. */
@@ -185,7 +195,8 @@ enter_mount (Scan *scan, int fd, const char *path, const KpFileInfo *info)
   if (!kp_source_identify (fd, &mount->identity))
     mount->identity.dev = info->dev;
   mount->identity.is_mount_point = TRUE;
-  mount->is_disk = is_disk (fd, info->dev);
+  /* Of what is mounted when it is opened, the entry did not tell yet. */
+  mount->is_disk = is_disk (fd, mount->identity.dev);
   g_ptr_array_add (scan->result->mounts, mount);
   if (!mount->entered)
     leave_out (scan, path, info);

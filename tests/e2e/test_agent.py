@@ -259,6 +259,29 @@ def test_limit_for_what_runs_now(started: Agent, tmp_path: Path, bucket: str) ->
 # -- order ----------------------------------------------------------------------------------------
 
 
+def test_new_destination_while_a_job_of_the_old_one_waits(
+    agent: Agent, slow_folder: Path, folder: Path, s3: Any, bucket: str
+) -> None:
+    """The job goes where it was to go when somebody asked for it; the plan is due at once."""
+    agent.keyring.start()
+    agent.start("2026-03-01 13:00")
+    slow = agent.add_plan("Slow", slow_folder, bucket, **{"upload-limit": "100K"})
+    plan = agent.add_plan("Plan", folder, bucket, schedule="@monthly")
+    both = {f"{ROOT}/{slow.path}", f"{ROOT}/{plan.path}"}
+    wait_until(lambda: both <= set(agent.objects()), 10, "the plans")
+    wait_until(lambda: plan.get("LastSuccess") > 0, 30, "the first backup")
+    slow.run()
+    job = plan.run()
+    assert job.state == "queued"
+    plan.members["destination"]["prefix"] = "elsewhere"
+    plan.write()
+    wait_until(lambda: "elsewhere" in plan.get("Plan"), 10, "the plan as it is now")
+    before = keys(s3, bucket, "elsewhere/")
+    agent.settle()
+    assert before == [] and keys(s3, bucket, "elsewhere/") != []
+    assert len(plan.jobs()) == 3
+
+
 def test_one_after_the_other_and_by_hand_first(
     agent: Agent, slow_folder: Path, folder: Path, bucket: str
 ) -> None:

@@ -156,15 +156,18 @@ def test_disk_in_a_folder_of_a_plan(ctl: Any, tmp_path: Path, s3: Any, bucket: s
     with mounted(*(["-o", "loop", image] if kind == "disk" else TMPFS), disk):
         write_files(disk, {"b": "2"})
         result = ctl(*run)
-        missed = f"{disk}: Not backed up, as it is another disk"
+        missed = f"{disk}: Not backed up, as it is another disk or volume"
         is_missed = kind == "disk"
         assert (result.returncode, missed in result.stderr) == (2 * is_missed, is_missed), result
         assert keys(s3, bucket) == ["p/Pictures/", "p/Pictures/a", "p/Pictures/disk/"]
         ctl("plan", "edit", "Photos", "--add-exclude=/Pictures/disk", check=0)
         ctl(*run, check=0)
-        ctl("plan", "edit", "Photos", "--remove-exclude=/Pictures/disk", f"--add-source={disk}", check=0)
+        # A source of its own, by another name.
+        (tmp_path / "Disk").symlink_to(disk)
+        ctl("plan", "edit", "Photos", "--remove-exclude=/Pictures/disk",
+            f"--add-source={tmp_path / 'Disk'}", check=0)  # fmt: skip
         ctl(*run, check=0)
-        assert "p/disk/b" in keys(s3, bucket)
+        assert "p/Disk/b" in keys(s3, bucket)
 
 
 def test_disk_that_comes_back(mirror: Mirror, tmp_path: Path, s3: Any, bucket: str) -> None:

@@ -133,15 +133,24 @@ test_folder_that_does_not_answer (void)
 }
 
 static void
-test_one_of_two (void)
+test_one_of_two (const void *data)
 {
-  g_autoptr (KpPlan) plan = new_plan (DEAD "share", "/");
+  const char *const *folders = data;
+  g_autoptr (KpPlan) plan = new_plan (folders[0], folders[1]);
   const char *held_by;
 
+  set_alive (FALSE);
   kp_preflight_set_patience (1);
   g_autofree char *message = ask (plan, TRUE, &held_by);
   g_assert_cmpstr (held_by, ==, KP_HELD_SOURCE_MISSING);
   g_assert_nonnull (strstr (message, "”, or another folder of the plan, does not answer; "));
+  /* Without it, the plan is as good as any. */
+  g_autoptr (GPtrArray) rest
+      = g_ptr_array_new_with_free_func ((GDestroyNotify) kp_plan_source_free);
+  g_ptr_array_add (rest, kp_plan_source_new ("/", "rest"));
+  kp_plan_set_sources (plan, rest);
+  g_autofree char *again = ask (plan, TRUE, &held_by);
+  g_assert_cmpstr (held_by, !=, KP_HELD_SOURCE_MISSING);
   set_alive (TRUE);
   wait_for (count_waiting () == 0);
 }
@@ -154,6 +163,9 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/agent/preflight/folder-that-does-not-answer",
                    test_folder_that_does_not_answer);
-  g_test_add_func ("/agent/preflight/one-of-two", test_one_of_two);
+  static const char *const dead_first[] = { DEAD "share", "/" };
+  static const char *const dead_last[] = { "/", DEAD "share" };
+  g_test_add_data_func ("/agent/preflight/first-of-two", dead_first, test_one_of_two);
+  g_test_add_data_func ("/agent/preflight/second-of-two", dead_last, test_one_of_two);
   return g_test_run ();
 }

@@ -138,9 +138,45 @@ test_new_destination (Fixture *fixture, gconstpointer data)
   g_assert_cmpint (timing_at (fixture, NOW + 2 * HOUR)->due_since, ==, NOW + HOUR);
   kp_scheduler_set_plan (fixture->scheduler, fixture->plan);
   g_assert_cmpint (timing_at (fixture, NOW + 3 * HOUR)->due_since, ==, NOW + HOUR);
+
+  /* One that was still for the old one, and one for the new one. */
+  const char *id = kp_plan_get_id (fixture->plan);
   add_success (fixture, NOW + 4 * HOUR);
-  g_assert_cmpint (timing_at (fixture, NOW + 5 * HOUR)->due_since, ==, 0);
-  g_assert_cmpint (timing_at (fixture, NOW + 5 * HOUR)->next_run, !=, 0);
+  kp_scheduler_note_backup (fixture->scheduler, id, FALSE);
+  g_assert_cmpint (timing_at (fixture, NOW + 5 * HOUR)->due_since, ==, NOW + HOUR);
+  add_success (fixture, NOW + 5 * HOUR);
+  kp_scheduler_note_backup (fixture->scheduler, id, TRUE);
+  g_assert_cmpint (timing_at (fixture, NOW + 6 * HOUR)->due_since, ==, 0);
+  g_assert_cmpint (timing_at (fixture, NOW + 6 * HOUR)->next_run, !=, 0);
+  kp_scheduler_note_backup (fixture->scheduler, id, FALSE);
+  g_assert_cmpint (timing_at (fixture, NOW + 7 * HOUR)->due_since, ==, NOW + 6 * HOUR);
+}
+
+/* What was wrong with the old one is no reason to wait, and nothing of it is verified. */
+static void
+test_new_destination_after_failures (Fixture *fixture, gconstpointer data)
+{
+  add_plan (fixture, "@daily");
+  kp_plan_set_bucket (fixture->plan, "my-backup");
+  kp_plan_set_verify (fixture->plan, KP_PLAN_VERIFY_WEEKLY);
+  kp_scheduler_set_plan (fixture->scheduler, fixture->plan);
+  add_success (fixture, NOW);
+  g_assert_cmpint (timing_at (fixture, NOW + DAY)->verify_due, !=, 0);
+  add_job (fixture, KP_HISTORY_BACKUP, NOW + DAY, KP_HISTORY_FAILED, KP_ERROR_OFFLINE);
+  g_assert_cmpint (timing_at (fixture, NOW + DAY + 70)->retry_at, >, NOW + DAY + 70);
+  kp_plan_set_prefix (fixture->plan, "elsewhere");
+  kp_scheduler_set_plan (fixture->scheduler, fixture->plan);
+  const KpTiming *timing = timing_at (fixture, NOW + DAY + 80);
+  g_assert_cmpint (timing->retry_at, ==, 0);
+  g_assert_cmpint (timing->due_since, !=, 0);
+
+  add_success (fixture, NOW + DAY + 100);
+  kp_scheduler_note_backup (fixture->scheduler, kp_plan_get_id (fixture->plan), TRUE);
+  g_assert_cmpint (timing_at (fixture, NOW + 2 * DAY)->verify_due, !=, 0);
+  kp_plan_set_prefix (fixture->plan, "once more");
+  kp_clock_set_time (fixture->clock, NOW + 2 * DAY);
+  kp_scheduler_set_plan (fixture->scheduler, fixture->plan);
+  g_assert_cmpint (timing_at (fixture, NOW + 10 * DAY)->verify_due, ==, 0);
 }
 
 static void
@@ -617,6 +653,7 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   ADD ("/agent/scheduler/new-plan", test_new_plan);
   ADD ("/agent/scheduler/new-destination", test_new_destination);
+  ADD ("/agent/scheduler/new-destination-after-failures", test_new_destination_after_failures);
   ADD ("/agent/scheduler/spread", test_spread);
   ADD ("/agent/scheduler/missed", test_missed);
   ADD ("/agent/scheduler/alarm", test_alarm);
