@@ -132,6 +132,7 @@ choose_plan (KpAgent *self, gint64 now)
       const KpTiming *timing
           = kp_scheduler_get_timing (self->scheduler, kp_plan_get_id (plan->plan));
       gint64 due = kp_agent_plan_find_due (plan);
+      gboolean is_held = FALSE;
 
       if (plan->job != NULL || plan->in_preflight)
         {
@@ -144,12 +145,15 @@ choose_plan (KpAgent *self, gint64 now)
           kp_agent_plan_release (plan);
           kp_agent_forget_notifications (plan);
         }
-      else if (!kp_agent_plan_hold_if_necessary (plan, timing, now) && due < best_due)
+      else
+        is_held = kp_agent_plan_hold_if_necessary (plan, timing, now);
+      if (due != 0 && !is_held && due < best_due)
         {
           best = plan;
           best_due = due;
         }
-      if (timing->overdue)
+      /* Not what is about to begin, as after some days without the computer. */
+      if (timing->overdue && (due == 0 || (is_held && now >= self->quiet_until)))
         kp_agent_announce_overdue (plan);
     }
   return best;

@@ -133,6 +133,30 @@ def test_overdue(
     assert any("overdue" in n.summary for n in desktop.notifications.all) == wanted
 
 
+@pytest.mark.parametrize("is_there", [True, False])
+@pytest.mark.parametrize("schedule", ["@daily 12:30", "@watch 5m"])
+def test_overdue_after_days_without_the_computer(
+    agent: Agent, desktop: Desktop, folder: Path, bucket: str, schedule: str, is_there: bool
+) -> None:
+    """What is about to begin is no alarm; what is held then is."""
+    start(agent, desktop)
+    plan = add_plan(agent, "Photos", folder, bucket, schedule=schedule)
+    agent.settle()
+    agent.stop()
+    if not is_there:
+        folder.rename(folder.with_name("elsewhere"))
+    agent.arguments = ["--autostart"]
+    agent.start("2026-03-09 09:00")
+    wait_until(lambda: plan.get("HeldBy") == "waking-up", 10, "the start")
+    assert plan.get("Overdue")
+    for minute in ("03", "10", "12"):
+        agent.set_time(f"2026-03-09 09:{minute}")
+    if not is_there:
+        desktop.notifications.wait_for(summary="“Photos” is overdue")
+    assert len(plan.jobs()) == 1 + is_there
+    assert any("overdue" in n.summary for n in desktop.notifications.all) != is_there
+
+
 def test_overdue_while_its_job_waits(
     agent: Agent, desktop: Desktop, system_bus: SystemBus, tmp_path: Path, bucket: str
 ) -> None:
