@@ -234,10 +234,9 @@ autostart_set_cb (GObject *source, GAsyncResult *result, void *data)
     g_message ("Autostart: %s", error->message);
   if (window == NULL || !gtk_widget_get_visible (GTK_WIDGET (window)))
     return;
-  kp_window_toast (window,
-                   ok ? _ ("From now on Keepsake starts at login; see the preferences")
-                      : _ ("The desktop does not let Keepsake start at login. Backups begin "
-                           "when you open it."));
+  /* Both have to fit into a narrow window. */
+  kp_window_toast (window, ok ? _ ("Keepsake starts at login from now on")
+                              : _ ("Keepsake cannot start at login here"));
 }
 
 /* Nothing would begin a backup after the next login. Who has switched that off is not asked again:

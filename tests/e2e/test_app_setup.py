@@ -259,7 +259,7 @@ def test_start_at_login_comes_with_the_first_schedule(
     app.wait_for_text("Plan created")
     app.wait_for_text("Backed up just now", timeout=40)
     if schedule == "manual":
-        app.wait_for_text("From now on Keepsake starts at login")
+        app.wait_for_text("Keepsake starts at login from now on")
     assert app_agent.get("Autostart") == (schedule == "manual")
     app_agent.manager("SetAutostart", "(ba{sv})", False, {})
 
