@@ -143,7 +143,8 @@ job_ended (KpAgent *self, KpAgentJob *job)
   retire_job (self, plan, job);
   g_autoptr (KpHistoryJob) record = kp_job_dup_record (kp_agent_job_get_job (job));
   kp_scheduler_job_ended (self->scheduler, id, record);
-  if (plan != NULL && record->kind == KP_HISTORY_BACKUP)
+  /* There is none of a job that never began. */
+  if (plan != NULL && record != NULL && record->kind == KP_HISTORY_BACKUP)
     kp_scheduler_note_backup (self->scheduler, id,
                               has_destination_of (kp_agent_job_get_job (job), plan));
   kp_scheduler_refresh (self->scheduler);
