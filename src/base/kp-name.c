@@ -148,3 +148,19 @@ kp_name_display (const char *name)
     }
   return g_string_free (text, FALSE);
 }
+
+/**
+ * kp_name_is_within:
+ * @name: a path or key
+ * @folder: another one of the same kind, without a slash at the end; "" has everything in it
+ *
+ * Returns: whether @name is @folder, or lies in it
+ */
+gboolean
+kp_name_is_within (const char *name, const char *folder)
+{
+  gsize length = strlen (folder);
+
+  return length == 0
+         || (strncmp (name, folder, length) == 0 && (name[length] == '/' || name[length] == '\0'));
+}

@@ -19,5 +19,6 @@ G_BEGIN_DECLS
 char *kp_name_to_key (const char *name);
 char *kp_name_from_key (const char *key, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 char *kp_name_display (const char *name);
+gboolean kp_name_is_within (const char *name, const char *folder);
 
 G_END_DECLS

@@ -11,6 +11,7 @@
 #include "kp-error.h"
 #include "kp-kept.h"
 #include "kp-keyring.h"
+#include "kp-name.h"
 
 #include <string.h>
 
@@ -31,16 +32,6 @@ candidate_free (Candidate *candidate)
   g_free (candidate);
 }
 
-static gboolean
-is_within (const char *prefix, const char *other)
-{
-  gsize length = strlen (other);
-
-  return length == 0
-         || (strncmp (prefix, other, length) == 0
-             && (prefix[length] == '\0' || prefix[length] == '/'));
-}
-
 /* The longer the part of the prefix that both have, the better; and what a plan has stored is
  * better than what lies above it. What a plan keeps of its deletions is its own, too. */
 static gboolean
@@ -49,11 +40,11 @@ measure_fit (KpS3Location *own, KpS3Location *asked, gsize *fit)
   const char *plans = kp_s3_location_get_prefix (own);
   const char *wanted = kp_s3_location_get_prefix (asked);
   g_autofree char *kept = g_strconcat (plans, KP_KEPT_NAME, NULL);
-  gboolean is_plans = is_within (wanted, plans) || is_within (wanted, kept);
+  gboolean is_plans = kp_name_is_within (wanted, plans) || kp_name_is_within (wanted, kept);
 
   *fit = is_plans ? 2 * strlen (plans) + 1 : 2 * strlen (wanted);
   return g_str_equal (kp_s3_location_get_bucket (own), kp_s3_location_get_bucket (asked))
-         && (is_plans || is_within (plans, wanted));
+         && (is_plans || kp_name_is_within (plans, wanted));
 }
 
 static const char *

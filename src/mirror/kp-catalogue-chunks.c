@@ -61,6 +61,16 @@ execute (KpCatalogue *catalogue, const char *text, GError **error)
          || kp_catalogue_set_error (catalogue, error);
 }
 
+/* Ends a savepoint with all or nothing of what came after it. @error is set already where @ok is
+ * FALSE. */
+static gboolean
+end_savepoint (KpCatalogue *catalogue, gboolean ok, GError **error)
+{
+  if (!ok)
+    execute (catalogue, "ROLLBACK TO chunks", NULL);
+  return execute (catalogue, "RELEASE chunks", ok ? error : NULL) && ok;
+}
+
 /**
  * kp_catalogue_put_chunks:
  * @etag: of the object that @chunks describe
@@ -78,14 +88,9 @@ kp_catalogue_put_chunks (KpCatalogue *catalogue,
                          GError **error)
 {
   g_rec_mutex_lock (&catalogue->lock);
-  gboolean ok = execute (catalogue, "SAVEPOINT chunks", error);
-  if (ok)
-    {
-      ok = replace_chunks (catalogue, key, etag, chunks, error);
-      if (!ok)
-        execute (catalogue, "ROLLBACK TO chunks", NULL);
-      ok = execute (catalogue, "RELEASE chunks", ok ? error : NULL) && ok;
-    }
+  gboolean ok
+      = execute (catalogue, "SAVEPOINT chunks", error)
+        && end_savepoint (catalogue, replace_chunks (catalogue, key, etag, chunks, error), error);
   g_rec_mutex_unlock (&catalogue->lock);
   return ok;
 }
@@ -383,14 +388,8 @@ kp_catalogue_sweep_chunks (KpCatalogue *catalogue, GError **error)
                              "DELETE FROM chunk WHERE object NOT IN (SELECT id FROM chunked);";
 
   g_rec_mutex_lock (&catalogue->lock);
-  gboolean ok = execute (catalogue, "SAVEPOINT sweep", error);
-  if (ok)
-    {
-      ok = execute (catalogue, text, error);
-      if (!ok)
-        execute (catalogue, "ROLLBACK TO sweep", NULL);
-      ok = execute (catalogue, "RELEASE sweep", ok ? error : NULL) && ok;
-    }
+  gboolean ok = execute (catalogue, "SAVEPOINT chunks", error)
+                && end_savepoint (catalogue, execute (catalogue, text, error), error);
   g_rec_mutex_unlock (&catalogue->lock);
   return ok;
 }

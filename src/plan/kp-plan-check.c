@@ -51,15 +51,6 @@ is_name_below (const char *as)
   return TRUE;
 }
 
-/* Whether what is stored as @a could lie in what is stored as @b, or be it. */
-static gboolean
-is_within (const char *a, const char *b)
-{
-  gsize length = strlen (b);
-
-  return length == 0 || (strncmp (a, b, length) == 0 && (a[length] == '/' || a[length] == '\0'));
-}
-
 static gboolean
 check_source (GPtrArray *sources, guint i, GError **error)
 {
@@ -88,7 +79,7 @@ check_source (GPtrArray *sources, guint i, GError **error)
       const KpPlanSource *other = sources->pdata[j];
       g_autofree char *other_as = kp_name_display (other->as);
 
-      if (is_within (source->as, other->as) || is_within (other->as, source->as))
+      if (kp_name_is_within (source->as, other->as) || kp_name_is_within (other->as, source->as))
         {
           g_set_error (error, KP_ERROR, KP_ERROR_USAGE,
                        "sources[%u].as: “%s” and “%s” (of sources[%u]) would overwrite each other "
@@ -249,7 +240,7 @@ is_in_the_way (const char *inner_key,
                const char *outer_key,
                const KpPlanSource *outer)
 {
-  if (!is_within (inner_key, outer_key))
+  if (!kp_name_is_within (inner_key, outer_key))
     return FALSE;
   const char *below = inner_key + strlen (outer_key);
   g_autofree char *name = kp_name_from_key (*below == '/' ? below + 1 : below, NULL);

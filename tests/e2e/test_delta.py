@@ -484,12 +484,15 @@ def test_without_the_catalogue_the_content_is_right(mirror: Mirror, s3: Any) -> 
     assert is_right(s3, mirror, "large")
 
 
+def query(mirror: Mirror, sql: str, *values: Any) -> list[Any]:
+    (catalogue,) = mirror.ctl.state_dir.rglob("*.db")
+    with contextlib.closing(sqlite3.connect(catalogue)) as database, database:
+        return database.execute(sql, values).fetchall()
+
+
 def test_chunks_of_another_object_are_not_believed(mirror: Mirror, s3: Any) -> None:
     """They are kept with the ETag that they were found for."""
-    (catalogue,) = mirror.ctl.state_dir.rglob("*.db")
-    with sqlite3.connect(catalogue) as database:
-        database.execute("UPDATE chunked SET etag = ?", (32 * "0",))
-    database.close()
+    query(mirror, "UPDATE chunked SET etag = ?", 32 * "0")
     flip_byte(mirror / "large", 12 * MIB)
     mirror()
     assert sent_part_bytes(mirror.proxy) == 24 * MIB
@@ -498,12 +501,9 @@ def test_chunks_of_another_object_are_not_believed(mirror: Mirror, s3: Any) -> N
 
 def test_chunks_that_nobody_has_of_an_older_catalogue_are_forgotten(mirror: Mirror, s3: Any) -> None:
     """A kill could leave them, and they became those of the next object that got their number."""
-    (catalogue,) = mirror.ctl.state_dir.rglob("*.db")
-    with sqlite3.connect(catalogue) as database:
-        database.execute("UPDATE chunked SET id = id + 1")
-        database.execute("ALTER TABLE object DROP COLUMN stored")
-        database.execute("PRAGMA user_version = 4")
-    database.close()
+    query(mirror, "UPDATE chunked SET id = id + 1")
+    query(mirror, "ALTER TABLE object DROP COLUMN stored")
+    query(mirror, "PRAGMA user_version = 4")
     flip_byte(mirror / "large", 12 * MIB)
     mirror()
     assert is_right(s3, mirror, "large")
@@ -515,21 +515,14 @@ def test_chunks_that_nobody_has_of_an_older_catalogue_are_forgotten(mirror: Mirr
 
 def test_chunks_that_nobody_has_are_in_nobodys_way(mirror: Mirror, s3: Any) -> None:
     """Also of a catalogue of today."""
-    (catalogue,) = mirror.ctl.state_dir.rglob("*.db")
-    with sqlite3.connect(catalogue) as database:
-        database.execute("DELETE FROM chunked")
-    database.close()
+    query(mirror, "DELETE FROM chunked")
     write_random(mirror / "another", 9 * MIB, "another")
     mirror()
     flip_byte(mirror / "another", 3 * MIB)
     mirror()
     assert is_right(s3, mirror, "another")
-    with sqlite3.connect(catalogue) as database:
-        ((size,),) = database.execute(
-            "SELECT sum (length) FROM chunk JOIN chunked ON id = object WHERE key = ?", (b"another",)
-        )
-    database.close()
-    assert size == 9 * MIB
+    sql = "SELECT sum (length) FROM chunk JOIN chunked ON id = object WHERE key = ?"
+    assert query(mirror, sql, b"another") == [(9 * MIB,)]
 
 
 MOMENTS = {

@@ -115,6 +115,18 @@ test_display (void)
   g_assert_cmpstr (steering, ==, "a\\033[2J\\012\\377\\134");
 }
 
+static void
+test_is_within (void)
+{
+  g_assert_true (kp_name_is_within ("a/b", "a"));
+  g_assert_true (kp_name_is_within ("a", "a"));
+  g_assert_true (kp_name_is_within ("a", ""));
+  g_assert_true (kp_name_is_within ("", ""));
+  g_assert_false (kp_name_is_within ("ab", "a"));
+  g_assert_false (kp_name_is_within ("a", "a/b"));
+  g_assert_false (kp_name_is_within ("", "a"));
+}
+
 int
 main (int argc, char **argv)
 {
@@ -124,5 +136,6 @@ main (int argc, char **argv)
   g_test_add_func ("/base/name/refused", test_refused);
   g_test_add_func ("/base/name/second-key", test_second_key);
   g_test_add_func ("/base/name/display", test_display);
+  g_test_add_func ("/base/name/is-within", test_is_within);
   return g_test_run ();
 }
