@@ -119,6 +119,7 @@ class Work:
         """After a command without faults, and a check: by another one."""
 
     def run(self, timeout: int) -> Result:
+        self.proxy.wait_until_open()  # the command before may have given up sooner
         self.proxy.reset()
         return self.ctl(
             *self.arguments(), f"--timeout={timeout}", endpoint=self.proxy, timeout=BOUND
