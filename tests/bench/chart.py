@@ -13,7 +13,7 @@ PANELS = {"wall": "time", "cpu": "CPU", "up": "bytes sent"}
 # Told apart without colours, too.
 MARKS = {
     "recipe": ("#c01c28", "square"), "rclone": ("#1a5fb4", "circle"),
-    "s3cmd": ("#986a44", "triangle"), "restic": ("#613583", "diamond"),
+    "rclone64": ("#1a5fb4", "ring"), "s3cmd": ("#986a44", "triangle"), "restic": ("#613583", "diamond"),
 }  # fmt: skip
 
 INK, PALE, RULE, OURS = "#241f31", "#5e5c64", "#deddda", "#26a269"
@@ -117,6 +117,11 @@ def _mark(name: str, x: float, y: float) -> str:
     style = f'fill="{colour}" fill-opacity="0.85" stroke="#ffffff" stroke-width="0.8"'
     if shape == "circle":
         return f'  <circle cx="{x:.1f}" cy="{y:.1f}" r="4.6" {style}/>'
+    if shape == "ring":
+        return (
+            f'  <circle cx="{x:.1f}" cy="{y:.1f}" r="3.8" fill="#ffffff" stroke="{colour}" '
+            'stroke-width="1.8"/>'
+        )
     return f'  <path d="{paths[shape]}" {style}/>'
 
 

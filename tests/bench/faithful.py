@@ -7,12 +7,11 @@ from __future__ import annotations
 import hashlib
 import random
 import shutil
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from bench.tools import PREFIX, Place, Tool
-from bench.work import File, Step, files
+from bench.work import Content, Step, content
 from fixtures.checks import rows
 from fixtures.large_files import BLOCK
 
@@ -20,13 +19,13 @@ LOOKED_AT = 60  # objects whose metadata are read
 
 
 def faults(
-    tool: Tool, place: Place, step: Step, s3: Any, before: Mapping[str, File], wanted: Mapping[str, File]
+    tool: Tool, place: Place, step: Step, s3: Any, before: Content, wanted: Content
 ) -> list[str]:
     """What is wrong, in a few words each; nothing where all is as it should be. `wanted` is what the
     folder holds, `before` what it held before the step's change: of what has changed more is looked
     at."""
     if step.kind == "restore":
-        return compare(wanted, files(place.target))
+        return compare(wanted, content(place.target))
     if tool.ordinary:
         return _objects(wanted, before, s3, place.bucket)
     # What only the tool itself can read, it has to restore.
@@ -36,54 +35,59 @@ def faults(
     shutil.copytree(place.home / "cache", target / "cache")
     cost = tool.run(proof, Step("proof", "", kind="restore"))
     found = [f"its restore ends with {cost.status}"] if cost.status else []
-    found += compare(wanted, files(proof.target))
+    found += compare(wanted, content(proof.target))
     shutil.rmtree(target)
     return found
 
 
-def compare(wanted: Mapping[str, File], found: Mapping[str, File]) -> list[str]:
-    both = [(wanted[name], found[name]) for name in wanted.keys() & found.keys()]
+def compare(wanted: Content, found: Content) -> list[str]:
+    names = wanted.files.keys() & found.files.keys()
+    both = [(wanted.files[name], found.files[name]) for name in names]
     return _words(
-        missing=len(wanted.keys() - found.keys()),
-        extra=len(found.keys() - wanted.keys()),
+        missing=len(wanted.files.keys() - found.files.keys()),
+        extra=len(found.files.keys() - wanted.files.keys()),
         bytes=sum((a.size, a.md5) != (b.size, b.md5) for a, b in both),
         modes=sum(a.mode != b.mode for a, b in both),
         times=sum(a.mtime != b.mtime for a, b in both),
+        folders=sum(found.folders.get(name) != kept for name, kept in wanted.folders.items()),
     )
 
 
-def _words(missing: int, extra: int, bytes: int, modes: int, times: int) -> list[str]:
+def _words(missing: int, extra: int, bytes: int, modes: int, times: int, folders: int) -> list[str]:
     counts = {
         "missing": missing, "too many": extra, "with other bytes": bytes, "with another mode": modes,
-        "with another time": times,
+        "with another time": times, "folders not kept": folders,
     }  # fmt: skip
     return [f"{count:,} {what}" for what, count in counts.items() if count]
 
 
-def _objects(wanted: Mapping[str, File], before: Mapping[str, File], s3: Any, bucket: str) -> list[str]:
-    listed = {
-        key.removeprefix(f"{PREFIX}/"): row
-        for key, row in rows(s3, bucket).items()
-        if not key.endswith("/")
-    }
-    both = sorted(wanted.keys() & listed.keys())
+def _objects(wanted: Content, before: Content, s3: Any, bucket: str) -> list[str]:
+    listed = {key.removeprefix(f"{PREFIX}/"): row for key, row in rows(s3, bucket).items()}
+    stored = {name for name in listed if not name.endswith("/")} - {""}
+    both = sorted(wanted.files.keys() & stored)
     # An ETag is the MD5 of what was sent in one piece.
     other = [
         name for name in both
-        if listed[name]["ETag"].strip('"') != wanted[name].md5
-        and ("-" not in listed[name]["ETag"] or _md5(s3, bucket, name) != wanted[name].md5)
+        if listed[name]["ETag"].strip('"') != wanted.files[name].md5
+        and ("-" not in listed[name]["ETag"] or _md5(s3, bucket, name) != wanted.files[name].md5)
     ]  # fmt: skip
-    changed = [name for name in both if before.get(name) != wanted[name]]
+    changed = [name for name in both if before.files.get(name) != wanted.files[name]]
     sample = set(_some(changed, LOOKED_AT // 2)) | set(_some(both, LOOKED_AT // 2))
-    stored = {name: _metadata(s3, bucket, name) for name in sample}
+    said = {name: _metadata(s3, bucket, name) for name in sample}
+    folders = _some(sorted(wanted.folders), LOOKED_AT)
+    lost = [
+        name for name in folders
+        if f"{name}/" not in listed or _metadata(s3, bucket, f"{name}/") != wanted.folders[name]
+    ]  # fmt: skip
     return [
         f"{words} of {len(sample):,}" if " mode" in words or " time" in words else words
         for words in _words(
-            missing=len(wanted.keys() - listed.keys()),
-            extra=len(listed.keys() - wanted.keys()),
+            missing=len(wanted.files.keys() - stored),
+            extra=len(stored - wanted.files.keys()),
             bytes=len(other),
-            modes=sum(stored[name][0] != wanted[name].mode for name in sample),
-            times=sum(stored[name][1] != wanted[name].mtime for name in sample),
+            modes=sum(said[name][0] != wanted.files[name].mode for name in sample),
+            times=sum(said[name][1] != wanted.files[name].mtime for name in sample),
+            folders=len(lost),
         )
     ]
 
@@ -110,5 +114,3 @@ def _metadata(s3: Any, bucket: str, name: str) -> tuple[int | None, int | None]:
         mode = int(text, 8 if int(text) > 0o177777 else 10) & 0o7777
     mtime = int(float(metadata["mtime"])) if "mtime" in metadata else None
     return mode, mtime
-
-

@@ -23,7 +23,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from bench import faithful, measure, report  # noqa: E402
 from bench.counting import CountingProxy  # noqa: E402
 from bench.tools import Keepsake, Place, Tool, all_tools, unmount  # noqa: E402
-from bench.work import QUICK, Case, File, Sizes, Step, cases, files  # noqa: E402
+from bench.work import QUICK, Case, Content, Sizes, Step, cases, content  # noqa: E402
 from conftest import BINARY, TOP, empty_bucket, s3_client, short_folder  # noqa: E402
 from fixtures import clean_environment, stop_in_good_order  # noqa: E402
 from fixtures.ceph_rgw import DAEMONS, CephRgw  # noqa: E402
@@ -65,26 +65,27 @@ class Bench:
     def _steps(self, offset: int, case: Case, sizes: Sizes) -> None:
         """Each with all tools; the one that begins is another in each step, and in each case."""
         source = self.folder / "work" / case.name
+        tools = [tool for tool in self.tools if not tool.cases or case.name in tool.cases]
         self._clear()
         say(f"{case.title}: making them")
         case.fill(source)
-        places = {tool.name: self._place(tool, case, source, sizes) for tool in self.tools}
+        places = {tool.name: self._place(tool, case, source, sizes) for tool in tools}
         buckets = [place.bucket for place in places.values()]
-        ours = next(places[tool.name] for tool in self.tools if isinstance(tool, Keepsake))
+        ours = next(places[tool.name] for tool in tools if isinstance(tool, Keepsake))
         # What nobody changes need not be there for each of them.
         shared = ours if all(step.change is None for step in case.steps) else None
         self.results.begin(case)
         ready: dict[str, str] = {}  # why a tool cannot go on, or nothing
-        before: dict[str, File] = {}
+        before = Content({}, {})
         for number, step in enumerate(case.steps):
             if step.change is not None:
                 step.change(source)
             # Neither is any tool the first to read it, nor has one to write out what is new: Keepsake
             # does, before it takes a file that was changed within the last minute for settled.
             os.sync()
-            wanted = files(source)
-            first = (offset + number) % len(self.tools)
-            order = self.tools[first:] + self.tools[:first]
+            wanted = content(source)
+            first = (offset + number) % len(tools)
+            order = tools[first:] + tools[:first]
             if any(place is not ours and place.bucket == ours.bucket for place in places.values()):
                 # s3cmd deletes the objects of folders there, which it does not know.
                 order.sort(key=lambda tool: not isinstance(tool, Keepsake))
@@ -98,7 +99,7 @@ class Bench:
             before = wanted
             # What was replaced is in the server's memory until it is collected, and that has an end.
             self.server.admin("gc", "process", "--include-all")
-        if sum(file.size for file in before.values()) > 100 << 20:
+        if sum(file.size for file in before.files.values()) > 100 << 20:
             # The server has all of it in its memory. To empty the others takes longer than is worth it.
             for bucket in buckets:
                 empty_bucket(self.s3, bucket)
@@ -124,8 +125,8 @@ class Bench:
         )  # fmt: skip
 
     def _measure(
-        self, tool: Tool, step: Step, place: Place, before: Mapping[str, File],
-        wanted: Mapping[str, File], ready: dict[str, str],
+        self, tool: Tool, step: Step, place: Place, before: Content, wanted: Content,
+        ready: dict[str, str],
     ) -> Result:  # fmt: skip
         if missing := tool.missing():
             return {"reason": f"not installed: {missing}"}
@@ -195,8 +196,12 @@ class Bench:
         with LineMeter(self.line) as meter:
             yield
         flow = Flow(meter.timeline)
+        duration = flow.times[-1] - flow.times[0]
+        mean = (flow.sums[-1] - flow.sums[1]) / duration
         result |= {
-            "mean": flow.sums[-1] / (flow.times[-1] - flow.times[0]),
+            "mean": mean,
+            # Both ends are seen up to a beat late.
+            "uncertain": mean * 2 * LineMeter.BEAT / duration,
             "second": fastest(meter, flow, 1),
             "tenth": fastest(meter, flow, 0.1) / 10,
         }

@@ -2,7 +2,8 @@
 # SPDX-FileCopyrightText: The Keepsake authors
 """The programs that are measured, each as its manual says it is used.
 
-None is tuned, Keepsake neither; what differs from the defaults says so where it is done.
+None is tuned, Keepsake neither, but for one rclone beside the other; what differs from the defaults
+says so where it is done.
 """
 
 from __future__ import annotations
@@ -60,6 +61,8 @@ class Tool:
     programs: Sequence[str] = ()
     # Its objects are files that any S3 program can read.
     ordinary = True
+    # The cases that it is measured in; all of them where there is none.
+    cases: Sequence[str] = ()
 
     def missing(self) -> str:
         """The programs that are not here."""
@@ -185,6 +188,7 @@ def unmount(folder: Path) -> None:
 class Rclone(Tool):
     name = title = "rclone"
     programs = ["rclone"]
+    options: Sequence[str] = ()
 
     def run(self, place: Place, step: Step) -> Cost:
         config = place.home / "rclone.conf"
@@ -195,7 +199,7 @@ class Rclone(Tool):
             args = ["copy", remote, place.target]
         else:
             args = ["sync", place.source, remote]
-        args.append("--metadata")
+        args += ["--metadata", *self.options]
         if step.kind == "limit":
             args.append(f"--bwlimit={KIB_PER_SECOND}k")
         if step.name == "rename":
@@ -210,6 +214,15 @@ class Rclone(Tool):
             RCLONE_CONFIG_THERE_ENV_AUTH="true",
         )
         return place.run(["rclone", *args], env)
+
+
+class WideRclone(Rclone):
+    """With as many connections as Keepsake may use, where that matters most."""
+
+    name = "rclone64"
+    title = "rclone, 64 at once"
+    options = ("--transfers=64", "--checkers=64")
+    cases = ("small", "far")
 
 
 class S3cmd(Tool):
@@ -268,4 +281,4 @@ class Restic(Tool):
 
 
 def all_tools(binary: Path) -> list[Tool]:
-    return [Keepsake(binary), Recipe(), Rclone(), S3cmd(), Restic()]
+    return [Keepsake(binary), Recipe(), Rclone(), WideRclone(), S3cmd(), Restic()]

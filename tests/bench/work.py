@@ -12,7 +12,7 @@ import hashlib
 import os
 import random
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -231,16 +231,22 @@ class File:
     mtime: int  # whole seconds: what every tool can keep
 
 
-def files(folder: Path) -> dict[str, File]:
-    return dict(_files(folder))
+@dataclass(frozen=True)
+class Content:
+    files: dict[str, File]
+    folders: dict[str, tuple[int, int]]  # mode and mtime of those that it has
 
 
-def _files(folder: Path) -> Iterator[tuple[str, File]]:
+def content(folder: Path) -> Content:
+    found = Content({}, {})
     for path in folder.rglob("*"):
-        if path.is_file():
-            status = path.stat()
+        name = str(path.relative_to(folder))
+        status = path.stat()
+        mode, mtime = status.st_mode & 0o7777, int(status.st_mtime)
+        if path.is_dir():
+            found.folders[name] = mode, mtime
+        elif path.is_file():
             with open(path, "rb") as file:
                 md5 = hashlib.file_digest(file, "md5").hexdigest()
-            yield str(path.relative_to(folder)), File(
-                status.st_size, md5, status.st_mode & 0o7777, int(status.st_mtime)
-            )
+            found.files[name] = File(status.st_size, md5, mode, mtime)
+    return found
