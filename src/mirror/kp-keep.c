@@ -272,6 +272,7 @@ copy_parts (KpKeep *keep,
             const KpEnded *old,
             const char *kept_key,
             const char *upload_id,
+            KpS3HeaderList *headers,
             GError **error)
 {
   GCancellable *cancellable = keep->mirror->cancellable;
@@ -290,7 +291,7 @@ copy_parts (KpKeep *keep,
     }
   if (!keep->provider->copy_if_match && !check_source (keep, client, key, old, error))
     return FALSE;
-  g_autofree char *etag = kp_s3_client_complete_upload (client, kept_key, upload_id,
+  g_autofree char *etag = kp_s3_client_complete_upload (client, kept_key, upload_id, headers,
                                                         (const char *const *) etags->pdata,
                                                         etags->len, cancellable, error);
   return etag != NULL;
@@ -348,7 +349,7 @@ copy_in_parts (KpKeep *keep,
       = begin_upload (keep, client, kept_key, headers, record, user_data, error);
   if (upload_id == NULL)
     return FALSE;
-  gboolean ok = copy_parts (keep, client, key, old, kept_key, upload_id, &local_error);
+  gboolean ok = copy_parts (keep, client, key, old, kept_key, upload_id, headers, &local_error);
   gboolean ended
       = ok
         || (!g_cancellable_is_cancelled (cancellable)

@@ -332,8 +332,9 @@ end (KpUpload *upload, KpS3Client *client)
   if (upload->error == NULL && check_sources (upload, client, &upload->error)
       && kp_task_keep (task, client, &upload->error))
     etag = kp_s3_client_complete_upload (client, task->change.local.key, upload->upload_id,
-                                         (const char *const *) upload->etags, n_parts (upload),
-                                         transfer->mirror->cancellable, &upload->error);
+                                         upload->headers, (const char *const *) upload->etags,
+                                         n_parts (upload), transfer->mirror->cancellable,
+                                         &upload->error);
   if (etag == NULL)
     {
       fail (upload, client);

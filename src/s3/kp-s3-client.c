@@ -745,12 +745,13 @@ find_upload_etag (KpS3Client *client,
 
 /**
  * kp_s3_client_complete_upload:
+ * @headers: (nullable): what the upload was begun with
  * @part_etags: the ETags of the parts 1 … @n_parts, in order
  * @error: %KP_ERROR_NOT_FOUND when the upload is no more and the object is not the one that it
  * would have become; others of kp_s3_request_send()
  *
  * CompleteMultipartUpload. When an answer was lost on the way, the second attempt finds no upload:
- * then the object itself tells whether the first was carried out.
+ * then the object itself tells whether the first was carried out, by its bytes and its metadata.
  *
  * Returns: (transfer full): the ETag of the object, as listings have it; where it is not that of
  * its parts' MD5s, that is asked for with a HEAD
@@ -759,6 +760,7 @@ char *
 kp_s3_client_complete_upload (KpS3Client *client,
                               const char *key,
                               const char *upload_id,
+                              KpS3HeaderList *headers,
                               const char *const *part_etags,
                               guint n_parts,
                               GCancellable *cancellable,
@@ -806,7 +808,8 @@ kp_s3_client_complete_upload (KpS3Client *client,
   if (kp_error_is (local_error, KP_ERROR_NOT_FOUND) && expected != NULL)
     {
       g_autoptr (KpS3Object) object = kp_s3_client_head (client, key, NULL, cancellable, NULL);
-      if (object != NULL && g_str_equal (object->etag, expected))
+      if (object != NULL && g_str_equal (object->etag, expected)
+          && (headers == NULL || kp_s3_object_has_metadata_of (object, headers)))
         return g_steal_pointer (&expected);
     }
   g_propagate_error (error, g_steal_pointer (&local_error));

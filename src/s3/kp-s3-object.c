@@ -184,6 +184,28 @@ kp_s3_object_get_metadata (const KpS3Object *object, const char *name)
   return g_hash_table_lookup (object->metadata, name);
 }
 
+/**
+ * kp_s3_object_has_metadata_of:
+ * @headers: what an object is written with
+ *
+ * Whether the object says of itself all the x-amz-meta-* that are in @headers.
+ */
+gboolean
+kp_s3_object_has_metadata_of (const KpS3Object *object, KpS3HeaderList *headers)
+{
+  for (guint i = 0; i < kp_s3_header_list_get_length (headers); i++)
+    {
+      const KpS3Header *header = kp_s3_header_list_get (headers, i);
+
+      if (g_ascii_strncasecmp (header->name, METADATA_PREFIX, strlen (METADATA_PREFIX)) != 0)
+        continue;
+      g_autofree char *name = g_ascii_strdown (header->name + strlen (METADATA_PREFIX), -1);
+      if (g_strcmp0 (kp_s3_object_get_metadata (object, name), header->value) != 0)
+        return FALSE;
+    }
+  return TRUE;
+}
+
 KpS3Entry *
 kp_s3_entry_new (void)
 {

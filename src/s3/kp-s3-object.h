@@ -41,6 +41,7 @@ typedef struct
 KpS3Object *kp_s3_object_new_from_headers (SoupMessageHeaders *headers);
 void kp_s3_object_free (KpS3Object *object);
 const char *kp_s3_object_get_metadata (const KpS3Object *object, const char *name);
+gboolean kp_s3_object_has_metadata_of (const KpS3Object *object, KpS3HeaderList *headers);
 char *kp_s3_etag_normalise (const char *etag);
 gboolean kp_s3_etag_is_md5 (const char *etag, SoupMessageHeaders *headers);
 

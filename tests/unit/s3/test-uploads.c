@@ -158,8 +158,8 @@ test_complete_upload (void)
   for (gsize i = 0; i < 4; i++)
     {
       g_autoptr (GError) error = NULL;
-      g_autofree char *etag
-          = kp_s3_client_complete_upload (fixture->client, "k", "i/d", part_etags, 2, NULL, &error);
+      g_autofree char *etag = kp_s3_client_complete_upload (fixture->client, "k", "i/d", NULL,
+                                                            part_etags, 2, NULL, &error);
       g_assert_no_error (error);
       g_assert_cmpstr (etag, ==, of_parts);
     }
@@ -203,8 +203,8 @@ test_complete_upload_another_etag (void)
       g_autoptr (GError) error = NULL;
 
       fixture_script (fixture, replies);
-      g_autofree char *etag
-          = kp_s3_client_complete_upload (fixture->client, "k", "id", part_etags, 2, NULL, &error);
+      g_autofree char *etag = kp_s3_client_complete_upload (fixture->client, "k", "id", NULL,
+                                                            part_etags, 2, NULL, &error);
       g_assert_no_error (error);
       g_assert_cmpstr (etag, ==, cases[i].etag);
       assert_sent (fixture, 1, "HEAD", "/bucket/k", cases[i].query);
@@ -224,7 +224,7 @@ test_complete_upload_odd_etags (void)
 
   fixture_script (fixture, replies);
   g_autofree char *etag
-      = kp_s3_client_complete_upload (fixture->client, "k", "id", odd, 2, NULL, &error);
+      = kp_s3_client_complete_upload (fixture->client, "k", "id", NULL, odd, 2, NULL, &error);
   g_assert_no_error (error);
   g_assert_cmpstr (etag, ==, "odd");
   g_autofree char *body = g_strndup (g_bytes_get_data (sent (fixture, 0)->body, NULL),
@@ -232,7 +232,8 @@ test_complete_upload_odd_etags (void)
   g_assert_nonnull (strstr (body, "&quot;a&amp;b&lt;c&gt;&quot;"));
 
   /* Without MD5s nothing can be said about the object that is there. */
-  g_assert_null (kp_s3_client_complete_upload (fixture->client, "k", "id", odd, 2, NULL, &error));
+  g_assert_null (
+      kp_s3_client_complete_upload (fixture->client, "k", "id", NULL, odd, 2, NULL, &error));
   g_assert_error (error, KP_ERROR, KP_ERROR_NOT_FOUND);
 }
 
@@ -242,27 +243,36 @@ test_complete_upload_twice (void)
 {
   g_autoptr (Fixture) fixture = fixture_new (NULL, NULL);
   g_autofree char *of_parts = etag_of_parts ();
-  g_autofree char *header = g_strdup_printf ("ETag: \"%s\"\r\nContent-Length: 9999\r\n", of_parts);
+  g_autofree char *header = g_strdup_printf (
+      "ETag: \"%s\"\r\nContent-Length: 9999\r\nx-amz-meta-mode: 33188\r\n", of_parts);
   const FakeReply replies[] = {
     { .action = FAKE_CLOSE },
     { .status = 404, .body = ERROR_XML ("NoSuchUpload") },
     { .headers = header },
   };
+  g_autoptr (KpS3HeaderList) headers = some_headers ();
   g_autoptr (GError) error = NULL;
 
   fixture_script (fixture, replies);
-  g_autofree char *etag
-      = kp_s3_client_complete_upload (fixture->client, "k", "id", part_etags, 2, NULL, &error);
+  g_autofree char *etag = kp_s3_client_complete_upload (fixture->client, "k", "id", headers,
+                                                        part_etags, 2, NULL, &error);
   g_assert_no_error (error);
   g_assert_cmpstr (etag, ==, of_parts);
   assert_sent (fixture, 1, "POST", "/bucket/k", "uploadId=id");
   assert_sent (fixture, 2, "HEAD", "/bucket/k", "");
 }
 
+/* And the object is another one: an older one may have the same bytes. */
 static void
 test_complete_upload_gone (void)
 {
-  static const FakeReply heads[] = {
+  g_autofree char *of_parts = etag_of_parts ();
+  g_autofree char *other_mode
+      = g_strdup_printf ("ETag: \"%s\"\r\nx-amz-meta-mode: 33152\r\n", of_parts);
+  g_autofree char *no_mode = g_strdup_printf ("ETag: \"%s\"\r\n", of_parts);
+  const FakeReply heads[] = {
+    { .headers = other_mode },
+    { .headers = no_mode },
     { .headers = "ETag: \"" MD5_A "\"\r\nContent-Length: 1\r\n" },
     { .headers = "Content-Length: 1\r\n" },
     { .status = 404 },
@@ -273,12 +283,13 @@ test_complete_upload_gone (void)
     {
       static const FakeReply no_upload = { .status = 404, .body = ERROR_XML ("NoSuchUpload") };
       g_autoptr (Fixture) fixture = fixture_new (NULL, NULL);
+      g_autoptr (KpS3HeaderList) headers = some_headers ();
       g_autoptr (GError) error = NULL;
 
       fake_server_script (fixture->server, &no_upload, 1);
       fake_server_script (fixture->server, &heads[i], 1);
-      g_assert_null (
-          kp_s3_client_complete_upload (fixture->client, "k", "id", part_etags, 2, NULL, &error));
+      g_assert_null (kp_s3_client_complete_upload (fixture->client, "k", "id", headers, part_etags,
+                                                   2, NULL, &error));
       g_assert_error (error, KP_ERROR, KP_ERROR_NOT_FOUND);
     }
 }
@@ -306,8 +317,8 @@ test_complete_upload_refused (void)
 
       kp_s3_client_set_max_attempts (fixture->client, 1);
       fake_server_script (fixture->server, &cases[i].reply, 1);
-      g_assert_null (
-          kp_s3_client_complete_upload (fixture->client, "k", "id", part_etags, 2, NULL, &error));
+      g_assert_null (kp_s3_client_complete_upload (fixture->client, "k", "id", NULL, part_etags, 2,
+                                                   NULL, &error));
       g_assert_error (error, KP_ERROR, (int) cases[i].code);
     }
 }
@@ -499,8 +510,8 @@ test_complete_upload_other_document (void)
   for (gsize i = 0; i < G_N_ELEMENTS (replies); i++)
     {
       g_autoptr (GError) error = NULL;
-      g_assert_null (
-          kp_s3_client_complete_upload (fixture->client, "k", "id", part_etags, 2, NULL, &error));
+      g_assert_null (kp_s3_client_complete_upload (fixture->client, "k", "id", NULL, part_etags, 2,
+                                                   NULL, &error));
       g_assert_error (error, KP_ERROR, KP_ERROR_SERVER);
     }
 }
