@@ -636,6 +636,22 @@ kp_agent_announce_held (KpAgentPlan *plan)
   show_critical (plan, title, plan->held_message, buttons);
 }
 
+/* Why a plan that is overdue has no backup; "" where that is plain to see. */
+static const char *
+get_hindrance (KpAgentPlan *plan)
+{
+  const char *waiting = plan->held_message;
+
+  if (plan->job != NULL)
+    {
+      KpJob *job = kp_agent_job_get_job (plan->job);
+      waiting = kp_job_get_waiting (job);
+      if (waiting == NULL && kp_job_get_state (job) != KP_JOB_PAUSED)
+        return _ ("Its job does not get on; a disk or a network share may not answer");
+    }
+  return waiting != NULL ? waiting : "";
+}
+
 /**
  * kp_agent_announce_overdue:
  *
@@ -654,11 +670,7 @@ kp_agent_announce_overdue (KpAgentPlan *plan)
       || !kp_settings_get_boolean (self->settings, KP_SETTING_NOTIFY_OVERDUE, TRUE))
     return;
   kp_agent_state_set (self->state, id, "overdue-told", now);
-  const char *reason = plan->held_message;
-  if (plan->job != NULL)
-    reason = kp_job_get_waiting (kp_agent_job_get_job (plan->job));
-  if (reason == NULL)
-    reason = "";
+  const char *reason = get_hindrance (plan);
   g_autofree char *time = kp_agent_format_time (timing->summary.last_success, now);
   /* Translators: %s is the name of a plan */
   g_autofree char *title = g_strdup_printf (_ ("“%s” is overdue"), kp_plan_get_name (plan->plan));

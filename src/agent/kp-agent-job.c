@@ -16,6 +16,8 @@ struct _KpAgentJob
   KpS3Credentials *credentials; /* while it waits for its turn */
   gboolean started;
   gboolean notified;
+  guint64 progress; /* when somebody looked last */
+  gint64 moved_at;  /* when that was another one than the time before; 0: not looked at yet */
   KpDBusObjectSkeleton *object;
   KpDBusJob *skeleton;
 };
@@ -38,6 +40,7 @@ show_state (KpAgentJob *self)
 {
   const char *waiting = kp_job_get_waiting (self->job);
 
+  self->moved_at = 0;
   kp_dbus_job_set_state (self->skeleton, kp_job_state_name (kp_job_get_state (self->job)));
   kp_dbus_job_set_waiting (self->skeleton, waiting != NULL ? waiting : "");
   show_progress (self);
@@ -228,6 +231,53 @@ void
 kp_agent_job_set_notified (KpAgentJob *self)
 {
   self->notified = TRUE;
+}
+
+/**
+ * kp_agent_job_get_started:
+ *
+ * Returns: when it was asked for; seconds since 1970 UTC
+ */
+gint64
+kp_agent_job_get_started (KpAgentJob *self)
+{
+  return kp_dbus_job_get_started (self->skeleton);
+}
+
+/**
+ * kp_agent_job_find_standstill:
+ * @now: seconds since 1970 UTC
+ *
+ * Compares the job's progress with what it was when this was called before. Reading a large file to
+ * compare it counts as a standstill.
+ *
+ * Returns: for how many seconds nothing has moved, as far as somebody looked
+ */
+gint64
+kp_agent_job_find_standstill (KpAgentJob *self, gint64 now)
+{
+  KpProgress found;
+
+  kp_job_get_progress (self->job, &found);
+  guint64 progress = found.files_scanned + found.objects_listed + found.actions_done
+                     + found.bytes_moved + found.failed;
+  if (self->moved_at == 0 || self->moved_at > now || progress != self->progress)
+    {
+      self->progress = progress;
+      self->moved_at = now;
+    }
+  return now - self->moved_at;
+}
+
+/**
+ * kp_agent_job_forget_standstill:
+ *
+ * The computer has slept, and the job with it.
+ */
+void
+kp_agent_job_forget_standstill (KpAgentJob *self)
+{
+  self->moved_at = 0;
 }
 
 /**

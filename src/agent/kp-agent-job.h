@@ -24,6 +24,9 @@ gboolean kp_agent_job_is_manual (KpAgentJob *job);
 gboolean kp_agent_job_has_started (KpAgentJob *job);
 gboolean kp_agent_job_is_notified (KpAgentJob *job);
 void kp_agent_job_set_notified (KpAgentJob *job);
+gint64 kp_agent_job_get_started (KpAgentJob *job);
+gint64 kp_agent_job_find_standstill (KpAgentJob *job, gint64 now);
+void kp_agent_job_forget_standstill (KpAgentJob *job);
 void kp_agent_job_set_credentials (KpAgentJob *job, KpS3Credentials *credentials);
 void kp_agent_job_start (KpAgentJob *job, GAsyncReadyCallback callback, void *user_data);
 

@@ -24,6 +24,13 @@
 /* The rewriting of the state file that the time of the last look is worth. */
 #define LOOK_INTERVAL 600
 
+/* Seconds without progress after which a job does not seem to come to its end. More than it takes
+ * to read a file of a terabyte from a good disk. */
+#define STANDSTILL (3 * 3600)
+
+/* Seconds after which a job is no reason any more why another plan has no backup. */
+#define LONG_JOB 86400
+
 #define HOUR_OF_MORNING 5
 #define HISTORY_KEPT (2 * 365 * G_GINT64_CONSTANT (86400))
 
@@ -107,12 +114,49 @@ end_pause_in_time (KpAgent *self, gint64 now)
 }
 
 static gboolean
-is_job_held (KpAgentPlan *plan)
+is_job_held (KpAgentJob *job)
 {
-  KpJobState state
-      = plan->job != NULL ? kp_job_get_state (kp_agent_job_get_job (plan->job)) : KP_JOB_QUEUED;
+  KpJobState state = kp_job_get_state (kp_agent_job_get_job (job));
 
   return state == KP_JOB_WAITING || state == KP_JOB_PAUSED;
+}
+
+static gboolean
+stands_still (KpAgent *self, KpAgentJob *job, gint64 now)
+{
+  if (!kp_agent_job_has_started (job))
+    return FALSE;
+  kp_scheduler_look_again_at (self->scheduler, now + STANDSTILL);
+  return kp_agent_job_find_standstill (job, now) >= STANDSTILL;
+}
+
+/* Whether the plan waits for no more than the end of a job that will come to it. */
+static gboolean
+waits_its_turn (KpAgentPlan *plan, gint64 now)
+{
+  KpAgentJob *job = kp_agent_get_running_job (plan->agent);
+
+  if (g_strcmp0 (plan->held_by, KP_HELD_ANOTHER_JOB) != 0)
+    return FALSE;
+  if (job == NULL)
+    return TRUE;
+  gint64 too_long = kp_agent_job_get_started (job) + LONG_JOB;
+  if (now >= too_long || is_job_held (job) || stands_still (plan->agent, job, now))
+    return FALSE;
+  kp_scheduler_look_again_at (plan->agent->scheduler, too_long);
+  return TRUE;
+}
+
+/* Whether a plan that is overdue will not be backed up soon by itself. */
+static gboolean
+needs_alarm (KpAgentPlan *plan, gint64 due, gboolean is_held, gint64 now)
+{
+  if (plan->job != NULL)
+    return is_job_held (plan->job) || stands_still (plan->agent, plan->job, now);
+  if (plan->in_preflight)
+    return FALSE;
+  /* Not what is about to begin, as after some days without the computer. */
+  return due == 0 || (is_held && now >= plan->agent->quiet_until && !waits_its_turn (plan, now));
 }
 
 /* Looks at each plan that is due. Returns the one that has waited longest and that nothing holds
@@ -134,26 +178,22 @@ choose_plan (KpAgent *self, gint64 now)
       gint64 due = kp_agent_plan_find_due (plan);
       gboolean is_held = FALSE;
 
-      if (plan->job != NULL || plan->in_preflight)
+      if (plan->job == NULL && !plan->in_preflight)
         {
-          if (timing->overdue && is_job_held (plan))
-            kp_agent_announce_overdue (plan);
-          continue;
+          if (due == 0)
+            {
+              kp_agent_plan_release (plan);
+              kp_agent_forget_notifications (plan);
+            }
+          else
+            is_held = kp_agent_plan_hold_if_necessary (plan, timing, now);
+          if (due != 0 && !is_held && due < best_due)
+            {
+              best = plan;
+              best_due = due;
+            }
         }
-      if (due == 0)
-        {
-          kp_agent_plan_release (plan);
-          kp_agent_forget_notifications (plan);
-        }
-      else
-        is_held = kp_agent_plan_hold_if_necessary (plan, timing, now);
-      if (due != 0 && !is_held && due < best_due)
-        {
-          best = plan;
-          best_due = due;
-        }
-      /* Not what is about to begin, as after some days without the computer. */
-      if (timing->overdue && (due == 0 || (is_held && now >= self->quiet_until)))
+      if (timing->overdue && needs_alarm (plan, due, is_held, now))
         kp_agent_announce_overdue (plan);
     }
   return best;
@@ -472,7 +512,11 @@ conditions_changed_cb (KpAgent *self)
 static void
 resumed_cb (KpAgent *self)
 {
+  KpAgentJob *job = kp_agent_get_running_job (self);
+
   self->quiet_until = kp_clock_get_now (self->clock) + QUIET_AFTER_RESUME;
+  if (job != NULL)
+    kp_agent_job_forget_standstill (job);
   kp_throttle_recheck (self->upload);
   kp_throttle_recheck (self->download);
   kp_agent_recheck_held_plans (self);

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import os
 import subprocess
+import threading
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from fixtures.app import add_plan
 from fixtures.checks import keys, write_files
 from fixtures.desktop import Desktop
 from fixtures.fault_proxy import FaultProxy, Refuse, Reply, Rule
+from fixtures.large_files import WhenDone
 from fixtures.system_bus import SystemBus
 
 GOES_WELL = "“Photos” is done"
@@ -180,6 +183,86 @@ def test_overdue_while_its_job_waits(
     assert agent.get("Conditions") == ["metered"]
     assert [job["trigger"] for job in plan.jobs()] == ["manual", "scheduled"]
     assert plan.get("LastResult") == "finished"
+
+
+def overdue(desktop: Desktop) -> list[str]:
+    return [n.summary for n in desktop.notifications.all if "overdue" in n.summary]
+
+
+def hold_back(proxy: FaultProxy) -> threading.Semaphore:
+    """The answer to each PUT comes when somebody releases it."""
+    held = threading.Semaphore(0)
+    rule = Rule(lambda r: r.method == "PUT", WhenDone(lambda _: held.acquire(timeout=600)), None)
+    proxy.rules.append(rule)
+    return held
+
+
+def test_overdue_while_its_job_stands_still(
+    agent: Agent, desktop: Desktop, folder: Path, bucket: str, proxy: FaultProxy
+) -> None:
+    """A disk or a share that does not answer, which nothing ends: that is told when nothing has moved
+    for three hours that the computer was awake, and not while it may still get on."""
+    start(agent, desktop)
+    held = hold_back(proxy)
+    plan = agent.add_plan("Photos", folder, bucket, schedule="@daily 12:30",
+                          endpoint=proxy.endpoint)  # fmt: skip
+    wait_until(lambda: agent.objects().get(f"{ROOT}/{plan.path}"), 10, "the plan")
+    job = plan.wait_for_job()
+    wait_until(lambda: job.get("Progress")["bytes-moved"] == 2, 20, "all that will move")
+    for time in ("13:00", "15:50"):
+        agent.set_time(f"2026-03-06 {time}", settle=False)
+        wait_until(lambda: plan.get("Overdue"), 10, "that it is too late")
+        assert not overdue(desktop)
+    agent.call("Testing", "Testing.Sleep", "(x)", 3600)
+    wait_until(lambda: agent.get("State") != "", 10, "an answer")
+    assert not overdue(desktop)
+    agent.set_time("2026-03-06 19:55", settle=False)
+    shown = desktop.notifications.wait_for(summary="“Photos” is overdue")
+    assert shown.body.endswith("Its job does not get on; a disk or a network share may not answer")
+    held.release(10)
+    agent.settle()
+    assert plan.get("LastResult") == "finished"
+
+
+@pytest.mark.parametrize("gets_on", [True, False])
+def test_overdue_while_it_waits_its_turn(
+    agent: Agent, desktop: Desktop, tmp_path: Path, bucket: str, proxy: FaultProxy, gets_on: bool
+) -> None:
+    """Behind the job of another plan, as after some days without the computer: that is no alarm, but
+    where that job stands still, or has taken a day."""
+    start(agent, desktop)
+    plans = [
+        add_plan(agent, name, write_files(tmp_path / name, {"old": "1"}), bucket,
+                 schedule="@daily 12:30", endpoint=proxy.endpoint)
+        for name in ("Photos", "Music")
+    ]  # fmt: skip
+    agent.settle()
+    agent.stop()
+    for plan in plans:
+        write_files(tmp_path / plan.members["name"], {f"{i:02}": "2" for i in range(13)})
+    held = hold_back(proxy)
+    agent.start("2026-03-09 09:00", settle=False)
+    waiting = wait_until(
+        lambda: [plan for plan in plans if plan.get("HeldBy") == "another-job"], 20, "one of them"
+    )[0]
+    (first,) = set(plans) - {waiting}
+    job = first.wait_for_job()
+    wait_until(lambda: job.get("Progress")["bytes-moved"] == 13, 20, "all that moves by itself")
+    for step in range(12 if gets_on else 2):
+        clock = datetime(2026, 3, 9, 9, 50) + timedelta(hours=2 * step, minutes=-step)
+        agent.set_time(f"{clock:%Y-%m-%d %H:%M}", settle=False)
+        wait_until(lambda: waiting.get("Overdue"), 10, "that it is too late")
+        agent.manager("SetUploadLimit", "(xa{sv})", 0, {})  # it looks at everything
+        assert not overdue(desktop)
+        if gets_on:
+            held.release()
+            wait_until(lambda: job.get("Progress")["files-done"] == step + 1, 10, "some progress")
+    agent.set_time("2026-03-10 09:10" if gets_on else "2026-03-09 12:55", settle=False)
+    shown = desktop.notifications.wait_for(summary=f"“{waiting.members['name']}” is overdue")
+    assert shown.body.endswith("Waiting for another job to end")
+    held.release(100)
+    agent.settle()
+    assert {plan.get("LastResult") for plan in plans} == {"finished"}
 
 
 def test_deletion_of_a_backup(
