@@ -767,7 +767,8 @@ def small_disk_for_the_history(agent: Agent) -> Iterator[None]:
     finally:
         if agent.is_running():
             agent.kill()
-        subprocess.run(["umount", agent.state], check=True)
+        # The kernel may still hold what a killed process had open.
+        wait_until(lambda: subprocess.run(["umount", agent.state]).returncode == 0, 10, "the disk")
 
 
 def test_history_on_a_full_disk(agent: Agent, folder: Path, s3: Any, bucket: str) -> None:

@@ -250,9 +250,10 @@ def test_delete_and_undo(
         app.wait_for("Keep Your Folders Safe")
         assert plan.file.exists()
         if undo:
-            app.look("undo")
             app.press("Undo")
             app.wait_for_text("Photos: ")
+        else:
+            app.look("undo")
     app.key("Control+w")  # nobody can undo it now
     app.wait_for_no_window()
     wait_until(lambda: not plan.file.exists(), 10, "the plan to go")

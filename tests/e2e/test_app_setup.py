@@ -210,8 +210,8 @@ def test_new_plan_waits_for_what_it_was_told_to(
     fill_setup(app, folder, bucket, rgw)
     app.key("Alt+c")
     if metered:
-        app.wait_for_text("Waiting: on a metered network")
         app.wait_for_text("Plan created")
+        app.wait_for_text("Waiting: on a metered network")
         app.look("setup-done-metered")
         (file,) = app_agent.plans_folder.glob("*.json")
         plan = Plan(app_agent, json.loads(file.read_text()))
@@ -257,9 +257,9 @@ def test_start_at_login_comes_with_the_first_schedule(
     fill_setup(app, folder, bucket, rgw)
     app.key("Alt+c")
     app.wait_for_text("Plan created")
-    app.wait_for_text("Backed up just now", timeout=40)
     if schedule == "manual":
         app.wait_for_text("Keepsake starts at login from now on")
+    app.wait_for_text("Backed up just now", timeout=40)
     assert app_agent.get("Autostart") == (schedule == "manual")
     app_agent.manager("SetAutostart", "(ba{sv})", False, {})
 

@@ -417,7 +417,8 @@ def test_clock_that_is_wrong_by_20_minutes(
     (line,) = result.stderr.splitlines()
     assert line.startswith("note     This computer's clock is ")
     assert f" {where} the server's; going on with the server's time. Set the clock" in line
-    assert "20 min 0 s" in line or "19 min 59 s" in line or "20 min 1 s" in line
+    said = {"19 min 58 s", "19 min 59 s", "20 min 0 s", "20 min 1 s", "20 min 2 s"}
+    assert any(time in line for time in said)
     assert keys(s3, bucket) == ["a", "b", "sub/", "sub/c"]
     assert [r.status for r in proxy.requests].count(403) == 1, "not remembered"
 
@@ -633,7 +634,7 @@ def test_catalogue_is_for_its_owner_only(mirror: Run, state_dir: Path) -> None:
 def test_second_job_on_one_destination(
     mirror: Run, ctl: Any, folder: Path, tmp_path: Path, s3: Any, bucket: str, proxy: FaultProxy
 ) -> None:
-    write_files(folder, {"large": os.urandom(300_000)})
+    write_files(folder, {"large": os.urandom(600_000)})
     arguments = [f"{folder}/", f"s3://{bucket}"]
     first = ctl.popen("mirror", "--upload-limit=64K", *arguments, endpoint=proxy)
     wait_until(lambda: proxy.bytes_up > 20_000, 20, "the first job to send")
@@ -646,7 +647,7 @@ def test_second_job_on_one_destination(
     ctl("mirror", f"{folder}/sub", f"s3://{bucket}/elsewhere", check=0, endpoint=proxy)
     stdout, stderr = first.communicate(timeout=60 * PATIENCE)
     assert (first.returncode, stderr) == (0, "")
-    assert len(body(s3, bucket, "large")) == 300_000
+    assert len(body(s3, bucket, "large")) == 600_000
     mirror(endpoint=proxy, check=0)
 
 

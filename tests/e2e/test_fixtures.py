@@ -301,7 +301,7 @@ def test_hang_ends_when_the_client_gives_up(rgw: CephRgw, proxy: FaultProxy, buc
     with pytest.raises(TimeoutError):
         connection.getresponse()
     connection.close()
-    wait_until(lambda: proxy.requests[0].ended, 5, "the hang to end")
+    wait_until(lambda: proxy.requests and proxy.requests[0].ended, 5, "the hang to end")
 
 
 def test_hang_within_the_reply(rgw: CephRgw, s3: Any, proxy: FaultProxy, bucket: str) -> None:

@@ -147,8 +147,8 @@ def test_limit_can_be_taken_off_while_it_runs(
             "mirror", "--upload-limit=64K", f"{folder}/", f"s3://{bucket}", endpoint=proxy
         )
         wait_until(lambda: proxy.bytes_up > 2 * limit, 20, "two seconds' worth of bytes")
-        process.send_signal(signal.SIGUSR2)
         off = time.monotonic()
+        process.send_signal(signal.SIGUSR2)
         _, stderr = process.communicate(timeout=20 * PATIENCE)
     assert process.returncode == 0
     assert stderr == "note     The limits are off until the next SIGUSR2.\n"
@@ -177,8 +177,8 @@ def test_limit_can_be_put_on_again(
         def bytes_since(start: float) -> int:
             return Flow(list(meter.timeline)).between(start, math.inf)
 
-        # What is in the sockets still comes through.
-        wait_until(lambda: 0 < bytes_since(time.monotonic() - 0.5) < limit, 20, "the limit")
+        # What is in the sockets still comes through, also after the server has stopped for a moment.
+        wait_until(lambda: 0 < bytes_since(time.monotonic() - 2) < 2.5 * limit, 30, "the limit")
         on = time.monotonic()
         wait_until(lambda: bytes_since(on) > 2 * limit, 20, "two seconds more")
     assert process.poll() is None
@@ -254,8 +254,9 @@ def test_interrupted_mirror_goes_on_later(
     process.send_signal(number)
     started = time.monotonic()
     _, stderr = process.communicate(timeout=20 * PATIENCE)
-    assert time.monotonic() - started < 1 * PATIENCE
+    assert time.monotonic() - started < 5 * PATIENCE
     assert (process.returncode, stderr) == (6, STOPPED)
+    wait_until(lambda: all(r.ended for r in list(proxy.requests)), 30, "what the server has got")
     stored = keys(s3, bucket)
     assert 5 <= len(stored) < 40
 
@@ -278,7 +279,7 @@ def test_interrupted_large_file_goes_on_later(
     process.send_signal(signal.SIGINT)
     started = time.monotonic()
     _, stderr = process.communicate(timeout=20 * PATIENCE)
-    assert time.monotonic() - started < 1 * PATIENCE
+    assert time.monotonic() - started < 5 * PATIENCE
     assert (process.returncode, stderr) == (6, STOPPED)
     assert keys(s3, bucket) == []
     ctl(*arguments, check=0, endpoint=proxy)
@@ -299,7 +300,7 @@ def test_interrupted_while_the_server_is_silent(
     process.send_signal(signal.SIGINT)
     started = time.monotonic()
     _, stderr = process.communicate(timeout=20 * PATIENCE)
-    assert time.monotonic() - started < 1 * PATIENCE
+    assert time.monotonic() - started < 5 * PATIENCE
     assert (process.returncode, stderr) == (6, STOPPED)
 
 
@@ -318,7 +319,7 @@ def test_interrupted_restore_leaves_nothing_half_written(
     process.send_signal(signal.SIGINT)
     started = time.monotonic()
     _, stderr = process.communicate(timeout=20 * PATIENCE)
-    assert time.monotonic() - started < 1 * PATIENCE
+    assert time.monotonic() - started < 5 * PATIENCE
     assert (process.returncode, stderr) == (6, STOPPED)
     there = os.listdir(back)
     assert 3 <= len(there) < 41

@@ -197,7 +197,7 @@ def test_memory_of_the_agent(
     """During a job and behind it, when it has given its keys back."""
     folder = write_files(tmp_path / "Pictures", {"large": os.urandom(300_000)})
     plan = agent.add_plan("Photos", folder, bucket, keys=False, endpoint=proxy.endpoint,
-                          **{"upload-limit": "128K"})  # fmt: skip
+                          **{"upload-limit": "32K"})  # fmt: skip
     for kind, value in (("s3-access-key", access_key), ("s3-secret", SECRET)):
         unlocked_keyring.store(kind, value, **{"xdg:schema": SCHEMA}, plan=plan.id, kind=kind)
     agent.binary = with_cores(agent.binary, tmp_path)
@@ -207,6 +207,7 @@ def test_memory_of_the_agent(
     check_no_core(agent.pid)
     assert in_memory(agent.pid), "it has no key, or cannot be looked into"
     check_memory(agent.pid)
+    agent.manager("SetUploadLimit", "(xa{sv})", 0, {})
     assert job.wait() and job.state == "finished"
     wait_until(lambda: not in_memory(agent.pid), 10, "the key to be forgotten")
     assert locked_memory(agent.pid) > 0

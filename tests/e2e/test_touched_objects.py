@@ -208,7 +208,9 @@ def test_times_are_those_of_the_server(
         theirs = listed(s3, bucket)
         ours = recorded(state_dir)
         assert ours.keys() == theirs.keys()
-        assert {key for key in theirs if not theirs[key] <= ours[key] <= theirs[key] + 60} == set()
+        # Which of the server's times was heard last is chance; the comparison allows for ten seconds.
+        early = {key for key in theirs if not theirs[key] - 10 <= ours[key] <= theirs[key] + 60}
+        assert early == set()
         mirror()
         assert operations(proxy) == LIST_ONLY
         assert recorded(state_dir) == ours

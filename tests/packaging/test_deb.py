@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from conftest import AGENT, TOP, short_folder
-from fixtures import wait_until
+from fixtures import PATIENCE, wait_until
 from fixtures.ceph_rgw import CephRgw
 from fixtures.checks import keys, write_files
 from fixtures.debian_root import DebianRoot, why_not
@@ -78,7 +78,7 @@ def test_desktop(debian: DebianRoot, tmp_path: Path) -> None:
         wait_until(has_window, 30, "the window")
         desktop.screenshot(AGENT.parents[2] / "screenshots-deb.png")
         window.terminate()
-        window.wait(10)
+        window.wait(10 * PATIENCE)
 
 
 def test_removal(debian: DebianRoot) -> None:

@@ -274,9 +274,9 @@ test_rate_changes_while_waiting (void)
   Stream stream = { .throttle = throttle, .wanted = 512 };
   stream_start (&stream);
   wait_until_waiting (throttle, 1);
-  kp_throttle_set_rate (throttle, 5000);
   gint64 start = g_get_monotonic_time ();
   kp_throttle_charge (throttle, 1000);
+  kp_throttle_set_rate (throttle, 5000);
   stream_join (&stream);
   g_assert_cmpint (g_get_monotonic_time () - start, >=, 200 * 1000);
 }
