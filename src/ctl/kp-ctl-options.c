@@ -95,6 +95,39 @@ kp_ctl_context_new (const GOptionEntry *entries,
   return context;
 }
 
+/* Whether the option has no value. A context can only be asked for its help: an option stands at
+ * the beginning of a line, with a "=" behind it where it has a value. */
+static gboolean
+is_switch (GOptionContext *context, const char *name)
+{
+  g_autofree char *help = g_option_context_get_help (context, FALSE, NULL);
+  g_autofree char *escaped = g_regex_escape_string (name, -1);
+  g_autofree char *pattern = g_strdup_printf ("^  (-., )?--%s(\\s|$)", escaped);
+
+  return g_regex_match_simple (pattern, help, G_REGEX_MULTILINE, 0);
+}
+
+/* GOption takes no notice of what stands behind the "=" of a switch: "--delete-objects=no" would
+ * delete them. */
+static gboolean
+check_switch (GOptionContext *context, const char *argument, GError **error)
+{
+  const char *end = strchr (argument, '=');
+
+  if (!g_str_has_prefix (argument, "--") || end == NULL)
+    return TRUE;
+  g_autofree char *name = g_strndup (argument + 2, (gsize) (end - argument) - 2);
+  if (!is_switch (context, name))
+    return TRUE;
+  g_set_error (error, KP_ERROR, KP_ERROR_USAGE,
+               g_str_equal (name, "delete")
+                   ? "“%s” is not known; --%s has no value, and --keep-deleted 30d says for how "
+                     "long to keep what is deleted"
+                   : "“%s” is not known; --%s has no value: write it alone, or leave it out",
+               argument, name);
+  return FALSE;
+}
+
 /**
  * kp_ctl_parse:
  * @arguments: (inout): the command's name and what follows; options are taken out
@@ -105,18 +138,10 @@ kp_ctl_parse (GOptionContext *context, char ***arguments, GError **error)
 {
   g_autoptr (GError) local_error = NULL;
 
-  /* GOption takes no notice of what stands behind the "=" of a switch. */
   for (char **argument = *arguments; *argument != NULL && !g_str_equal (*argument, "--");
        argument++)
-    if (g_str_has_prefix (*argument, "--delete="))
-      {
-        g_set_error (
-            error, KP_ERROR, KP_ERROR_USAGE,
-            "“%s” is not known; --delete has no value, and --keep-deleted 30d says for how "
-            "long to keep what is deleted",
-            *argument);
-        return FALSE;
-      }
+    if (!check_switch (context, *argument, error))
+      return FALSE;
   if (g_option_context_parse_strv (context, arguments, &local_error))
     {
       /* A variable that is not set, most of the time; as a path it would be the present folder. */

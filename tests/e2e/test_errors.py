@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import sqlite3
 import subprocess
 from collections.abc import Callable, Iterator
@@ -725,6 +726,30 @@ def test_usage(ctl: Any, folder: Path, line: str, sentence: str) -> None:
     result = ctl(*arguments, env=env, endpoint=f"http://127.0.0.1:{free_port()}", cwd=folder)
     assert sentence.format(**names) in the_sentence(result, 1)
     assert result.stdout == ""
+
+
+COMMANDS = [
+    "mirror", "restore", "ls", "verify", "probe", "versions", "recover", "plan add", "plan list",
+    "plan show", "plan edit", "plan remove", "plan export", "plan import", "run", "status", "history",
+    "pause", "resume", "limit", "credentials set", "credentials clear", "credentials check",
+]  # fmt: skip
+
+
+def test_switch_with_a_value(ctl: Any) -> None:
+    """“--delete-objects=no” must not delete them. All switches that a command has."""
+    found = set()
+    for command in COMMANDS:
+        text = ctl(*command.split(), "--help", check=0).stdout
+        for name, value in re.findall(r"^  (?:-., )?--([\w-]+)(=?)", text, re.MULTILINE):
+            if name in ("help", "help-all"):
+                continue
+            result = ctl(*command.split(), f"--{name}=no")
+            said = f"“--{name}=no” is not known; --{name} has no value" in result.stderr
+            assert said is not bool(value), f"{command}: {result}"
+            if said:
+                assert result.returncode == 1 and result.stdout == ""
+                found.add(name)
+    assert found >= {"delete-objects", "dry-run", "accept-new-file-system", "allow-http", "json"}
 
 
 def test_no_command(ctl: Any) -> None:
