@@ -646,6 +646,8 @@ get_hindrance (KpAgentPlan *plan)
     {
       KpJob *job = kp_agent_job_get_job (plan->job);
       waiting = kp_job_get_waiting (job);
+      if (waiting == NULL && !kp_agent_job_has_started (plan->job))
+        return _ ("Waiting for another job to end");
       if (waiting == NULL && kp_job_get_state (job) != KP_JOB_PAUSED)
         return _ ("Its job does not get on; a disk or a network share may not answer");
     }

@@ -259,8 +259,8 @@ kp_agent_job_find_standstill (KpAgentJob *self, gint64 now)
   KpProgress found;
 
   kp_job_get_progress (self->job, &found);
-  guint64 progress = found.files_scanned + found.objects_listed + found.actions_done
-                     + found.bytes_moved + found.failed;
+  guint64 progress = found.files_scanned + found.objects_listed + found.compared
+                     + found.actions_done + found.bytes_moved + found.failed;
   if (self->moved_at == 0 || self->moved_at > now || progress != self->progress)
     {
       self->progress = progress;

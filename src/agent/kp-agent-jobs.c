@@ -343,7 +343,10 @@ static void
 set_underway (Start *start, KpAgentPlan *plan, gboolean is_underway)
 {
   if (plan != NULL)
-    plan->in_preflight = is_underway;
+    {
+      plan->in_preflight = is_underway;
+      plan->may_ask = is_underway && start->n_underway == &start->agent->n_prompts;
+    }
   if (is_underway)
     (*start->n_underway)++;
   else

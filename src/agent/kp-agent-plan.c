@@ -12,6 +12,9 @@
 
 #include <glib/gi18n.h>
 
+/* A weekday says nothing of another week. */
+#define DAYS_WITH_NAMES 6
+
 #define KEY_DELETIONS_HELD "deletions-held"
 
 KpAgentPlan *
@@ -59,7 +62,8 @@ kp_agent_format_time (gint64 unix_seconds, gint64 now)
   if (g_date_time_get_year (time) == g_date_time_get_year (today)
       && g_date_time_get_day_of_year (time) == g_date_time_get_day_of_year (today))
     return g_date_time_format (time, "%H:%M");
-  return g_date_time_format (time, "%a %H:%M");
+  return g_date_time_format (time, ABS (now - unix_seconds) < DAYS_WITH_NAMES * 86400 ? "%a %H:%M"
+                                                                                      : "%x %H:%M");
 }
 
 /* What comes and goes by itself within the hour belongs on no record. */

@@ -42,6 +42,7 @@ typedef struct
   KpAgentJob *job;       /* that runs or waits, or NULL */
   KpAgentJob *ended_job; /* the last that ended, or NULL */
   gboolean in_preflight; /* an answer is awaited */
+  gboolean may_ask;      /* … and may be that of a person */
   gboolean is_told;      /* somebody was told why it is held */
 
   const char *held_by; /* static, or NULL */

@@ -124,26 +124,22 @@ is_job_held (KpAgentJob *job)
 static gboolean
 stands_still (KpAgent *self, KpAgentJob *job, gint64 now)
 {
-  if (!kp_agent_job_has_started (job))
-    return FALSE;
   kp_scheduler_look_again_at (self->scheduler, now + STANDSTILL);
   return kp_agent_job_find_standstill (job, now) >= STANDSTILL;
 }
 
-/* Whether the plan waits for no more than the end of a job that will come to it. */
+/* Whether the running job will come to its end, and what waits for it to its turn. */
 static gboolean
-waits_its_turn (KpAgentPlan *plan, gint64 now)
+will_end (KpAgent *self, gint64 now)
 {
-  KpAgentJob *job = kp_agent_get_running_job (plan->agent);
+  KpAgentJob *job = kp_agent_get_running_job (self);
 
-  if (g_strcmp0 (plan->held_by, KP_HELD_ANOTHER_JOB) != 0)
-    return FALSE;
   if (job == NULL)
     return TRUE;
   gint64 too_long = kp_agent_job_get_started (job) + LONG_JOB;
-  if (now >= too_long || is_job_held (job) || stands_still (plan->agent, job, now))
+  if (now >= too_long || is_job_held (job) || stands_still (self, job, now))
     return FALSE;
-  kp_scheduler_look_again_at (plan->agent->scheduler, too_long);
+  kp_scheduler_look_again_at (self->scheduler, too_long);
   return TRUE;
 }
 
@@ -151,12 +147,20 @@ waits_its_turn (KpAgentPlan *plan, gint64 now)
 static gboolean
 needs_alarm (KpAgentPlan *plan, gint64 due, gboolean is_held, gint64 now)
 {
+  KpAgent *self = plan->agent;
+
+  if (plan->job != NULL && kp_agent_job_has_started (plan->job))
+    return is_job_held (plan->job) || stands_still (self, plan->job, now);
   if (plan->job != NULL)
-    return is_job_held (plan->job) || stands_still (plan->agent, plan->job, now);
+    return is_job_held (plan->job) || !will_end (self, now);
+  /* Somebody who is asked for a password may be away. */
   if (plan->in_preflight)
-    return FALSE;
+    return plan->may_ask && now >= self->quiet_until;
+  if (due == 0)
+    return TRUE;
   /* Not what is about to begin, as after some days without the computer. */
-  return due == 0 || (is_held && now >= plan->agent->quiet_until && !waits_its_turn (plan, now));
+  return is_held && now >= self->quiet_until
+         && (g_strcmp0 (plan->held_by, KP_HELD_ANOTHER_JOB) != 0 || !will_end (self, now));
 }
 
 /* Looks at each plan that is due. Returns the one that has waited longest and that nothing holds

@@ -144,6 +144,7 @@ take_answer (ChangeSet *set, KpLook *look, GError **error)
   const char *key = look->row.local.key;
 
   set->outstanding--;
+  kp_report_add_compared (set->mirror->report, 1);
   if (look->error != NULL && kp_error_stops_job (look->error))
     {
       g_propagate_error (error, g_steal_pointer (&look->error));

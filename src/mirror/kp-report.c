@@ -132,6 +132,14 @@ kp_report_add_listed (KpReport *report, guint64 objects)
 }
 
 void
+kp_report_add_compared (KpReport *report, guint64 looks)
+{
+  g_mutex_lock (&report->lock);
+  report->progress.compared += looks;
+  g_mutex_unlock (&report->lock);
+}
+
+void
 kp_report_set_total (KpReport *report, guint64 actions, guint64 bytes)
 {
   g_mutex_lock (&report->lock);

@@ -26,6 +26,7 @@ typedef struct
   KpPhase phase;
   guint64 files_scanned;
   guint64 objects_listed;
+  guint64 compared;      /* files and objects that were looked at more closely */
   guint64 actions_total; /* known from the end of comparing on */
   guint64 actions_done;
   guint64 bytes_total; /* bodies to move, known from the end of comparing on */
@@ -69,6 +70,7 @@ void kp_report_failed (KpReport *report, const char *path, const GError *error);
 void kp_report_notice (KpReport *report, const char *format, ...) G_GNUC_PRINTF (2, 3);
 void kp_report_add_scanned (KpReport *report, guint64 files);
 void kp_report_add_listed (KpReport *report, guint64 objects);
+void kp_report_add_compared (KpReport *report, guint64 looks);
 void kp_report_set_total (KpReport *report, guint64 actions, guint64 bytes);
 void kp_report_add_total (KpReport *report, gint64 actions, gint64 bytes);
 void kp_report_add_bytes (KpReport *report, gint64 bytes);

@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import subprocess
 import threading
+import time
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -155,7 +156,8 @@ def test_overdue_after_days_without_the_computer(
     for minute in ("03", "10", "12"):
         agent.set_time(f"2026-03-09 09:{minute}")
     if not is_there:
-        desktop.notifications.wait_for(summary="“Photos” is overdue")
+        shown = desktop.notifications.wait_for(summary="“Photos” is overdue")
+        assert shown.body.startswith("The last backup was on 03/01/26 13:00. ")
     assert len(plan.jobs()) == 1 + is_there
     assert any("overdue" in n.summary for n in desktop.notifications.all) != is_there
 
@@ -189,10 +191,10 @@ def overdue(desktop: Desktop) -> list[str]:
     return [n.summary for n in desktop.notifications.all if "overdue" in n.summary]
 
 
-def hold_back(proxy: FaultProxy) -> threading.Semaphore:
-    """The answer to each PUT comes when somebody releases it."""
+def hold_back(proxy: FaultProxy, method: str = "PUT") -> threading.Semaphore:
+    """The answer to each of these requests comes when somebody releases it."""
     held = threading.Semaphore(0)
-    rule = Rule(lambda r: r.method == "PUT", WhenDone(lambda _: held.acquire(timeout=600)), None)
+    rule = Rule(lambda r: r.method == method, WhenDone(lambda _: held.acquire(timeout=600)), None)
     proxy.rules.append(rule)
     return held
 
@@ -209,8 +211,8 @@ def test_overdue_while_its_job_stands_still(
     wait_until(lambda: agent.objects().get(f"{ROOT}/{plan.path}"), 10, "the plan")
     job = plan.wait_for_job()
     wait_until(lambda: job.get("Progress")["bytes-moved"] == 2, 20, "all that will move")
-    for time in ("13:00", "15:50"):
-        agent.set_time(f"2026-03-06 {time}", settle=False)
+    for clock in ("13:00", "15:50"):
+        agent.set_time(f"2026-03-06 {clock}", settle=False)
         wait_until(lambda: plan.get("Overdue"), 10, "that it is too late")
         assert not overdue(desktop)
     agent.call("Testing", "Testing.Sleep", "(x)", 3600)
@@ -224,12 +226,42 @@ def test_overdue_while_its_job_stands_still(
     assert plan.get("LastResult") == "finished"
 
 
-@pytest.mark.parametrize("gets_on", [True, False])
-def test_overdue_while_it_waits_its_turn(
-    agent: Agent, desktop: Desktop, tmp_path: Path, bucket: str, proxy: FaultProxy, gets_on: bool
+def test_overdue_while_its_job_compares(
+    agent: Agent, desktop: Desktop, tmp_path: Path, bucket: str, proxy: FaultProxy
 ) -> None:
+    """To look at many objects, or to read many files, may take days, and is no standstill."""
+    folder = write_files(tmp_path / "Pictures", {f"{i:02}": "1" for i in range(9)})
+    start(agent, desktop)
+    plan = add_plan(agent, "Photos", folder, bucket, schedule="@daily 12:30", endpoint=proxy.endpoint)
+    agent.settle()
+    agent.stop()
+    for path in (agent.state / "catalogue").iterdir():
+        path.unlink()
+    held = hold_back(proxy, "HEAD")
+    agent.start("2026-03-09 09:00", settle=False)
+    wait_until(lambda: proxy.count("HEAD") >= 4, 20, "some of them")
+    for hour in range(10, 24, 2):
+        agent.set_time(f"2026-03-09 {hour}:30", settle=False)
+        agent.manager("SetUploadLimit", "(xa{sv})", 0, {})  # it looks at everything
+        assert plan.get("Overdue") and not overdue(desktop)
+        held.release()
+        time.sleep(0.5)  # it shows in no property
+    agent.manager("SetUploadLimit", "(xa{sv})", 0, {})
+    agent.set_time("2026-03-10 03:30", settle=False)
+    desktop.notifications.wait_for(summary="“Photos” is overdue")
+    held.release(100)
+    agent.settle()
+
+
+@pytest.mark.parametrize(
+    ("gets_on", "is_asked_for"), [(True, False), (False, False), (False, True)]
+)
+def test_overdue_while_it_waits_its_turn(
+    agent: Agent, desktop: Desktop, tmp_path: Path, bucket: str, proxy: FaultProxy, gets_on: bool,
+    is_asked_for: bool,
+) -> None:  # fmt: skip
     """Behind the job of another plan, as after some days without the computer: that is no alarm, but
-    where that job stands still, or has taken a day."""
+    where that job stands still, or has taken a day. Also for who has asked for it by hand."""
     start(agent, desktop)
     plans = [
         add_plan(agent, name, write_files(tmp_path / name, {"old": "1"}), bucket,
@@ -248,6 +280,8 @@ def test_overdue_while_it_waits_its_turn(
     (first,) = set(plans) - {waiting}
     job = first.wait_for_job()
     wait_until(lambda: job.get("Progress")["bytes-moved"] == 13, 20, "all that moves by itself")
+    if is_asked_for:
+        waiting.run()
     for step in range(12 if gets_on else 2):
         clock = datetime(2026, 3, 9, 9, 50) + timedelta(hours=2 * step, minutes=-step)
         agent.set_time(f"{clock:%Y-%m-%d %H:%M}", settle=False)
