@@ -79,6 +79,9 @@ find_plan_cb (KpDBusManager *manager,
 
   if (!kp_dbus_options_check (options, no_options, &error))
     return fail (invocation, error);
+  /* Whoever asks may have changed it just now. */
+  if (!kp_plan_store_load (self->store, &error))
+    return fail (invocation, error);
   KpPlan *plan = kp_plan_store_find (self->store, text, &error);
   if (plan == NULL)
     return fail (invocation, error);
@@ -473,6 +476,25 @@ restore_cb (KpDBusPlan *skeleton,
 
 /* --- plans: the rest ------------------------------------------------------------------------ */
 
+/* Somebody else may have saved the plan since the change was begun. */
+static gboolean
+check_is_still (KpPlanStore *store, const char *before, KpPlan *changed, GError **error)
+{
+  g_autoptr (KpPlan) old = kp_plan_new_from_json (before, "before", error);
+
+  if (old == NULL || !kp_plan_store_load (store, error))
+    return FALSE;
+  KpPlan *now = kp_plan_store_get (store, kp_plan_get_id (changed));
+  if (now != NULL && (kp_plan_equal (now, old) || kp_plan_equal (now, changed)))
+    return TRUE;
+  g_set_error (
+      error, KP_ERROR, KP_ERROR_CONFLICT,
+      "The plan “%s” was changed by somebody else meanwhile; open it again, to change what "
+      "it is now",
+      kp_plan_get_name (old));
+  return FALSE;
+}
+
 static gboolean
 update_cb (KpDBusPlan *skeleton,
            GDBusMethodInvocation *invocation,
@@ -480,10 +502,14 @@ update_cb (KpDBusPlan *skeleton,
            GVariant *options,
            KpAgentPlan *plan)
 {
+  static const char *const known[] = { "before", "s", NULL };
+  KpPlanStore *store = plan->agent->store;
+  const char *before = NULL;
   GError *error = NULL;
 
-  if (!kp_dbus_options_check (options, no_options, &error))
+  if (!kp_dbus_options_check (options, known, &error))
     return fail (invocation, error);
+  g_variant_lookup (options, "before", "&s", &before);
   g_autoptr (KpPlan) changed = kp_plan_new_from_json (text, "plan", &error);
   if (changed == NULL)
     return fail (invocation, error);
@@ -491,7 +517,9 @@ update_cb (KpDBusPlan *skeleton,
     return fail (invocation, g_error_new (KP_ERROR, KP_ERROR_USAGE,
                                           "This plan has the id “%s”; an id cannot be changed",
                                           kp_plan_get_id (plan->plan)));
-  if (!kp_plan_store_save (plan->agent->store, changed, &error))
+  /* From here on the plan may be gone. */
+  if ((before != NULL && !check_is_still (store, before, changed, &error))
+      || !kp_plan_store_save (store, changed, &error))
     return fail (invocation, error);
   return succeed (invocation);
 }

@@ -34,6 +34,7 @@ struct _KpSetup
 
   KpPlanProxy *proxy; /* (nullable): that is changed */
   KpPlan *plan;       /* what is going to be created or saved */
+  char *before;       /* what the plan was, as its file has it; NULL for a new one */
   guint page;
   gboolean goes_on_after_test;
   gboolean is_saving;
@@ -360,7 +361,11 @@ updated_cb (GObject *source, GAsyncResult *result, void *data)
   g_autoptr (GVariant) answer = g_dbus_proxy_call_finish (G_DBUS_PROXY (source), result, &error);
 
   if (answer != NULL)
-    kp_setup_storage_store_async (self->storage, self->plan, stored_cb, g_object_ref (self));
+    {
+      g_free (self->before);
+      self->before = kp_plan_to_json (self->plan);
+      kp_setup_storage_store_async (self->storage, self->plan, stored_cb, g_object_ref (self));
+    }
   else if (is_unsure (error))
     fail_unsure (self);
   else
@@ -398,9 +403,11 @@ save (KpSetup *self)
       return;
     }
   g_autofree char *text = kp_plan_to_json (self->plan);
+  g_auto (GVariantDict) options = G_VARIANT_DICT_INIT (NULL);
+  g_variant_dict_insert (&options, "before", "s", self->before);
   g_dbus_proxy_call (G_DBUS_PROXY (kp_plan_proxy_get_dbus (now)), "Update",
-                     g_variant_new ("(sa{sv})", text, NULL), G_DBUS_CALL_FLAGS_NONE, -1, NULL,
-                     updated_cb, g_object_ref (self));
+                     g_variant_new ("(s@a{sv})", text, g_variant_dict_end (&options)),
+                     G_DBUS_CALL_FLAGS_NONE, -1, NULL, updated_cb, g_object_ref (self));
 }
 
 /* Whether the folders have places in the bucket that no different folder of another plan has. */
@@ -476,6 +483,7 @@ kp_setup_dispose (GObject *object)
     forget_new_keys (self);
   g_clear_object (&self->proxy);
   g_clear_object (&self->plan);
+  g_clear_pointer (&self->before, g_free);
   G_OBJECT_CLASS (kp_setup_parent_class)->dispose (object);
 }
 
@@ -554,6 +562,7 @@ kp_setup_new (KpPlanProxy *proxy)
     {
       self->proxy = g_object_ref (proxy);
       self->plan = kp_plan_copy (old);
+      self->before = kp_plan_to_json (old);
       self->had_schedule = !is_manual (old);
     }
   else

@@ -75,13 +75,12 @@ set (char **text, const char *value)
 static gint64
 find_beginning (KpPlanStore *store, KpPlan *plan, GPtrArray *jobs)
 {
-  g_autofree char *path
-      = g_strdup_printf ("%s/%s.json", kp_plan_store_get_directory (store), kp_plan_get_id (plan));
+  const char *path = kp_plan_store_get_file (store, kp_plan_get_id (plan));
   struct stat info;
 
   if (jobs->len > 0)
     return ((KpHistoryJob *) g_ptr_array_index (jobs, jobs->len - 1))->started;
-  return stat (path, &info) == 0 ? info.st_mtime : 0;
+  return path != NULL && stat (path, &info) == 0 ? info.st_mtime : 0;
 }
 
 /* Takes the job out of the list. */

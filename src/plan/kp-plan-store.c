@@ -545,17 +545,18 @@ write_all (int fd, const char *text)
   return TRUE;
 }
 
-static gboolean
-sync_directory (KpPlanStore *self, GError **error)
+/* What is renamed or gone is so, whatever comes of this: then it may not be after a power failure.
+ */
+static void
+sync_directory (KpPlanStore *self)
 {
   int fd = open (self->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  gboolean ok = fd >= 0 && fsync (fd) == 0;
 
-  if (!ok)
-    set_storage_error ("write the folder", self->directory, errno, error);
+  if (fd < 0 || fsync (fd) != 0)
+    g_warning ("Cannot make sure that “%s” is on the disk: %s", self->directory,
+               g_strerror (errno));
   if (fd >= 0)
     close (fd);
-  return ok;
 }
 
 /* Under @path there is the old text or the new one, whatever happens: written beside it under a
@@ -587,7 +588,8 @@ write_file (KpPlanStore *self, const char *path, const char *text, GError **erro
       g_unlink (temporary);
       return set_storage_error ("write the plan", path, saved_errno, error);
     }
-  return sync_directory (self, error);
+  sync_directory (self);
+  return TRUE;
 }
 
 /* Whether the plan can be stored beside all others. @before is what it was, or NULL. A file that
@@ -605,8 +607,8 @@ check_beside_others (KpPlanStore *self, KpPlan *before, KpPlan *plan, GError **e
 /**
  * kp_plan_store_save:
  * @plan: a new plan, or a changed copy of one of ours; copied
- * @error: %KP_ERROR_USAGE for a plan that is not valid; %KP_ERROR_LOCAL_STORAGE when it cannot be
- *   written: then what was there before is still there
+ * @error: %KP_ERROR_USAGE for a plan that is not valid; %KP_ERROR_CONFLICT when its file is broken;
+ *   %KP_ERROR_LOCAL_STORAGE when it cannot be written. Then what was there before is still there
  *
  * Returns after the plan is safely on the disk, and told to all who listen.
  */
@@ -617,6 +619,21 @@ kp_plan_store_save (KpPlanStore *self, KpPlan *plan, GError **error)
   g_return_val_if_fail (KP_IS_PLAN (plan), FALSE);
 
   const Entry *entry = find_entry (self, kp_plan_get_id (plan));
+  if (entry != NULL)
+    {
+      g_autofree char *known = g_strdup (entry->path);
+      look_at_file (self, known);
+      entry = find_entry (self, kp_plan_get_id (plan));
+    }
+  if (entry != NULL && entry->error != NULL)
+    {
+      g_set_error (
+          error, KP_ERROR, KP_ERROR_CONFLICT,
+          "The plan is not saved, as its file was changed by hand and cannot be read; mend "
+          "it first, or delete “%s” [%s]",
+          entry->path, entry->error->message);
+      return FALSE;
+    }
   if (!kp_plan_validate (plan, error)
       || !check_beside_others (self, entry != NULL ? entry->plan : NULL, plan, error)
       || !ensure_directory (self, error))
@@ -655,7 +672,8 @@ kp_plan_store_remove (KpPlanStore *self, const char *id, GError **error)
   if (g_unlink (path) < 0 && errno != ENOENT)
     return set_storage_error ("delete the plan", path, errno, error);
   drop_entry (self, path);
-  return sync_directory (self, error);
+  sync_directory (self);
+  return TRUE;
 }
 
 /* --- asking --------------------------------------------------------------------------------- */
@@ -671,6 +689,20 @@ kp_plan_store_get (KpPlanStore *self, const char *id)
   const Entry *entry = find_entry (self, id);
 
   return entry != NULL ? entry->plan : NULL;
+}
+
+/**
+ * kp_plan_store_get_file:
+ * @id: of a plan
+ *
+ * Returns: (nullable): the path of its file
+ */
+const char *
+kp_plan_store_get_file (KpPlanStore *self, const char *id)
+{
+  const Entry *entry = find_entry (self, id);
+
+  return entry != NULL ? entry->path : NULL;
 }
 
 static KpPlan *

@@ -33,6 +33,7 @@ G_DECLARE_FINAL_TYPE (KpPlanStore, kp_plan_store, KP, PLAN_STORE, GObject)
 
 KpPlanStore *kp_plan_store_new (const char *directory);
 const char *kp_plan_store_get_directory (KpPlanStore *store);
+const char *kp_plan_store_get_file (KpPlanStore *store, const char *id);
 
 gboolean kp_plan_store_load (KpPlanStore *store, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 gboolean kp_plan_store_watch (KpPlanStore *store, GError **error) G_GNUC_WARN_UNUSED_RESULT;

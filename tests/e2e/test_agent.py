@@ -344,6 +344,45 @@ def test_edit_takes_effect_at_the_next_run(
     assert "slow/Slow/new.tmp" not in keys(s3, bucket)
 
 
+def test_edit_a_moment_before_the_run(
+    started: Agent, tmp_path: Path, s3: Any, bucket: str
+) -> None:
+    """The agent waits a while before it looks at a file that was changed; who asks for a job does not."""
+    folder = write_files(tmp_path / "Papers", {"letter": "1", "secret": "2"})
+    plan = add(started, "Papers", folder, bucket)
+    plan.members["exclude"] = ["secret"]
+    plan.write()
+    assert started.manager("FindPlan", "(sa{sv})", plan.id, {}) == (f"{ROOT}/{plan.path}",)
+    plan.run().wait()
+    assert keys(s3, bucket) == ["papers/Papers/", "papers/Papers/letter"]
+
+
+def test_change_of_a_plan_that_somebody_else_changed(
+    started: Agent, slow_folder: Path, bucket: str
+) -> None:
+    """By a file, while it was open in the window."""
+    plan = add(started, "Slow", slow_folder, bucket)
+    before = plan.get("Plan")
+    plan.members["exclude"] = ["*.tmp"]
+    plan.write()
+    mine = json.dumps(json.loads(before) | {"name": "Mine"})
+
+    def update(before: str) -> None:
+        plan.call("Update", "(sa{sv})", mine, {"before": GLib.Variant("s", before)})
+
+    with raises("Conflict"):
+        update(before)
+    assert json.loads(plan.file.read_text())["exclude"] == ["*.tmp"]
+    update(json.dumps(plan.members))
+    assert json.loads(plan.file.read_text())["name"] == "Mine"
+    update(before)  # once more: it is what was wanted
+    for options in ({}, {"before": GLib.Variant("s", mine)}):
+        plan.file.write_text("{ by hand")
+        with raises("Conflict"):
+            plan.call("Update", "(sa{sv})", before, options)
+        assert plan.file.read_text() == "{ by hand"
+
+
 def test_plan_removed_while_its_job_runs(started: Agent, slow_folder: Path, bucket: str) -> None:
     """By the file: the job ends. By the bus: it is refused."""
     plan = add(started, "Slow", slow_folder, bucket, **SLOW)

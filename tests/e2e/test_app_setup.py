@@ -144,6 +144,27 @@ def test_edit_after_the_agent_came_back(
     assert json.loads(plan.file.read_text())["name"] == "Pictures"
 
 
+def test_edit_of_a_plan_that_somebody_else_changed(
+    app: Application, app_agent: Agent, folder: Path, bucket: str
+) -> None:
+    app_agent.start()
+    plan = add_plan(app_agent, "Photos", folder, bucket)
+    app.start()
+    app.show_plan(plan)
+    app.press("Edit…")
+    app.wait_for("Step 1 of 4")
+    for step in (2, 3, 4):
+        app.key("Alt+n")
+        app.wait_for(f"Step {step} of 4")
+    plan.edit(exclude=["*.tmp"])
+    app.set_text("Name of the plan", "Pictures")
+    app.key("Alt+s")
+    app.wait_for_text("was changed by somebody else meanwhile; open it again")
+    app.look("edit-conflict")
+    found = json.loads(plan.file.read_text())
+    assert (found["name"], found["exclude"]) == ("Photos", ["*.tmp"])
+
+
 def fill_setup(app: Application, folder: Path, bucket: str, rgw: CephRgw) -> None:
     """All four steps, so that only "Create" is left."""
     choose_folder(app, folder)

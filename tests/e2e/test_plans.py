@@ -729,6 +729,15 @@ def test_status_of_a_new_plan(ctl: Any, add: Callable[..., str], plans: Path) ->
     ctl("status", "--check", check=0)
 
 
+def test_status_of_a_plan_in_a_file_of_any_name(
+    ctl: Any, add: Callable[..., str], plans: Path
+) -> None:
+    plan_id = add("--schedule", "@daily")
+    move_plan_file(plans, plan_id, 3.1)
+    (plans / f"{plan_id}.json").rename(plans / "photos.json")
+    assert "  Overdue: " in ctl("status", "--check", check=2).stdout
+
+
 def test_status_of_an_old_backup(ctl: Any, add: Callable[..., str]) -> None:
     hour = f"{(datetime.now() + timedelta(hours=12)).hour:02}:00"  # far from now
     plan_id = add("--schedule", f"@daily {hour}")

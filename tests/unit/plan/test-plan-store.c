@@ -19,6 +19,7 @@
 /* What the C library is asked for, in its order; NULL: nobody wants to know. These two take the
  * place of its own. */
 static GString *calls;
+static gboolean folders_fail; /* as on some network shares */
 
 int
 fsync (int fd)
@@ -27,6 +28,11 @@ fsync (int fd)
 
   if (calls != NULL && fstat (fd, &st) == 0)
     g_string_append (calls, S_ISDIR (st.st_mode) ? "sync folder; " : "sync file; ");
+  if (folders_fail && fstat (fd, &st) == 0 && S_ISDIR (st.st_mode))
+    {
+      errno = EINVAL;
+      return -1;
+    }
   return (int) syscall (SYS_fsync, fd);
 }
 
@@ -330,6 +336,24 @@ test_durable (Fixture *fixture, gconstpointer data)
   g_string_free (g_steal_pointer (&calls), TRUE);
 }
 
+/* What is renamed or deleted is so. */
+static void
+test_folder_without_sync (Fixture *fixture, gconstpointer data)
+{
+  g_autoptr (KpPlan) plan = new_plan ("Photos");
+  g_autoptr (GError) error = NULL;
+
+  folders_fail = TRUE;
+  for (int i = 0; i < 2; i++)
+    g_test_expect_message ("keepsake-plan", G_LOG_LEVEL_WARNING, "Cannot make sure that*");
+  save (fixture->store, plan);
+  g_assert_true (kp_plan_store_remove (fixture->store, kp_plan_get_id (plan), &error));
+  g_assert_no_error (error);
+  folders_fail = FALSE;
+  g_test_assert_expected_messages ();
+  assert_log (fixture, "added Photos; removed Photos; ");
+}
+
 static void
 test_remove (Fixture *fixture, gconstpointer data)
 {
@@ -419,6 +443,16 @@ test_broken (Fixture *fixture, gconstpointer data)
   load (fixture->store);
   assert_log (fixture, "problem b.json; ");
   assert_names (fixture->store, "Music Photos ");
+
+  /* What somebody is writing by hand is not written over. */
+  g_autoptr (GError) error = NULL;
+  g_autofree char *b = g_build_filename (fixture->directory, "b.json", NULL);
+  g_autofree char *text = NULL;
+  g_assert_false (kp_plan_store_save (fixture->store, music, &error));
+  g_assert_error (error, KP_ERROR, KP_ERROR_CONFLICT);
+  g_assert_nonnull (strstr (error->message, b));
+  g_assert_true (g_file_get_contents (b, &text, NULL, NULL));
+  g_assert_cmpstr (text, ==, "");
   write_plan (fixture, "b.json", music);
   g_assert_cmpint (g_rmdir (directory), ==, 0);
   g_assert_cmpint (g_unlink (pipe), ==, 0);
@@ -756,6 +790,7 @@ main (int argc, char **argv)
   ADD ("/plan/plan-store/empty", test_empty);
   ADD ("/plan/plan-store/save", test_save);
   ADD ("/plan/plan-store/durable", test_durable);
+  ADD ("/plan/plan-store/folder-without-sync", test_folder_without_sync);
   ADD ("/plan/plan-store/remove", test_remove);
   ADD ("/plan/plan-store/list", test_list);
   ADD ("/plan/plan-store/broken", test_broken);
