@@ -277,6 +277,7 @@ def test_new_destination_while_a_job_of_the_old_one_waits(
     plan.write()
     wait_until(lambda: "elsewhere" in plan.get("Plan"), 10, "the plan as it is now")
     before = keys(s3, bucket, "elsewhere/")
+    agent.manager("SetUploadLimit", "(xa{sv})", 0, {})  # it has waited for long enough
     agent.settle()
     assert before == [] and keys(s3, bucket, "elsewhere/") != []
     assert len(plan.jobs()) == 3
@@ -304,6 +305,7 @@ def test_one_after_the_other_and_by_hand_first(
     job = by_hand.run()
     assert job.state == by_hand.get("State") == "queued"
     assert running.job.state not in ("queued", "finished")
+    agent.manager("SetUploadLimit", "(xa{sv})", 0, {})  # they have waited for long enough
     agent.settle()
     order = sorted((plan.jobs()[0]["id"], plan.members["name"]) for plan in everywhere)
     assert [name for _, name in order] == [

@@ -348,6 +348,7 @@ def test_daemon_restarted(
     desktop.notifications.wait_for(summary="Backing up “Photos”")
     desktop.stop_notification_daemon()
     desktop.start_notification_daemon()
+    started.manager("SetUploadLimit", "(xa{sv})", 0, {})
     job.wait()
     desktop.notifications.wait_for(summary="“Photos” is done")
 
@@ -365,8 +366,10 @@ def test_no_suspend_while_somebody_waits(
     wait_until(lambda: system_bus.inhibitors(), 20, "the lock")
     ((what, _who, why, mode),) = system_bus.inhibitors()
     assert (what, mode) == ("sleep", "block") and why
+    agent.manager("SetUploadLimit", "(xa{sv})", 0, {})
     job.wait()
     wait_until(lambda: not system_bus.inhibitors(), 20, "no lock")
+    agent.manager("SetUploadLimit", "(xa{sv})", -1, {})  # that of the plan
     # What runs by itself does not keep a laptop awake in the bag.
     (slow_folder / "new").write_bytes(os.urandom(2_400_000))
     plan.edit(schedule="@daily 12:30")
@@ -374,6 +377,7 @@ def test_no_suspend_while_somebody_waits(
     scheduled = plan.wait_for_job()
     scheduled.wait_for_state("transferring")
     assert system_bus.inhibitors() == []
+    agent.manager("SetUploadLimit", "(xa{sv})", 0, {})
     scheduled.wait()
 
 

@@ -154,13 +154,15 @@ def test_progress(
 ) -> None:
     """The portal cannot show it: of a long job it is told that it runs, of a short one its end."""
     folder = write_files(tmp_path / "Pictures", {str(i): os.urandom(40_000) for i in range(15)})
-    limit = {"upload-limit": "150K"}
-    add(started, "Photos", folder, bucket, **limit).run().wait()
-    add(started, "Slow", slow_folder, bucket, **limit).run().wait()
+    add(started, "Photos", folder, bucket, **{"upload-limit": "150K"}).run().wait()
+    slow = add(started, "Slow", slow_folder, bucket, **{"upload-limit": "100K"}).run()
 
     def titles() -> list[str]:
         return [call.body[1]["title"] for call in calls(recorder, NOTIFICATION, "AddNotification")]
 
+    wait_until(lambda: "Backing up “Slow”" in titles(), 20, "that it runs")
+    started.manager("SetUploadLimit", "(xa{sv})", 0, {})
+    slow.wait()
     wait_until(lambda: "“Slow” is done" in titles(), 10, "the end of the long one")
     assert titles() == ["“Photos” is done", "Backing up “Slow”", "“Slow” is done"]
 
@@ -192,6 +194,7 @@ def test_no_suspend_while_somebody_waits(
     job = plan.run()
     call = recorder.wait_for(kind="call", interface=INHIBIT, member="Inhibit", timeout=20)
     assert call.body[1] == 4 and call.body[2]["reason"]
+    started.manager("SetUploadLimit", "(xa{sv})", 0, {})
     job.wait()
     closed = recorder.wait_for(kind="call", interface=REQUEST, member="Close", timeout=20)
     assert closed.path == recorder.reply_to(call).body[0]
