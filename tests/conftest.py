@@ -32,6 +32,7 @@ import botocore.exceptions  # noqa: E402
 from fixtures import PATIENCE, clean_environment, stop_in_good_order, wait_until  # noqa: E402
 from fixtures.ceph_rgw import CephRgw  # noqa: E402
 from fixtures.fault_proxy import FaultProxy  # noqa: E402
+from fixtures.impatience import Impatience  # noqa: E402
 from fixtures.tls_front import TlsFront  # noqa: E402
 
 pytest_plugins = ["fixtures.desktop_fixtures"]
@@ -96,6 +97,12 @@ def tls(rgw: CephRgw) -> Iterator[TlsFront]:
 def proxy(rgw: CephRgw) -> Iterator[FaultProxy]:
     with FaultProxy(rgw.endpoint) as fault_proxy:
         yield fault_proxy
+
+
+@pytest.fixture(scope="session")
+def impatience() -> Iterator[Impatience]:
+    with short_folder("impatience") as folder:
+        yield Impatience(folder, can_preload=not IS_SANITIZED)
 
 
 def s3_client(rgw: CephRgw, endpoint: str = "", verify: Any = None) -> Any:

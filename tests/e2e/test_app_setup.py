@@ -20,6 +20,7 @@ from fixtures.app import (
 )  # fmt: skip
 from fixtures.ceph_rgw import CephRgw
 from fixtures.checks import keys, rsync_changes, write_files
+from fixtures.impatience import Impatience
 from fixtures.status_notifier import Tray
 from fixtures.system_bus import SystemBus
 
@@ -178,13 +179,15 @@ def fill_setup(app: Application, folder: Path, bucket: str, rgw: CephRgw) -> Non
 
 
 def test_agent_does_not_answer_when_a_plan_is_saved(
-    app: Application, app_agent: Agent, folder: Path, bucket: str, rgw: CephRgw
-) -> None:
+    app: Application, app_agent: Agent, folder: Path, bucket: str, rgw: CephRgw,
+    impatience: Impatience,
+) -> None:  # fmt: skip
     """What it does late is whole: a new plan has its keys, and one that was to be changed has the
     keys that belong to it."""
+    app.environment |= impatience.environment
     begin_setup(app, app_agent)
     fill_setup(app, folder, bucket, rgw)
-    with stalled(app_agent):
+    with stalled(app_agent), impatience.of_calls():
         app.key("Alt+c")
         app.wait_for_text("It may do this yet", timeout=40)
         app.look("setup-no-answer")
@@ -208,7 +211,7 @@ def test_agent_does_not_answer_when_a_plan_is_saved(
     for step in (3, 4):
         app.key("Alt+n")
         app.wait_for(f"Step {step} of 4", timeout=30)
-    with stalled(app_agent):
+    with stalled(app_agent), impatience.of_calls():
         app.key("Alt+s")
         app.wait_for_text("It may do this yet", timeout=40)
         assert secret_of(app_agent, file.stem) == rgw.secret_key

@@ -24,6 +24,7 @@ from fixtures.clocks import at_another_time
 from fixtures.fault_matrix import error
 from fixtures.fault_proxy import FaultProxy, Refuse, Reply, Rule
 from fixtures.guard import TMPFS, held_back, mounted
+from fixtures.impatience import Impatience
 from fixtures.large_files import After
 from fixtures.trees import MIB
 
@@ -297,15 +298,17 @@ def test_files_and_catalogue_of_an_older_time(
 
 @pytest.mark.parametrize("fault", [Reply(403, {}, error("AccessDenied")), Refuse()], ids=["403", "none"])
 def test_deletion_that_failed_is_remembered(
-    ctl: Any, mirror: Mirror, tmp_path: Path, s3: Any, bucket: str, proxy: FaultProxy, fault: Any
-) -> None:
+    ctl: Any, mirror: Mirror, tmp_path: Path, s3: Any, bucket: str, proxy: FaultProxy, fault: Any,
+    impatience: Impatience,
+) -> None:  # fmt: skip
     """Of these objects no row is left, and yet they are no strange ones."""
     folder = write_files(tmp_path / "folder", {f"{i:03}": "x" for i in range(100)})
     mirror(folder, endpoint=proxy, check=0)
     remove(folder, 20)
     proxy.rules.append(Rule(lambda r: r.method == "POST" and "delete" in r.query, fault, times=None))
     for _ in range(2):
-        assert mirror(folder, endpoint=proxy).returncode in (4, 5)
+        result = mirror(folder, endpoint=proxy, env=impatience.environment)
+        assert result.returncode in (4, 5)
     assert len(keys(s3, bucket)) == 101
     proxy.rules.clear()
     # Another source of the same destination does not forget it.

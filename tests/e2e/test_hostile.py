@@ -21,6 +21,7 @@ import pytest
 from fixtures import PATIENCE, wait_until
 from fixtures.checks import operation, run_and_weigh, the_sentence, write_files
 from fixtures.fault_proxy import FaultProxy, Flood, Headers, ReplaceReply, Reply, Rule
+from fixtures.impatience import Impatience
 from fixtures.trees import MIB, read_tree
 
 # A sanitizer needs more for itself than the program.
@@ -94,7 +95,7 @@ def test_trailers_without_end(
 
 
 def test_object_that_is_a_flood(
-    ctl: Any, tmp_path: Path, s3: Any, bucket: str, proxy: FaultProxy
+    ctl: Any, tmp_path: Path, s3: Any, bucket: str, proxy: FaultProxy, impatience: Impatience
 ) -> None:
     """It says that it is larger than listed, or nothing. And so does the reply to what is stored."""
     s3.put_object(Bucket=bucket, Key="p/small", Body=b"1")
@@ -109,11 +110,11 @@ def test_object_that_is_a_flood(
     with ThreadPoolExecutor() as pool:  # each is tried eight times, with pauses
         restore = pool.submit(
             run_and_weigh, ctl, tmp_path / "restore.log", "restore", f"s3://{bucket}/p",
-            tmp_path / "back", check=2, endpoint=proxy,
+            tmp_path / "back", check=2, endpoint=proxy, env=impatience.environment,
         )  # fmt: skip
         mirror = pool.submit(
             run_and_weigh, ctl, tmp_path / "mirror.log", "mirror", f"{folder}/", f"s3://{bucket}/q",
-            check=2, endpoint=proxy,
+            check=2, endpoint=proxy, env=impatience.environment,
         )  # fmt: skip
         restored, restore_memory = restore.result()
         mirrored, mirror_memory = mirror.result()

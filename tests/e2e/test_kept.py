@@ -32,6 +32,7 @@ from fixtures.checks import (
 )
 from fixtures.clocks import at_another_time
 from fixtures.fault_proxy import Action, Exchange, FaultProxy, ReplaceReply, Reply, Request, Rule
+from fixtures.impatience import Impatience
 from fixtures.large_files import (
     flip_byte,
     is_copy,
@@ -439,7 +440,9 @@ def test_killed_between_copy_and_put(few: Mirror) -> None:
 
 
 @pytest.mark.parametrize("code", ["InternalError", "PreconditionFailed", "AccessDenied"])
-def test_copy_that_only_looks_like_a_success(few: Mirror, code: str) -> None:
+def test_copy_that_only_looks_like_a_success(
+    few: Mirror, impatience: Impatience, code: str
+) -> None:
     """Status 200, and an error in the body."""
     before = few.mirrored
     (few / "a").unlink()
@@ -447,7 +450,7 @@ def test_copy_that_only_looks_like_a_success(few: Mirror, code: str) -> None:
     few.proxy.reset()
     rule = Rule(is_keeping, refusal(200, code), times=None)
     few.proxy.rules.append(rule)
-    result = few_again(few, check=4 if code == "AccessDenied" else 2)
+    result = few_again(few, check=4 if code == "AccessDenied" else 2, env=impatience.environment)
     few.proxy.rules.clear()
     assert rule.hits >= 2
     assert few.mirrored == before

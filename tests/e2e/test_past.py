@@ -17,6 +17,7 @@ import pytest
 from fixtures.checks import the_sentence, write_files
 from fixtures.clocks import next_second
 from fixtures.fault_proxy import FaultProxy, ReplaceReply, Rule
+from fixtures.impatience import Impatience
 from fixtures.large_files import refusal
 from fixtures.trees import MIB, differences, read_tree
 
@@ -412,7 +413,9 @@ def test_no_versions_without_an_end(ctl: Any, s3: Any, bucket: str, proxy: Fault
     assert "1h" in the_sentence(result, 1)
 
 
-def test_rules_of_others_in_another_form(ctl: Any, s3: Any, bucket: str, proxy: FaultProxy) -> None:
+def test_rules_of_others_in_another_form(
+    ctl: Any, s3: Any, bucket: str, proxy: FaultProxy, impatience: Impatience
+) -> None:
     """What cannot be added to is left alone."""
     others = {"ID": "others", "Status": "Enabled", "Filter": {"Prefix": "logs/"},
               "Expiration": {"Days": 7}}  # fmt: skip
@@ -426,7 +429,8 @@ def test_rules_of_others_in_another_form(ctl: Any, s3: Any, bucket: str, proxy: 
                  ReplaceReply(lambda status, headers, content, change=change:
                               (status, headers, content.replace(b"<Rule>", change))), times=None)
         ]  # fmt: skip
-        ctl("probe", f"s3://{bucket}/p", "--enable-versioning", "90d", endpoint=proxy, check=check)
+        ctl("probe", f"s3://{bucket}/p", "--enable-versioning", "90d", endpoint=proxy, check=check,
+            env=impatience.environment)  # fmt: skip
         assert "others" in [row["ID"] for row in rules(s3, bucket)]
 
 

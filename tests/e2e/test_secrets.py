@@ -22,6 +22,7 @@ from fixtures import wait_until
 from fixtures.agent import NAME, SCHEMA, Agent
 from fixtures.checks import write_files
 from fixtures.fault_proxy import FaultProxy
+from fixtures.impatience import Impatience
 from fixtures.keyring import Keyring
 from fixtures.recorder import Recorder
 from fixtures.secret_key import (
@@ -75,7 +76,7 @@ def traced(here: Session, tmp_path: Path) -> Traced:  # noqa: F811
 @pytest.mark.parametrize("source", ["environment", "file", "profile"])
 def test_commands_without_plans(
     traced: Traced, tmp_path: Path, bucket: str, folder: Path, access_key: str,  # noqa: F811
-    source: str,
+    impatience: Impatience, source: str,
 ) -> None:  # fmt: skip
     options, env = [], {}
     file = Path(traced.session.env["HOME"]) / ".aws/credentials"
@@ -98,7 +99,7 @@ def test_commands_without_plans(
         traced("restore", address, tmp_path / "back", *options, env=env, check=0)
         traced("probe", address, *options, env=env, check=0)
         # Wrong keys, and a server that is not there.
-        wrong = {**env, "AWS_ENDPOINT_URL": "http://127.0.0.1:1"}
+        wrong = {**env, **impatience.environment, "AWS_ENDPOINT_URL": "http://127.0.0.1:1"}
         assert traced("ls", address, *options, env=wrong).returncode == 5
         other = {"AWS_ACCESS_KEY_ID": "NOBODY", "AWS_SECRET_ACCESS_KEY": SECRET}
         if source == "environment":
