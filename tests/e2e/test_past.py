@@ -5,8 +5,9 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
@@ -14,6 +15,8 @@ from typing import Any
 
 import pytest
 
+from conftest import Ctl, remove_bucket
+from fixtures.ceph_rgw import CephRgw
 from fixtures.checks import the_sentence, write_files
 from fixtures.clocks import next_second
 from fixtures.fault_proxy import FaultProxy, ReplaceReply, Rule
@@ -93,20 +96,36 @@ def make_history(ctl: Any, tmp_path: Path, address: str, *options: str) -> Histo
     return history
 
 
+@pytest.fixture(scope="module")
+def history(rgw: CephRgw, s3: Any, tmp_path_factory: Any) -> Iterator[History]:
+    """In a bucket with versions, for all who only read it: each of its moments takes seconds."""
+    place = tmp_path_factory.mktemp("history")
+    (place / "home").mkdir()
+    ctl = Ctl(rgw, place / "home")
+    bucket = f"keepsake-test-{secrets.token_hex(4)}"
+    s3.create_bucket(Bucket=bucket)
+    try:
+        set_versioning(s3, bucket, "Enabled")
+        history = make_history(ctl, place, f"s3://{bucket}/p")
+        history.run(write(**{"a b": "neighbour"}))
+        yield history
+    finally:
+        ctl.end()
+        remove_bucket(s3, bucket)
+
+
 def restored(ctl: Any, address: str, moment: str, target: Path, *options: str) -> Path:
     ctl("restore", address, target, "--at", moment, *options, check=0)
     return target
 
 
-def test_tree_of_each_moment(ctl: Any, tmp_path: Path, versioned: str, state_dir: Path) -> None:
-    address = f"s3://{versioned}/p"
-    history = make_history(ctl, tmp_path, address)
+def test_tree_of_each_moment(history: History, ctl: Any, tmp_path: Path) -> None:
+    address = history.address
     for number, (moment, copy) in enumerate(history.moments):
-        back = restored(ctl, address, moment, tmp_path / f"back{number}")
+        back = restored(history.ctl, address, moment, tmp_path / f"back{number}")
         assert differences(read_tree(copy), read_tree(back)) == [], moment
 
-    # Nothing of that needs the catalogue, or the mirror's own prefix.
-    shutil.rmtree(state_dir)
+    # Nothing of that needs the catalogue, which `ctl` does not have, or the mirror's own prefix.
     moment, copy = history.moments[2]
     back = restored(ctl, f"{address}/pictures", moment, tmp_path / "part")
     assert differences(read_tree(copy / "pictures"), read_tree(back)) == []
@@ -144,9 +163,8 @@ def test_tree_of_each_moment_without_versions(
     assert [bool(row.get("kept_as")) for row in rows] == [False, True, True]
 
 
-def test_listing_of_each_moment(ctl: Any, tmp_path: Path, versioned: str) -> None:
-    address = f"s3://{versioned}/p"
-    history = make_history(ctl, tmp_path, address)
+def test_listing_of_each_moment(history: History) -> None:
+    ctl, address = history.ctl, history.address
     for moment, copy in history.moments:
         shown = ctl("ls", address, "--at", moment, check=0).stdout.splitlines()
         there = [f"{p.name}/" if p.is_dir() and not p.is_symlink() else p.name
@@ -162,11 +180,8 @@ def test_listing_of_each_moment(ctl: Any, tmp_path: Path, versioned: str) -> Non
     assert "There was nothing at" in the_sentence(result, 5)
 
 
-def test_versions_of_a_file(ctl: Any, tmp_path: Path, versioned: str) -> None:
-    address = f"s3://{versioned}/p"
-    history = make_history(ctl, tmp_path, address)
-    write_files(history.folder, {"a b": "neighbour"})
-    history.run()
+def test_versions_of_a_file(history: History) -> None:
+    ctl, address = history.ctl, history.address
     rows = ctl("versions", "--json", f"{address}/a", check=0).json
     assert [(row["size"], row["is_deletion"]) for row in rows] == [
         (5, False), (0, True), (1, False), (1, False)
