@@ -26,6 +26,7 @@ struct _KpWindow
   KpApplication *application; /* lives longer */
   AdwToastOverlay *toasts;
   AdwLeaflet *leaflet;
+  gboolean is_pushing;
   KpOverview *overview;
   GPtrArray *deletions; /* of Deletion: that can be undone yet */
   GPtrArray *erasures;  /* of Erasure: of plans whose objects are being deleted, and then they */
@@ -69,32 +70,48 @@ deletion_free (void *data)
 
 /* --- pages ---------------------------------------------------------------------------------- */
 
-/* Drops the pages that somebody has gone back from. */
+/* Drops the pages behind @first, but from @end on, if that is one. */
 static void
-page_changed_cb (KpWindow *self)
+drop_pages (KpWindow *self, GtkWidget *first, GtkWidget *end)
 {
-  g_autoptr (GtkSelectionModel) pages = NULL;
-  GtkWidget *visible = adw_leaflet_get_visible_child (self->leaflet);
+  g_autoptr (GtkSelectionModel) pages = adw_leaflet_get_pages (self->leaflet);
+  gboolean is_behind = end == NULL;
 
-  if (visible == NULL || self->overview == NULL
-      || adw_leaflet_get_child_transition_running (self->leaflet))
-    return;
-  pages = adw_leaflet_get_pages (self->leaflet);
   for (guint i = g_list_model_get_n_items (G_LIST_MODEL (pages)); i > 1; i--)
     {
       g_autoptr (AdwLeafletPage) page = g_list_model_get_item (G_LIST_MODEL (pages), i - 1);
       GtkWidget *child = adw_leaflet_page_get_child (page);
-      if (child == visible)
+      if (child == first)
         break;
-      adw_leaflet_remove (self->leaflet, child);
+      if (is_behind)
+        adw_leaflet_remove (self->leaflet, child);
+      is_behind = is_behind || child == end;
     }
+}
+
+/* Drops the pages that somebody has gone back from. */
+static void
+page_changed_cb (KpWindow *self)
+{
+  GtkWidget *visible = adw_leaflet_get_visible_child (self->leaflet);
+
+  if (visible != NULL && self->overview != NULL && !self->is_pushing
+      && !adw_leaflet_get_child_transition_running (self->leaflet))
+    drop_pages (self, visible, NULL);
 }
 
 static void
 push (KpWindow *self, GtkWidget *page)
 {
+  GtkWidget *from = adw_leaflet_get_visible_child (self->leaflet);
+
   adw_leaflet_append (self->leaflet, page);
+  /* Where another page still slides, that ends now, and is told before this one is the visible one:
+   * it must not be dropped for it. */
+  self->is_pushing = TRUE;
   adw_leaflet_set_visible_child (self->leaflet, page);
+  self->is_pushing = FALSE;
+  drop_pages (self, from, page);
   gtk_widget_child_focus (page, GTK_DIR_TAB_FORWARD);
 }
 

@@ -326,3 +326,22 @@ def test_languages(
     app.activate("new-plan")
     app.wait_for("Keepsake", role="window")
     app.look(f"language-{language}-setup")
+
+
+def test_page_opened_while_another_one_slides(
+    app: Application, app_agent: Agent, folder: Path, bucket: str
+) -> None:
+    """Somebody is fast, and the window has animations: the first page is not there yet."""
+    keyfile = app.bus.config_home / "glib-2.0/settings/keyfile"
+    keyfile.write_text(keyfile.read_text().replace("enable-animations=false", "enable-animations=true"))
+    app_agent.start()
+    plans = [add_plan(app_agent, name, folder, bucket) for name in ("Photos", "Music", "Papers")]
+    app.start()
+    app.wait_for("Papers")
+    for plan in (*plans, *plans):
+        app.activate("show-plan", GLib.Variant("s", plan.id))
+    app.wait_for("Plan Menu")
+    app.wait_for_text("Papers")
+    app.key("Alt+Left")
+    app.wait_for("Music")
+    assert "CRITICAL" not in app.log
