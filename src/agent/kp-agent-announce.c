@@ -615,6 +615,30 @@ kp_agent_announce_not_removed (KpAgentPlan *plan, const char *message)
 }
 
 /**
+ * kp_agent_announce_keys_left:
+ * @name: of a plan that was removed
+ * @message: why
+ *
+ * Nobody else knows to whom they belong.
+ */
+void
+kp_agent_announce_keys_left (KpAgent *self,
+                             const char *plan_id,
+                             const char *name,
+                             const char *message)
+{
+  g_autofree char *id = g_strconcat (plan_id, "-keys", NULL);
+  /* Translators: %s is the name of a plan */
+  g_autofree char *title = g_strdup_printf (_ ("The keys of “%s” are still in the keyring"), name);
+
+  if (self->notifier != NULL)
+    kp_notifier_show (
+        self->notifier, id,
+        &(KpNotification){
+            .title = title, .body = message, .urgency = KP_NOTIFICATION_CRITICAL, .percent = -1 });
+}
+
+/**
  * kp_agent_announce_held:
  *
  * The plan is held for a new reason. Only what somebody has to do something about is told.

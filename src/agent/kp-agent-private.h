@@ -185,6 +185,10 @@ void kp_agent_announce_state (KpAgent *agent);
 void kp_agent_announce_job (KpAgent *agent, KpAgentJob *job);
 void kp_agent_announce_end (KpAgentPlan *plan, KpAgentJob *job);
 void kp_agent_announce_not_removed (KpAgentPlan *plan, const char *message);
+void kp_agent_announce_keys_left (KpAgent *agent,
+                                  const char *plan_id,
+                                  const char *name,
+                                  const char *message);
 void kp_agent_announce_held (KpAgentPlan *plan);
 void kp_agent_announce_overdue (KpAgentPlan *plan);
 void kp_agent_announce_plan_problems (KpAgent *agent, GPtrArray *problems);

@@ -12,15 +12,41 @@
 #include "kp-error.h"
 #include "kp-keyring.h"
 
-/* Keys are forgotten in a thread, as the keyring may take its time. */
+typedef struct
+{
+  KpAgent *agent;
+  char *plan_id;
+  char *name; /* of the plan */
+  GError *error;
+} Keys;
+
+static gboolean
+keys_cleared_cb (void *data)
+{
+  Keys *keys = data;
+
+  if (keys->error != NULL)
+    {
+      g_info ("The keys of a removed plan: %s", keys->error->message);
+      kp_agent_announce_keys_left (keys->agent, keys->plan_id, keys->name, keys->error->message);
+    }
+  g_object_unref (keys->agent);
+  g_free (keys->plan_id);
+  g_free (keys->name);
+  g_clear_error (&keys->error);
+  g_free (keys);
+  return G_SOURCE_REMOVE;
+}
+
+/* In a thread, as the keyring may take its time, and may ask for a password. */
 static void *
 clear_keys_main (void *data)
 {
-  g_autofree char *plan_id = data;
-  g_autoptr (GError) error = NULL;
+  Keys *keys = data;
 
-  if (!kp_keyring_clear (plan_id, NULL, &error))
-    g_info ("The keys of a removed plan: %s", error->message);
+  if (!kp_keyring_clear (keys->plan_id, NULL, &keys->error) && keys->error == NULL)
+    g_warn_if_reached ();
+  g_idle_add (keys_cleared_cb, keys);
   return NULL;
 }
 
@@ -35,6 +61,7 @@ kp_agent_forget_plan (KpAgentPlan *plan, GError **error)
 {
   KpAgent *self = plan->agent;
   g_autofree char *id = g_strdup (kp_plan_get_id (plan->plan));
+  g_autofree char *name = g_strdup (kp_plan_get_name (plan->plan));
 
   if (plan->job != NULL || plan->in_preflight)
     {
@@ -51,7 +78,11 @@ kp_agent_forget_plan (KpAgentPlan *plan, GError **error)
   if (!kp_history_forget_plan (self->history, id, &history_error))
     g_warning ("The history of a removed plan: %s", history_error->message);
   kp_agent_state_forget_plan (self->state, id);
-  g_thread_unref (g_thread_new ("keepsake-keys", clear_keys_main, g_steal_pointer (&id)));
+  Keys *keys = g_new0 (Keys, 1);
+  keys->agent = g_object_ref (self);
+  keys->plan_id = g_steal_pointer (&id);
+  keys->name = g_steal_pointer (&name);
+  g_thread_unref (g_thread_new ("keepsake-keys", clear_keys_main, keys));
   return TRUE;
 }
 

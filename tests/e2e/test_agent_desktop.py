@@ -321,6 +321,25 @@ def test_prompt_that_nobody_answers(
     assert started.keyring.has_prompted()
 
 
+def test_keys_that_stay_behind_are_told(
+    started: Agent, desktop: Desktop, folder: Path, bucket: str
+) -> None:
+    """The plan is gone; its keys are not, as nobody unlocked the keyring for that."""
+    plan = add(started, "Photos", folder, bucket)
+    started.keyring.lock()
+    started.keyring.answer("dismiss")
+    plan.call("Remove")
+    assert not plan.file.exists()
+    shown = desktop.notifications.wait_for(summary="The keys of “Photos” are still in the keyring")
+    assert "keyring" in shown.body and shown.hints["urgency"] == 2
+    started.keyring.unlock()
+    other = add(started, "Music", folder, bucket)
+    other.call("Remove")
+    wait_until(lambda: not started.keyring.lookup(plan=other.id, kind="s3-secret"), 10, "no keys")
+    titles = [n.summary for n in desktop.notifications.all if "The keys of" in n.summary]
+    assert titles == ["The keys of “Photos” are still in the keyring"]
+
+
 def test_overdue_is_told_once_a_day(
     started: Agent, desktop: Desktop, folder: Path, bucket: str
 ) -> None:
