@@ -137,6 +137,22 @@ last_job_failed (const KpTiming *timing)
          && (timing->last->state == KP_HISTORY_FAILED || timing->last->counts.failed > 0);
 }
 
+/* The verification that found damage which is there still, as far as anybody knows. One that did
+ * not go to its end says nothing of what was found before it. */
+static const KpHistoryJob *
+find_alarm (const KpTiming *timing)
+{
+  const KpHistoryJob *last = timing != NULL ? timing->last_verdict : NULL;
+
+  if (last == NULL || g_strcmp0 (last->reason, kp_error_name (KP_ERROR_CORRUPT)) != 0)
+    return NULL;
+  /* Clocks are set, and a second is long: what came later goes by the order of the record. */
+  if (timing->last != NULL && timing->last->id > last->id
+      && timing->last->state == KP_HISTORY_FINISHED && timing->last->counts.failed == 0)
+    return NULL;
+  return last;
+}
+
 /**
  * kp_agent_plan_find_verify_problem:
  *
@@ -146,18 +162,12 @@ last_job_failed (const KpTiming *timing)
 const char *
 kp_agent_plan_find_verify_problem (KpAgentPlan *self)
 {
-  const KpTiming *timing
-      = kp_scheduler_get_timing (self->agent->scheduler, kp_plan_get_id (self->plan));
-  const KpHistoryJob *last = timing != NULL ? timing->last_verify : NULL;
+  const KpHistoryJob *alarm
+      = find_alarm (kp_scheduler_get_timing (self->agent->scheduler, kp_plan_get_id (self->plan)));
 
-  if (last == NULL || last->state != KP_HISTORY_FINISHED
-      || g_strcmp0 (last->reason, kp_error_name (KP_ERROR_CORRUPT)) != 0)
+  if (alarm == NULL)
     return NULL;
-  /* Clocks are set, and a second is long: what came later goes by the order of the record. */
-  if (timing->last != NULL && timing->last->id > last->id
-      && timing->last->state == KP_HISTORY_FINISHED && timing->last->counts.failed == 0)
-    return NULL;
-  return last->message != NULL ? last->message : "";
+  return alarm->message != NULL ? alarm->message : "";
 }
 
 /**
@@ -198,7 +208,9 @@ describe_state (KpAgentPlan *self)
 static void
 show_verification (KpAgentPlan *self, const KpTiming *timing)
 {
-  const KpHistoryJob *last = timing->last_verify;
+  const KpHistoryJob *alarm = find_alarm (timing);
+  /* Its files are what there is to be seen. */
+  const KpHistoryJob *last = alarm != NULL ? alarm : timing->last_verify;
   g_autofree char *message
       = g_utf8_make_valid (last != NULL && last->message != NULL ? last->message : "", -1);
 
@@ -208,8 +220,7 @@ show_verification (KpAgentPlan *self, const KpTiming *timing)
                                        last != NULL ? kp_history_state_name (last->state) : "");
   kp_dbus_plan_set_last_verify_message (self->skeleton, message);
   kp_dbus_plan_set_last_verify_failed (self->skeleton, last != NULL ? last->counts.failed : 0);
-  kp_dbus_plan_set_verify_problem (self->skeleton,
-                                   kp_agent_plan_find_verify_problem (self) != NULL);
+  kp_dbus_plan_set_verify_problem (self->skeleton, alarm != NULL);
   kp_dbus_plan_set_verify_coverage (self->skeleton,
                                     kp_agent_variant_coverage (&timing->summary.coverage));
 }

@@ -85,6 +85,7 @@ timing_clear (KpTiming *timing)
 {
   g_clear_pointer (&timing->last, kp_history_job_free);
   g_clear_pointer (&timing->last_verify, kp_history_job_free);
+  g_clear_pointer (&timing->last_verdict, kp_history_job_free);
   *timing = (KpTiming){ 0 };
 }
 
@@ -148,6 +149,7 @@ typedef struct
   guint failed;           /* in a row */
   guint interrupted;      /* in a row */
   KpHistoryJob *verified; /* the last that came to an end, or was cancelled; of the list, or NULL */
+  KpHistoryJob *verdict;  /* the last that went to its end; of the list, or NULL */
   gboolean verify_again;
 } Past;
 
@@ -170,6 +172,9 @@ look_back (GPtrArray *jobs, Past *past)
           past->verify_again
               = job->state != KP_HISTORY_FINISHED || (job->counts.failed > 0 && past->last != NULL);
         }
+      if (job->kind == KP_HISTORY_VERIFY && past->verdict == NULL
+          && job->state == KP_HISTORY_FINISHED)
+        past->verdict = job;
       if (job->kind != KP_HISTORY_BACKUP)
         continue;
       if (past->last == NULL)
@@ -508,6 +513,7 @@ refresh_entry (KpScheduler *self, Entry *entry, gint64 now)
       decide_verify (entry, &past, now);
       decide_overdue (entry, now);
     }
+  timing->last_verdict = past.verdict != NULL ? kp_history_job_copy (past.verdict) : NULL;
   timing->last = steal_job (jobs, past.last);
   timing->last_verify = steal_job (jobs, past.verified);
 }

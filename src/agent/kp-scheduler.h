@@ -28,8 +28,9 @@ typedef struct
   gboolean overdue;  /* no success for too long */
   gint64 overdue_at; /* when it will be, or was */
   KpHistorySummary summary;
-  KpHistoryJob *last;        /* backup that ended, or NULL */
-  KpHistoryJob *last_verify; /* verification that ended, or NULL */
+  KpHistoryJob *last;         /* backup that ended, or NULL */
+  KpHistoryJob *last_verify;  /* verification that ended, or NULL */
+  KpHistoryJob *last_verdict; /* verification that went to its end, or NULL */
 } KpTiming;
 
 #define KP_TYPE_SCHEDULER (kp_scheduler_get_type ())

@@ -41,6 +41,7 @@ typedef struct
   KpHistoryJob *running;     /* or NULL */
   KpHistoryJob *last_backup; /* that ended, or NULL */
   KpHistoryJob *last_verify; /* that ended, or NULL */
+  KpHistoryJob *last_alarm;  /* where it did not go to its end: the last that did, or NULL */
   char *job_text;            /* progress of the running job, or "" */
   double job_fraction;       /* from 0 to 1; -1 when not known */
 } Status;
@@ -56,6 +57,7 @@ status_free (Status *status)
   g_clear_pointer (&status->running, kp_history_job_free);
   g_clear_pointer (&status->last_backup, kp_history_job_free);
   g_clear_pointer (&status->last_verify, kp_history_job_free);
+  g_clear_pointer (&status->last_alarm, kp_history_job_free);
   g_clear_object (&status->plan);
   g_free (status);
 }
@@ -94,6 +96,23 @@ take_first (GPtrArray *jobs, KpHistoryJob **first, KpHistoryKind kind, gboolean 
       if ((job->state == KP_HISTORY_RUNNING) != running || (!running && job->kind != kind))
         continue;
       *first = g_ptr_array_steal_index (jobs, i);
+      return;
+    }
+}
+
+/* One that did not go to its end says nothing of what was found before it. */
+static void
+find_alarm (Status *status, GPtrArray *jobs)
+{
+  if (status->last_verify == NULL || status->last_verify->state == KP_HISTORY_FINISHED)
+    return;
+  for (guint i = 0; i < jobs->len; i++)
+    {
+      const KpHistoryJob *job = g_ptr_array_index (jobs, i);
+
+      if (job->kind != KP_HISTORY_VERIFY || job->state != KP_HISTORY_FINISHED)
+        continue;
+      status->last_alarm = g_ptr_array_steal_index (jobs, i);
       return;
     }
 }
@@ -138,6 +157,7 @@ look_at_files (KpPlanStore *store, KpHistory *history, KpPlan *plan, gint64 now,
   take_first (jobs, &status->running, KP_HISTORY_BACKUP, TRUE);
   take_first (jobs, &status->last_backup, KP_HISTORY_BACKUP, FALSE);
   take_first (jobs, &status->last_verify, KP_HISTORY_VERIFY, FALSE);
+  find_alarm (status, jobs);
   look_at_schedule (status, beginning, now);
   set (&status->state, status->running != NULL       ? "running"
                        : !kp_plan_get_enabled (plan) ? "disabled"
@@ -253,13 +273,18 @@ get_trouble (const KpHistoryJob *job)
 
 /* Whether a backup went well since the verification: what that found damaged was sent again. */
 static gboolean
-is_sent_again (const Status *status)
+is_sent_again (const Status *status, const KpHistoryJob *verify)
 {
   const KpHistoryJob *backup = status->last_backup;
 
-  return status->last_verify->state == KP_HISTORY_FINISHED && backup != NULL
-         && backup->id > status->last_verify->id && backup->state == KP_HISTORY_FINISHED
-         && backup->counts.failed == 0;
+  return verify->state == KP_HISTORY_FINISHED && backup != NULL && backup->id > verify->id
+         && backup->state == KP_HISTORY_FINISHED && backup->counts.failed == 0;
+}
+
+static gboolean
+is_alarming (const Status *status, const KpHistoryJob *verify)
+{
+  return get_trouble (verify) != NULL && !is_sent_again (status, verify);
 }
 
 static gboolean
@@ -268,7 +293,8 @@ needs_attention (const Status *status)
   return kp_plan_get_enabled (status->plan)
          && (status->overdue || status->summary.erased_at > 0
              || get_trouble (status->last_backup) != NULL
-             || (get_trouble (status->last_verify) != NULL && !is_sent_again (status)));
+             || is_alarming (status, status->last_verify)
+             || is_alarming (status, status->last_alarm));
 }
 
 static void
@@ -322,7 +348,9 @@ print_last (KpCtlOutput *output, const Status *status, gint64 now)
     kp_ctl_output_line (output, "  %s", coverage);
   print_trouble (output, "backup", status->last_backup, now);
   print_trouble (output, "verification", status->last_verify, now);
-  if (get_trouble (status->last_verify) != NULL && is_sent_again (status))
+  if (is_alarming (status, status->last_alarm))
+    print_trouble (output, "verification that went to its end", status->last_alarm, now);
+  if (get_trouble (status->last_verify) != NULL && is_sent_again (status, status->last_verify))
     kp_ctl_output_line (output, "  A backup went well since; the next verification begins with "
                                 "these files");
 }

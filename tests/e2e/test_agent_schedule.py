@@ -38,6 +38,17 @@ def reasons(plan: Any) -> list[tuple[str, str, int]]:
     return [(s["reason"], text_of(s["from"]), s["count"]) for s in reversed(plan.skips())]
 
 
+def add_job(agent: Agent, plan: Plan, kind: str, state: str) -> None:
+    """Of which only the history knows."""
+    with contextlib.closing(sqlite3.connect(agent.state / "history.sqlite")) as history, history:
+        now = int(agent.environment["KEEPSAKE_TEST_CLOCK"] or 0)
+        history.execute(
+            "INSERT INTO job (plan, kind, trigger, started, ended, state)"
+            " VALUES (?, ?, 'scheduled', ?, ?, ?)",
+            (plan.id, kind, now, now + 1, state),
+        )
+
+
 def test_ten_days(agent: Agent, system_bus: SystemBus, folder: Path, s3: Any, bucket: str) -> None:
     """Daily at 12:30; asleep on days 3 to 5, metered on day 7 until evening, keyring locked on
     day 8."""
@@ -565,8 +576,19 @@ def test_what_a_verification_finds_is_an_alarm_until_it_is_sent_again(
     assert plan.get("LastVerifyJob") == plan.jobs()[0]["id"]
     assert plan.jobs()[0]["coverage"]["objects-proved"] == 1
 
+    # One that does not go to its end says nothing of that.
+    found = plan.get("LastVerifyJob"), plan.get("LastVerifyFailed"), plan.get("LastVerifyMessage")
+    for state in ("failed", "cancelled"):
+        add_job(agent, plan, "verify", state)
+        agent.set_time(f"2026-03-07 13:{10 + len(state)}")
+        assert plan.jobs()[0]["state"] == state
+        assert plan.get("VerifyProblem") and agent.get("State") == "attention", state
+        assert found == (
+            plan.get("LastVerifyJob"), plan.get("LastVerifyFailed"), plan.get("LastVerifyMessage"),
+        )  # fmt: skip
+
     # The next backup sends it again, and a verification soon after that looks whether it did.
-    agent.set_time("2026-03-08 13:00")
+    agent.set_time("2026-03-08 13:30")
     assert plan.jobs()[0]["kind"] == "verify"
     assert s3.get_object(Bucket=bucket, Key=key)["Body"].read() == b"1"
     assert not plan.get("VerifyProblem")

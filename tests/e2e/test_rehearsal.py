@@ -119,6 +119,17 @@ def test_what_is_wrong_is_found_named_and_sent_again(
         "finished", 6, True,
     )  # fmt: skip
 
+    # One that does not go to its end says nothing of that.
+    history = state_dir / "keepsake/history.sqlite"
+    (job,) = query(history, "SELECT max(id) + 1 FROM job")
+    query(
+        history, "INSERT INTO job (id, plan, kind, trigger, started, ended, state)"
+        " SELECT ?, plan, 'verify', 'manual', started, ended, 'cancelled' FROM job LIMIT 1", *job,
+    )  # fmt: skip
+    status = ctl("status", "--check", check=2).stdout
+    assert "found something wrong: 6 files could not be proved: “" in status
+    query(history, "DELETE FROM job WHERE id = ?", *job)
+
     damaged = {"flipped", "cut", "lost", "replaced", "sub/deep", "large"}
     result = run("--verbose")
     assert result.json[-1]["put"] + result.json[-1]["copied"] == len(damaged)
