@@ -144,11 +144,8 @@ find_alarm (const KpTiming *timing)
 {
   const KpHistoryJob *last = timing != NULL ? timing->last_verdict : NULL;
 
-  if (last == NULL || g_strcmp0 (last->reason, kp_error_name (KP_ERROR_CORRUPT)) != 0)
-    return NULL;
-  /* Clocks are set, and a second is long: what came later goes by the order of the record. */
-  if (timing->last != NULL && timing->last->id > last->id
-      && timing->last->state == KP_HISTORY_FINISHED && timing->last->counts.failed == 0)
+  if (last == NULL || timing->is_mended
+      || g_strcmp0 (last->reason, kp_error_name (KP_ERROR_CORRUPT)) != 0)
     return NULL;
   return last;
 }

@@ -513,6 +513,7 @@ refresh_entry (KpScheduler *self, Entry *entry, gint64 now)
       decide_verify (entry, &past, now);
       decide_overdue (entry, now);
     }
+  timing->is_mended = past.verdict != NULL && kp_history_is_mended (jobs, past.verdict);
   timing->last_verdict = past.verdict != NULL ? kp_history_job_copy (past.verdict) : NULL;
   timing->last = steal_job (jobs, past.last);
   timing->last_verify = steal_job (jobs, past.verified);

@@ -31,6 +31,7 @@ typedef struct
   KpHistoryJob *last;         /* backup that ended, or NULL */
   KpHistoryJob *last_verify;  /* verification that ended, or NULL */
   KpHistoryJob *last_verdict; /* verification that went to its end, or NULL */
+  gboolean is_mended;         /* what that has found: a backup has sent it again */
 } KpTiming;
 
 #define KP_TYPE_SCHEDULER (kp_scheduler_get_type ())

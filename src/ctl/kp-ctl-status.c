@@ -38,12 +38,13 @@ typedef struct
   gint64 next_run;
   gboolean overdue;
   KpHistorySummary summary;
-  KpHistoryJob *running;     /* or NULL */
-  KpHistoryJob *last_backup; /* that ended, or NULL */
-  KpHistoryJob *last_verify; /* that ended, or NULL */
-  KpHistoryJob *last_alarm;  /* where it did not go to its end: the last that did, or NULL */
-  char *job_text;            /* progress of the running job, or "" */
-  double job_fraction;       /* from 0 to 1; -1 when not known */
+  KpHistoryJob *running;      /* or NULL */
+  KpHistoryJob *last_backup;  /* that ended, or NULL */
+  KpHistoryJob *last_verify;  /* that ended, or NULL */
+  KpHistoryJob *last_verdict; /* a verification that went to its end, or NULL */
+  gboolean is_sent_again;     /* what that has found */
+  char *job_text;             /* progress of the running job, or "" */
+  double job_fraction;        /* from 0 to 1; -1 when not known */
 } Status;
 
 static void
@@ -57,7 +58,7 @@ status_free (Status *status)
   g_clear_pointer (&status->running, kp_history_job_free);
   g_clear_pointer (&status->last_backup, kp_history_job_free);
   g_clear_pointer (&status->last_verify, kp_history_job_free);
-  g_clear_pointer (&status->last_alarm, kp_history_job_free);
+  g_clear_pointer (&status->last_verdict, kp_history_job_free);
   g_clear_object (&status->plan);
   g_free (status);
 }
@@ -102,18 +103,16 @@ take_first (GPtrArray *jobs, KpHistoryJob **first, KpHistoryKind kind, gboolean 
 
 /* One that did not go to its end says nothing of what was found before it. */
 static void
-find_alarm (Status *status, GPtrArray *jobs)
+find_verdict (Status *status, GPtrArray *jobs)
 {
-  if (status->last_verify == NULL || status->last_verify->state == KP_HISTORY_FINISHED)
-    return;
-  for (guint i = 0; i < jobs->len; i++)
+  for (guint i = 0; i < jobs->len && status->last_verdict == NULL; i++)
     {
       const KpHistoryJob *job = g_ptr_array_index (jobs, i);
 
       if (job->kind != KP_HISTORY_VERIFY || job->state != KP_HISTORY_FINISHED)
         continue;
-      status->last_alarm = g_ptr_array_steal_index (jobs, i);
-      return;
+      status->is_sent_again = kp_history_is_mended (jobs, job);
+      status->last_verdict = kp_history_job_copy (job);
     }
 }
 
@@ -154,10 +153,10 @@ look_at_files (KpPlanStore *store, KpHistory *history, KpPlan *plan, gint64 now,
   if (jobs == NULL || !kp_history_get_summary (history, id, now, &status->summary, error))
     return NULL;
   gint64 beginning = find_beginning (store, plan, jobs);
+  find_verdict (status, jobs);
   take_first (jobs, &status->running, KP_HISTORY_BACKUP, TRUE);
   take_first (jobs, &status->last_backup, KP_HISTORY_BACKUP, FALSE);
   take_first (jobs, &status->last_verify, KP_HISTORY_VERIFY, FALSE);
-  find_alarm (status, jobs);
   look_at_schedule (status, beginning, now);
   set (&status->state, status->running != NULL       ? "running"
                        : !kp_plan_get_enabled (plan) ? "disabled"
@@ -271,20 +270,12 @@ get_trouble (const KpHistoryJob *job)
     }
 }
 
-/* Whether a backup went well since the verification: what that found damaged was sent again. */
-static gboolean
-is_sent_again (const Status *status, const KpHistoryJob *verify)
-{
-  const KpHistoryJob *backup = status->last_backup;
-
-  return verify->state == KP_HISTORY_FINISHED && backup != NULL && backup->id > verify->id
-         && backup->state == KP_HISTORY_FINISHED && backup->counts.failed == 0;
-}
-
+/* A verification that did not go to its end has found nothing that could be mended. */
 static gboolean
 is_alarming (const Status *status, const KpHistoryJob *verify)
 {
-  return get_trouble (verify) != NULL && !is_sent_again (status, verify);
+  return verify != NULL && get_trouble (verify) != NULL
+         && !(verify->state == KP_HISTORY_FINISHED && status->is_sent_again);
 }
 
 static gboolean
@@ -294,7 +285,7 @@ needs_attention (const Status *status)
          && (status->overdue || status->summary.erased_at > 0
              || get_trouble (status->last_backup) != NULL
              || is_alarming (status, status->last_verify)
-             || is_alarming (status, status->last_alarm));
+             || is_alarming (status, status->last_verdict));
 }
 
 static void
@@ -348,9 +339,10 @@ print_last (KpCtlOutput *output, const Status *status, gint64 now)
     kp_ctl_output_line (output, "  %s", coverage);
   print_trouble (output, "backup", status->last_backup, now);
   print_trouble (output, "verification", status->last_verify, now);
-  if (is_alarming (status, status->last_alarm))
-    print_trouble (output, "verification that went to its end", status->last_alarm, now);
-  if (get_trouble (status->last_verify) != NULL && is_sent_again (status, status->last_verify))
+  if (status->last_verify != NULL && status->last_verify->state != KP_HISTORY_FINISHED
+      && is_alarming (status, status->last_verdict))
+    print_trouble (output, "verification that went to its end", status->last_verdict, now);
+  if (get_trouble (status->last_verify) != NULL && !is_alarming (status, status->last_verify))
     kp_ctl_output_line (output, "  A backup went well since; the next verification begins with "
                                 "these files");
 }

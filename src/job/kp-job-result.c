@@ -128,5 +128,8 @@ kp_job_describe_result (KpJob *self, const char **reason)
                                                              : "%" G_GUINT64_FORMAT " files failed",
                               result->counts.failed);
     }
+  /* For who asks whether what a verification has found is mended. The backup itself went well. */
+  if (result->still_damaged > 0)
+    *reason = kp_error_name (KP_ERROR_CORRUPT);
   return NULL;
 }

@@ -263,6 +263,7 @@ run_backup (KpJob *self, GError **error)
   };
   self->result.kept = result.kept;
   self->result.swept = result.swept;
+  self->result.still_damaged = result.still_damaged;
   self->result.deletions_held = result.deletions_held;
   self->result.guard_reason = g_strdup (result.guard_reason);
   return ok;

@@ -63,6 +63,7 @@ typedef struct
   guint64 spared;             /* objects that stay when a plan's are deleted: another covers them */
   guint64 archived;           /* of what a restore could not give back: in an archive */
   guint64 requested;          /* of those: was asked for */
+  guint64 still_damaged;      /* objects that a verification has found to be, after a backup */
   guint64 deletions_held;
   char *guard_reason; /* or NULL */
   GError *error;      /* what ended the job before its time, or NULL */

@@ -129,6 +129,25 @@ kp_catalogue_has_damaged (KpCatalogue *catalogue, gboolean *found, GError **erro
   return ok;
 }
 
+/**
+ * kp_catalogue_count_damaged:
+ * @n_damaged: (out): objects of the listing that are marked
+ */
+gboolean
+kp_catalogue_count_damaged (KpCatalogue *catalogue, guint64 *n_damaged, GError **error)
+{
+  sqlite3_stmt *statement = catalogue->statements[STATEMENT_COUNT_DAMAGED];
+  gboolean found;
+
+  g_rec_mutex_lock (&catalogue->lock);
+  gboolean ok = kp_catalogue_fetch (catalogue, statement, &found, error);
+  if (ok)
+    *n_damaged = kp_sql_column_number (statement, 0);
+  sqlite3_reset (statement);
+  g_rec_mutex_unlock (&catalogue->lock);
+  return ok;
+}
+
 gboolean
 kp_catalogue_is_damaged (KpCatalogue *catalogue, const char *key, gboolean *found, GError **error)
 {

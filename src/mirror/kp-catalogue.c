@@ -230,6 +230,7 @@ static const char *const statement_texts[N_STATEMENTS] = {
   [STATEMENT_REMOVE_PROOF] = "DELETE FROM proof WHERE key = ?",
   [STATEMENT_PUT_DAMAGED] = "INSERT OR IGNORE INTO damaged VALUES (?)",
   [STATEMENT_HAS_DAMAGED] = "SELECT 1 FROM damaged LIMIT 1",
+  [STATEMENT_COUNT_DAMAGED] = "SELECT count(*) FROM damaged JOIN listing USING (key)",
   [STATEMENT_IS_DAMAGED] = "SELECT 1 FROM damaged WHERE key = ?",
   [STATEMENT_REMOVE_DAMAGED] = "DELETE FROM damaged WHERE key = ?",
 };

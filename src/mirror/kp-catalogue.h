@@ -255,6 +255,8 @@ gboolean kp_catalogue_remove_damaged (KpCatalogue *catalogue, const char *key, G
     G_GNUC_WARN_UNUSED_RESULT;
 gboolean kp_catalogue_has_damaged (KpCatalogue *catalogue, gboolean *found, GError **error)
     G_GNUC_WARN_UNUSED_RESULT;
+gboolean kp_catalogue_count_damaged (KpCatalogue *catalogue, guint64 *n_damaged, GError **error)
+    G_GNUC_WARN_UNUSED_RESULT;
 gboolean kp_catalogue_is_damaged (KpCatalogue *catalogue,
                                   const char *key,
                                   gboolean *found,

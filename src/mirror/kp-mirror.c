@@ -487,7 +487,7 @@ run_phases (KpMirror *self, GError **error)
     kp_keep_sweep (self);
   if (self->keep != NULL)
     kp_keep_tell_versions (self->keep);
-  return TRUE;
+  return kp_catalogue_count_damaged (self->catalogue, &self->result.still_damaged, error);
 }
 
 /**

@@ -45,6 +45,7 @@ typedef struct
   guint64 failed;
   guint64 bytes_sent;       /* of bodies that the server confirmed */
   guint64 bytes_saved;      /* of changed files, that did not have to be sent */
+  guint64 still_damaged;    /* objects that a verification has found to be, and nobody could mend */
   guint64 deletions_held;   /* that the guard held back */
   const char *guard_reason; /* or NULL */
 } KpMirrorResult;

@@ -366,3 +366,29 @@ kp_history_get_summary (KpHistory *self,
   return read_erased (self, plan_id, summary, error)
          && read_last_coverage (self, plan_id, &summary->coverage, error);
 }
+
+/**
+ * kp_history_is_mended:
+ * @jobs: (element-type KpHistoryJob): newest first
+ * @verification: one of them
+ *
+ * Whether a backup has sent again since then what the verification found damaged: any that went
+ * well. One that could not do so for all of it says so.
+ */
+gboolean
+kp_history_is_mended (GPtrArray *jobs, const KpHistoryJob *verification)
+{
+  /* Clocks are set, and a second is long: what came later goes by the order of the record. */
+  for (guint i = 0; i < jobs->len && jobs->pdata[i] != verification; i++)
+    {
+      const KpHistoryJob *job = g_ptr_array_index (jobs, i);
+
+      if (job->kind != KP_HISTORY_BACKUP || job->state != KP_HISTORY_FINISHED)
+        continue;
+      if (g_strcmp0 (job->reason, kp_error_name (KP_ERROR_CORRUPT)) == 0)
+        return FALSE;
+      if (job->reason == NULL && job->counts.failed == 0)
+        return TRUE;
+    }
+  return FALSE;
+}

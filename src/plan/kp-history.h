@@ -185,6 +185,8 @@ gboolean kp_history_get_summary (KpHistory *history,
                                  KpHistorySummary *summary,
                                  GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+gboolean kp_history_is_mended (GPtrArray *jobs, const KpHistoryJob *verification);
+
 gboolean kp_history_mark_interrupted (KpHistory *history, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 gboolean kp_history_prune (KpHistory *history, gint64 before, GError **error)
     G_GNUC_WARN_UNUSED_RESULT;

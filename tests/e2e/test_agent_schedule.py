@@ -596,6 +596,32 @@ def test_what_a_verification_finds_is_an_alarm_until_it_is_sent_again(
     assert agent.get("State") == "idle"
 
 
+def test_what_no_backup_can_mend_stays_an_alarm(
+    agent: Agent, folder: Path, s3: Any, bucket: str
+) -> None:
+    """The file is no longer here to be sent again."""
+    agent.keyring.start()
+    plan = agent.add_plan("Photos", folder, bucket, schedule="@daily 12:30", verify="off")
+    agent.start("2026-03-01 13:00")
+    (folder / "one").unlink()
+    key = "photos/Pictures/one"
+    good = s3.get_object(Bucket=bucket, Key=key)
+    s3.put_object(Bucket=bucket, Key=key, Body=b"x", Metadata=good["Metadata"])
+    plan.run(kind=GLib.Variant("s", "verify")).wait()
+    assert plan.get("VerifyProblem")
+    agent.set_time("2026-03-02 13:00")
+    assert (plan.jobs()[0]["kind"], plan.jobs()[0]["state"]) == ("backup", "finished")
+    assert plan.get("LastResult") == "finished" and plan.get("LastMessage") == ""
+    assert plan.get("VerifyProblem") and agent.get("State") == "attention"
+
+    # Somebody has put it back.
+    s3.put_object(Bucket=bucket, Key=key, Body=b"1", Metadata=good["Metadata"])
+    plan.run(kind=GLib.Variant("s", "verify")).wait()
+    assert not plan.get("VerifyProblem") and agent.get("State") == "idle"
+    plan.run().wait()
+    assert plan.jobs()[0].get("reason", "") == plan.get("LastReason") == ""
+
+
 def test_watch_and_our_own_files(agent: Agent, tmp_path: Path, bucket: str) -> None:
     """What a backup writes on the disk is not the reason for the next one."""
     home = write_files(tmp_path / "home", {"one": "1", ".local/state/other": "2"})

@@ -142,6 +142,24 @@ def test_what_is_wrong_is_found_named_and_sent_again(
     assert "found something wrong" not in ctl("status", "--check", check=0).stdout
 
 
+def test_what_no_backup_can_mend_is_not_called_mended(
+    run: Callable[..., Any], ctl: Any, folder: Path, s3: Any, bucket: str
+) -> None:
+    """The file is no longer here to be sent again."""
+    good = body(s3, bucket, f"{PREFIX}/flipped")
+    flip(s3, bucket, "flipped")
+    flip(s3, bucket, "large")
+    (folder / "flipped").unlink()
+    assert len(failures(rehearse(run, check=2))) == 2
+    run()
+    status = ctl("status", "--check", check=2).stdout
+    assert "found something wrong" in status and "A backup went well since" not in status
+
+    put_behind_our_back(s3, bucket, "flipped", good)
+    rehearse(run)
+    ctl("status", "--check", check=0)
+
+
 def test_bad_version_is_kept_where_the_bucket_keeps_versions(
     run: Callable[..., Any], folder: Path, s3: Any, bucket: str, state_dir: Path
 ) -> None:

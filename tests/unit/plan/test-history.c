@@ -508,6 +508,45 @@ assert_failing_since (KpHistory *history, gint64 expected)
   g_assert_cmpint (summary.failing_since, ==, expected);
 }
 
+/* A list of "v" for the verification, and newer backups, in the order in which they ended: well
+ * "+", with files that failed "f", failed "x", with deletions held back "g", with damage that stays
+ * "d". */
+static gboolean
+is_mended (const char *backups)
+{
+  g_autoptr (GPtrArray) jobs = g_ptr_array_new_with_free_func (g_free);
+
+  for (gsize i = strlen (backups); i-- > 0;)
+    {
+      KpHistoryJob *job = g_new0 (KpHistoryJob, 1);
+
+      job->kind = backups[i] == 'v' ? KP_HISTORY_VERIFY : KP_HISTORY_BACKUP;
+      job->state = backups[i] == 'x' ? KP_HISTORY_FAILED : KP_HISTORY_FINISHED;
+      job->counts.failed = backups[i] == 'f';
+      job->reason = backups[i] == 'g'   ? (char *) "delete-guard"
+                    : backups[i] == 'd' ? (char *) "corrupt"
+                    : backups[i] == 'f' ? (char *) "failed"
+                                        : NULL;
+      g_ptr_array_add (jobs, job);
+      if (backups[i] == 'v')
+        return kp_history_is_mended (jobs, job);
+    }
+  g_assert_not_reached ();
+}
+
+static void
+test_mended (Fixture *fixture, gconstpointer data)
+{
+  g_assert_false (is_mended ("v"));
+  g_assert_false (is_mended ("+v"));
+  g_assert_true (is_mended ("v+"));
+  g_assert_true (is_mended ("v+xfg"));
+  g_assert_false (is_mended ("vxfg"));
+  g_assert_false (is_mended ("vd"));
+  g_assert_false (is_mended ("v+d"));
+  g_assert_true (is_mended ("vd+"));
+}
+
 static void
 test_failing_since (Fixture *fixture, gconstpointer data)
 {
@@ -973,6 +1012,7 @@ main (int argc, char **argv)
   ADD ("/plan/history/summary", test_summary);
   ADD ("/plan/history/erased", test_erased);
   ADD ("/plan/history/coverage", test_coverage);
+  ADD ("/plan/history/mended", test_mended);
   ADD ("/plan/history/failing-since", test_failing_since);
   ADD ("/plan/history/interrupted", test_interrupted);
   ADD ("/plan/history/prune", test_prune);
