@@ -424,10 +424,26 @@ kp_catalogue_list_candidates (KpCatalogue *catalogue, GError **error)
 {
   return open_cursor (catalogue,
                       "SELECT " SCAN_COLUMNS ", " LISTED_COLUMNS ", " KNOWN_COLUMNS
-                      ", c.key, coalesce(p.offset, 0)"
+                      ", c.key, coalesce(p.offset, 0), d.key IS NOT NULL"
                       " FROM candidate c JOIN listing l USING (key) LEFT JOIN scan s USING (key)"
-                      " LEFT JOIN object o USING (key)"
+                      " LEFT JOIN object o USING (key) LEFT JOIN damaged d USING (key)"
                       " LEFT JOIN proof p ON p.key = c.key AND p.etag = l.etag ORDER BY c.seq",
+                      error);
+}
+
+/**
+ * kp_catalogue_list_damaged:
+ *
+ * Goes through the objects of the listing that are marked as damaged, whether they can be compared
+ * with something or not. For kp_cursor_next_candidate(), too.
+ */
+KpCursor *
+kp_catalogue_list_damaged (KpCatalogue *catalogue, GError **error)
+{
+  return open_cursor (catalogue,
+                      "SELECT " SCAN_COLUMNS ", " LISTED_COLUMNS ", " KNOWN_COLUMNS ", d.key, 0, 1"
+                      " FROM damaged d JOIN listing l USING (key) LEFT JOIN scan s USING (key)"
+                      " LEFT JOIN object o USING (key) ORDER BY d.key",
                       error);
 }
 
@@ -446,6 +462,7 @@ kp_cursor_next_candidate (KpCursor *cursor, KpCandidate *candidate, GError **err
       if (row->local.key == NULL)
         row->local.key = kp_sql_column_bytes (cursor->statement, column);
       candidate->offset = kp_sql_column_number (cursor->statement, column + 1);
+      candidate->is_damaged = sqlite3_column_int (cursor->statement, column + 2) != 0;
     }
   g_rec_mutex_unlock (&cursor->catalogue->lock);
   return result;

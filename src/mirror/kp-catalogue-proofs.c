@@ -160,8 +160,9 @@ kp_catalogue_is_damaged (KpCatalogue *catalogue, const char *key, gboolean *foun
  *
  * Fills the table of objects that can be compared with something: with the file as it is, be it
  * another by now than the one that was stored, with the SHA-256 that is known of it, or with those
- * of its chunks. Those come first that were never looked at, or longest ago, in an order of chance
- * where that is the same: so each is met in time, and nobody can know which is next.
+ * of its chunks. Those come first that are marked as damaged, then those that were never looked at,
+ * or longest ago, in an order of chance where that is the same: so each is met in time, and nobody
+ * can know which is next.
  */
 gboolean
 kp_catalogue_find_candidates (KpCatalogue *catalogue, guint64 *n_candidates, GError **error)
@@ -170,13 +171,14 @@ kp_catalogue_find_candidates (KpCatalogue *catalogue, guint64 *n_candidates, GEr
       = "INSERT INTO candidate (key)"
         " SELECT l.key FROM listing l LEFT JOIN scan s USING (key) LEFT JOIN object o USING (key)"
         " LEFT JOIN proof p ON p.key = l.key AND p.etag = l.etag"
+        " LEFT JOIN damaged d ON d.key = l.key"
         " WHERE (s.key IS NOT NULL AND (" HAS_BYTES ("s.mode") " OR " HAS_BYTES (
             "o.mode") "))"
                       " OR (o.key IS NOT NULL AND " IS_FILE (
                           "o.mode") "   AND (o.sha256 IS NOT NULL OR EXISTS"
                                     "    (SELECT 1 FROM chunked k WHERE k.key = o.key AND k.etag = "
                                     "o.etag)))"
-                                    " ORDER BY coalesce(p.looked, 0), random()";
+                                    " ORDER BY d.key IS NULL, coalesce(p.looked, 0), random()";
   gboolean ok;
 
   g_rec_mutex_lock (&catalogue->lock);

@@ -126,8 +126,9 @@ typedef struct
 /* An object that a verification can compare with something. */
 typedef struct
 {
-  KpComparison row; /* its key is always set; has no path when there is no file */
-  guint64 offset;   /* how many bytes from its start on were proved by an earlier verification */
+  KpComparison row;    /* its key is always set; has no path when there is no file */
+  guint64 offset;      /* how many bytes from its start on were proved by an earlier verification */
+  gboolean is_damaged; /* as an earlier verification has found */
 } KpCandidate;
 
 gboolean kp_catalogue_exists (const char *state_dir, KpS3Location *location);
@@ -228,6 +229,8 @@ int kp_cursor_next_known (KpCursor *cursor, char **key, KpKnown *known, GError *
 KpCursor *kp_catalogue_list_candidates (KpCatalogue *catalogue, GError **error)
     G_GNUC_WARN_UNUSED_RESULT;
 int kp_cursor_next_candidate (KpCursor *cursor, KpCandidate *candidate, GError **error)
+    G_GNUC_WARN_UNUSED_RESULT;
+KpCursor *kp_catalogue_list_damaged (KpCatalogue *catalogue, GError **error)
     G_GNUC_WARN_UNUSED_RESULT;
 KpCursor *kp_catalogue_list_lost (KpCatalogue *catalogue,
                                   const char *first,

@@ -31,8 +31,9 @@ struct _KpVerify
   KpBudget *budget;
   GAsyncQueue *results; /* of KpVerifyTask */
   unsigned outstanding;
-  guint64 max_files;    /* 0: all */
-  guint64 chosen_files; /* taken on by now */
+  guint64 max_files;      /* 0: all */
+  guint64 chosen_files;   /* taken on by now */
+  guint64 chosen_damaged; /* of those: known to be damaged before */
   guint64 chosen_bytes;
   gint64 commit_at; /* monotonic */
   KpVerifyResult result;

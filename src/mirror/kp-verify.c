@@ -147,9 +147,9 @@ report_problem (KpVerify *self, const KpScanned *local, KpError code, const char
 
 /* What is to be done about an object that is not what it should be. */
 static const char *
-describe_damage (KpVerify *self, const KpVerifyTask *task)
+describe_damage (KpVerify *self, const KpScanned *local)
 {
-  if (task->candidate.row.local.path == NULL)
+  if (local->path == NULL)
     return "What the bucket holds is not what was stored, and the file is no longer here; if the "
            "bucket keeps versions, restore an older one";
   if (!self->has_catalogue)
@@ -159,12 +159,20 @@ describe_damage (KpVerify *self, const KpVerifyTask *task)
          "again";
 }
 
-static gboolean
-take_damaged (KpVerify *self, const KpVerifyTask *task, GError **error)
+static void
+report_damage (KpVerify *self, const KpScanned *local)
 {
   self->result.damaged++;
-  report_problem (self, &task->candidate.row.local, KP_ERROR_CORRUPT, describe_damage (self, task));
-  return kp_catalogue_put_damaged (self->catalogue, task->candidate.row.local.key, error);
+  report_problem (self, local, KP_ERROR_CORRUPT, describe_damage (self, local));
+}
+
+/* Leaves the listing, as all that is said of it is said: see report_known_damage(). */
+static gboolean
+take_damaged (KpVerify *self, const KpScanned *local, GError **error)
+{
+  report_damage (self, local);
+  return kp_catalogue_put_damaged (self->catalogue, local->key, error)
+         && kp_catalogue_remove_listed (self->catalogue, local->key, error);
 }
 
 static gboolean
@@ -179,11 +187,17 @@ take_missing (KpVerify *self, const KpScanned *local, GError **error)
 }
 
 static gboolean
+is_read_to_its_end (const KpVerifyTask *task)
+{
+  return task->offset + task->length >= task->candidate.row.listed_size;
+}
+
+static gboolean
 take_proved (KpVerify *self, const KpVerifyTask *task, GError **error)
 {
   const KpScanned *local = &task->candidate.row.local;
   guint64 end = task->offset + task->length;
-  gboolean is_whole = end >= task->candidate.row.listed_size;
+  gboolean is_whole = is_read_to_its_end (task);
 
   if (!is_whole)
     kp_report_notice (self->report,
@@ -225,18 +239,22 @@ take_outcome (KpVerify *self, const KpVerifyTask *task, GError **error)
   switch (task->outcome)
     {
     case KP_VERIFY_DAMAGED:
-      return take_damaged (self, task, error);
+      return take_damaged (self, local, error);
     case KP_VERIFY_MISSING:
-      return take_missing (self, local, error);
+      return take_missing (self, local, error)
+             && kp_catalogue_remove_listed (self->catalogue, local->key, error);
     case KP_VERIFY_LOCAL:
       self->result.failed++;
       report_problem (self, local, KP_ERROR_CONFLICT,
                       "The file here is not what was stored, though nobody has written it since: "
                       "this disk may be failing. The bucket has it as it was; restore it beside "
                       "this one and compare");
-      return take_unproved (self, task, error);
+      /* Or the next backup would send what is here in its place. */
+      return take_unproved (self, task, error)
+             && (!is_read_to_its_end (task)
+                 || kp_catalogue_remove_damaged (self->catalogue, local->key, error));
     case KP_VERIFY_CHANGED:
-      if (self->options.strict)
+      if (self->options.strict && !task->candidate.is_damaged)
         {
           self->result.changed++;
           report_problem (self, local, KP_ERROR_CONFLICT,
@@ -264,7 +282,7 @@ take_result (KpVerify *self, KpVerifyTask *task, GError **error)
     }
   if (kp_error_is (task->error, KP_ERROR_ARCHIVED) && !self->options.strict)
     self->result.archived++;
-  else
+  else if (!task->candidate.is_damaged)
     {
       self->result.failed++;
       report_problem (self, &task->candidate.row.local, (KpError) task->error->code,
@@ -420,22 +438,53 @@ find_lost (KpVerify *self, GError **error)
   return TRUE;
 }
 
+/* What an earlier verification has found to be damaged is so until it is proved to be good again,
+ * be it that there was no time for it now, or nothing to compare it with: no verification may end
+ * as if all were well. What this one has found itself is in the listing no more. */
+static gboolean
+report_known_damage (KpVerify *self, GError **error)
+{
+  g_autoptr (KpCursor) cursor = kp_catalogue_list_damaged (self->catalogue, error);
+  int result = cursor != NULL ? 1 : -1;
+
+  while (result == 1)
+    {
+      g_auto (KpCandidate) candidate = { 0 };
+      result = kp_cursor_next_candidate (cursor, &candidate, error);
+      if (result == 1)
+        report_damage (self, &candidate.row.local);
+    }
+  return result == 0;
+}
+
 /* --- which objects -------------------------------------------------------------------------- */
 
 /* How much of an object is to be read now. The first one that is chosen is read whatever its size
  * is, if need be in pieces, one in each verification; so the oldest is always among those looked
- * at, and after as many verifications as there are objects, all have been. 0: not now. */
+ * at, and after as many verifications as there are objects, all have been. The same for those that
+ * are known to be damaged, but they get no more than half: nobody may ever mend them. 0: not now.
+ */
 static guint64
 choose_length (KpVerify *self, const KpCandidate *candidate, guint64 offset)
 {
   guint64 left = candidate->row.listed_size - offset;
   guint64 max = self->options.max_bytes;
+  guint64 half = MAX (max / 2, 1);
+  guint64 alike = self->chosen_files - (candidate->is_damaged ? 0 : self->chosen_damaged);
 
-  if (max == 0 || self->chosen_bytes + left <= max)
+  if (max == 0 || self->chosen_bytes + left <= (candidate->is_damaged ? half : max))
     return left;
-  if (self->chosen_files > 0)
+  if (alike > 0)
     return 0;
-  return candidate->row.listed_size <= KP_PART_SIZE ? left : max;
+  if (candidate->row.listed_size <= KP_PART_SIZE)
+    return left;
+  return candidate->is_damaged || self->chosen_damaged > 0 ? half : max;
+}
+
+static gboolean
+are_enough_damaged (KpVerify *self)
+{
+  return self->max_files > 1 && self->chosen_damaged >= self->max_files / 2;
 }
 
 /* Takes the candidate over if it is chosen. */
@@ -447,7 +496,7 @@ take_candidate (KpVerify *self, KpCandidate *candidate, GError **error)
   guint64 length = choose_length (self, candidate, offset);
   gboolean hidden;
 
-  if (length == 0 && row->listed_size > 0)
+  if ((length == 0 && row->listed_size > 0) || (candidate->is_damaged && are_enough_damaged (self)))
     return TRUE;
   if (row->local.path != NULL && !is_hidden (self, row->local.key, &hidden, error))
     return FALSE;
@@ -471,6 +520,7 @@ take_candidate (KpVerify *self, KpCandidate *candidate, GError **error)
         g_array_set_size (task->chunks, 0);
     }
   self->chosen_files++;
+  self->chosen_damaged += task->candidate.is_damaged;
   self->chosen_bytes += length;
   self->outstanding++;
   kp_report_add_total (self->report, 1, (gint64) length);
@@ -604,7 +654,7 @@ run_phases (KpVerify *self, GError **error)
   self->pool = kp_pool_new (self->service, self->options.jobs, task_cb, task_free, self);
   self->commit_at = g_get_monotonic_time () + COMMIT_EVERY;
   gboolean ok = report_hidden (self, error) && find_missing (self, error) && find_lost (self, error)
-                && compare_chosen (self, error);
+                && compare_chosen (self, error) && report_known_damage (self, error);
   if (!ok)
     g_cancellable_cancel (self->cancellable);
   g_clear_pointer (&self->pool, kp_pool_free);

@@ -160,6 +160,65 @@ def test_what_no_backup_can_mend_is_not_called_mended(
     ctl("status", "--check", check=0)
 
 
+def test_known_damage_is_named_until_it_is_proved_to_be_good(
+    run: Callable[..., Any], ctl: Any, folder: Path, s3: Any, bucket: str
+) -> None:
+    """Also by a verification that has no time for it, or cannot read it. It comes first."""
+    good = {name: body(s3, bucket, f"{PREFIX}/{name}") for name in ("flipped", "sub/deep")}
+    for name in good:
+        flip(s3, bucket, name)
+        (folder / name).unlink()
+    known = {f"{folder}/{name}": "corrupt" for name in good}
+    assert failures(rehearse(run, check=2)) == known
+    write_files(folder, {f"new{i}": str(i) for i in range(9)})
+    run()
+    result = rehearse(run, "--max-files", "2", check=2)
+    assert failures(result) == known
+    assert (result.json[-1]["failed"], result.json[-1]["equal"]) == (2, 1)
+    result = ctl("verify", folder, f"s3://{bucket}/laptop", "--sample", "1%", "--json", check=2)
+    assert {path for path, error in failures(result).items() if error == "corrupt"} == set(known)
+    assert result.json[-1]["damaged"] == 2
+    ctl("status", "--check", check=2)
+
+    for name, content in good.items():
+        put_behind_our_back(s3, bucket, name, content)
+    assert rehearse(run, "--max-files", "4").json[-1]["equal"] == 4
+    ctl("status", "--check", check=0)
+
+
+def test_damage_that_nobody_mends_leaves_time_for_the_rest(
+    run: Callable[..., Any], folder: Path, s3: Any, bucket: str
+) -> None:
+    flip(s3, bucket, "large")
+    (folder / "large").rename(folder.parent / "gone")
+    assert failures(rehearse(run, check=2)) == {f"{folder}/large": "corrupt"}
+    (folder / "other").write_bytes(os.urandom(9 * MIB))
+    run()
+    seen = [rehearse(run, "--max-bytes", "4M", check=2) for _ in range(6)]
+    assert coverage(seen[-1]) == (9, 10)
+    assert all(failures(result) == {f"{folder}/large": "corrupt"} for result in seen)
+    assert max(result.json[-1]["bytes"] for result in seen) < 6 * MIB
+
+
+def test_good_object_takes_no_harm_from_what_was_said_of_the_one_before(
+    run: Callable[..., Any], folder: Path, s3: Any, bucket: str, state_dir: Path
+) -> None:
+    """Damaged, put back by somebody, and then the disk here has damaged the file."""
+    flip(s3, bucket, "good")
+    rehearse(run, check=2)
+    put_behind_our_back(s3, bucket, "good", b"1")
+    path = folder / "good"
+    path.write_text("x")
+    status = path.stat()
+    query(
+        catalogue_of(state_dir), "UPDATE object SET mtime = ?, ctime = ? WHERE key = ?",
+        status.st_mtime_ns, status.st_ctime_ns, f"{PREFIX}/good".encode(),
+    )  # fmt: skip
+    assert failures(rehearse(run, check=2)) == {f"{folder}/good": "conflict"}
+    run()
+    assert body(s3, bucket, f"{PREFIX}/good") == b"1"
+
+
 def test_bad_version_is_kept_where_the_bucket_keeps_versions(
     run: Callable[..., Any], folder: Path, s3: Any, bucket: str, state_dir: Path
 ) -> None:
