@@ -71,7 +71,8 @@ struct _KpJob
   GMutex lock; /* guards what follows */
   char *current_file;
   GPtrArray *notices;  /* of char* */
-  GPtrArray *failures; /* of KpHistoryFailure */
+  GPtrArray *failures; /* of KpHistoryFailure; mismatches first */
+  guint n_mismatches;  /* of those: damage that a verification has found */
   KpJobResult result;
 };
 

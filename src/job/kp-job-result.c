@@ -17,17 +17,9 @@
 static gboolean
 has_mismatch (KpJob *self)
 {
-  static const KpError codes[] = { KP_ERROR_CORRUPT, KP_ERROR_NOT_FOUND, KP_ERROR_CONFLICT };
   g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->lock);
 
-  for (guint i = 0; i < self->failures->len; i++)
-    {
-      const KpHistoryFailure *failure = g_ptr_array_index (self->failures, i);
-      for (gsize j = 0; j < G_N_ELEMENTS (codes); j++)
-        if (g_strcmp0 (failure->reason, kp_error_name ((int) codes[j])) == 0)
-          return TRUE;
-    }
-  return FALSE;
+  return self->n_mismatches > 0;
 }
 
 /* The first files that a verification found something wrong with. */

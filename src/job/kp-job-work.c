@@ -13,27 +13,65 @@
 
 /* --- what happens while it works ------------------------------------------------------------ */
 
+/* Whether it is damage that a verification has found, and not only what could not be read. */
+static gboolean
+is_mismatch (KpJob *self, const GError *error)
+{
+  static const KpError codes[] = { KP_ERROR_CORRUPT, KP_ERROR_NOT_FOUND, KP_ERROR_CONFLICT };
+
+  for (gsize i = 0; self->kind == KP_HISTORY_VERIFY && i < G_N_ELEMENTS (codes); i++)
+    if (kp_error_is (error, codes[i]))
+      return TRUE;
+  return FALSE;
+}
+
+/* Damage goes before the rest, and where there are too many takes the place of another, so that
+ * whatever else fails does not hide it.
+ *
+ * Returns: (transfer full) (nullable): in whose place it is */
+static KpHistoryFailure *
+insert_failure (KpJob *self, KpHistoryFailure *failure, gboolean is_damage)
+{
+  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->lock);
+  KpHistoryFailure *replaced = NULL;
+
+  if (self->failures->len < KP_HISTORY_MAX_FAILURES)
+    g_ptr_array_insert (self->failures, is_damage ? (int) self->n_mismatches : -1, failure);
+  else if (is_damage && self->n_mismatches < self->failures->len)
+    {
+      replaced = self->failures->pdata[self->n_mismatches];
+      self->failures->pdata[self->n_mismatches] = failure;
+    }
+  else
+    {
+      kp_history_failure_free (failure);
+      return NULL;
+    }
+  self->n_mismatches += is_damage;
+  return replaced;
+}
+
 static void
 keep_failure (KpJob *self, const KpEvent *event)
 {
   const char *reason
       = event->error->domain == KP_ERROR ? kp_error_name (event->error->code) : "failed";
+  const char *message = event->error->message;
+  KpHistoryFailure *failure = g_new0 (KpHistoryFailure, 1);
   g_autoptr (GError) error = NULL;
 
-  g_mutex_lock (&self->lock);
-  if (self->failures->len < KP_HISTORY_MAX_FAILURES)
-    {
-      KpHistoryFailure *failure = g_new0 (KpHistoryFailure, 1);
-      failure->path = g_strdup (event->path);
-      failure->reason = g_strdup (reason);
-      failure->message = g_strdup (event->error->message);
-      g_ptr_array_add (self->failures, failure);
-    }
-  g_mutex_unlock (&self->lock);
-
-  if (self->history_id != 0
-      && !kp_history_add_failure (self->history, self->history_id, event->path, reason,
-                                  event->error->message, &error))
+  failure->path = g_strdup (event->path);
+  failure->reason = g_strdup (reason);
+  failure->message = g_strdup (message);
+  g_autoptr (KpHistoryFailure) replaced
+      = insert_failure (self, failure, is_mismatch (self, event->error));
+  if (self->history_id == 0)
+    return;
+  gboolean ok = replaced != NULL ? kp_history_replace_failure (
+                    self->history, self->history_id, replaced, event->path, reason, message, &error)
+                                 : kp_history_add_failure (self->history, self->history_id,
+                                                           event->path, reason, message, &error);
+  if (!ok)
     g_warning ("%s", error->message);
 }
 

@@ -783,7 +783,8 @@ kp_job_dup_notices (KpJob *self)
  * kp_job_list_failures:
  * @limit: how many at most; of more than %KP_HISTORY_MAX_FAILURES only the number is known
  *
- * Returns: (transfer full) (element-type KpHistoryFailure): in the order in which they failed
+ * Returns: (transfer full) (element-type KpHistoryFailure): in the order in which they failed, but
+ *   damage that a verification has found first
  */
 GPtrArray *
 kp_job_list_failures (KpJob *self, guint limit)

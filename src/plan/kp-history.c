@@ -599,6 +599,40 @@ kp_history_add_failure (KpHistory *self,
   return finish (self, ok, error);
 }
 
+/**
+ * kp_history_replace_failure:
+ * @replaced: that was kept for the job
+ * @path: the file, as the file system has it
+ * @reason: name of an error
+ * @message: for people
+ * @error: %KP_ERROR_LOCAL_STORAGE
+ *
+ * Counts a file that could not be handled, and keeps its name in the place of another, which stays
+ * counted. For when there are too many, and this one matters more.
+ */
+gboolean
+kp_history_replace_failure (KpHistory *self,
+                            gint64 job_id,
+                            const KpHistoryFailure *replaced,
+                            const char *path,
+                            const char *reason,
+                            const char *message,
+                            GError **error)
+{
+  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->lock);
+  g_autofree char *text = g_utf8_make_valid (message, -1);
+
+  if (!begin (self, error))
+    return FALSE;
+  gboolean ok
+      = run (self, error,
+             "UPDATE failure SET path = ?4, reason = ?5, message = ?6 WHERE id ="
+             " (SELECT min(id) FROM failure WHERE job = ?1 AND path = ?2 AND reason = ?3)",
+             "ibsbss", job_id, replaced->path, replaced->reason, path, reason, text)
+        && run (self, error, "UPDATE job SET failed = failed + 1 WHERE id = ?", "i", job_id);
+  return finish (self, ok, error);
+}
+
 static gboolean
 set_counts (KpHistory *self, gint64 job_id, const KpHistoryCounts *counts, GError **error)
 {

@@ -433,6 +433,27 @@ def test_objects_that_somebody_has_deleted_with_their_files_are_told_once(
     assert "no longer here" not in rehearse(run).stdout
 
 
+def test_damage_is_not_hidden_by_all_else_that_fails(
+    run: Callable[..., Any], ctl: Any, folder: Path, s3: Any, bucket: str
+) -> None:
+    """More files that no key can name than are kept, and met before anything is compared."""
+    for name in ("flipped", "large"):
+        flip(s3, bucket, name)
+    deep = folder.joinpath(*["x" * 250] * 4)
+    write_files(deep, {f"{i:0100}": "" for i in range(1005)})
+    damaged = {f"{folder}/flipped", f"{folder}/large"}
+    found = failures(rehearse(run, check=2))
+    assert len(found) == 1007
+    assert {path for path, error in found.items() if error == "corrupt"} == damaged
+    job = ctl("history", "Photos", "--json", check=0).json[0]
+    assert (job["reason"], job["failed"]) == ("corrupt", 1007)
+    assert "1007 files could not be proved" in job["message"]
+    assert all(f"“{path}”" in job["message"] for path in damaged)
+    kept = ctl("history", "Photos", f"--failures={job['id']}", "--limit=1000", "--json", check=0).json
+    assert len(kept) == 1000
+    assert {row["path"] for row in kept if row["error"] == "corrupt"} == damaged
+
+
 def test_history_has_the_coverage(run: Callable[..., Any], ctl: Any) -> None:
     rehearse(run, "--max-files", "3")
     job = ctl("history", "Photos", "--json", check=0).json[0]

@@ -307,6 +307,20 @@ test_failures (Fixture *fixture, gconstpointer data)
   const KpHistoryFailure *last = failures->pdata[failures->len - 1];
   g_assert_cmpstr (last->path, ==, "/999");
 
+  /* What matters more takes the place of another. */
+  const KpHistoryFailure replaced = { .path = (char *) "/1", .reason = (char *) first->reason };
+  g_assert_true (
+      kp_history_replace_failure (history, id, &replaced, "/bad\xe9", "corrupt", "Bad", &error));
+  g_assert_no_error (error);
+  g_autoptr (GPtrArray) after = kp_history_list_failures (history, id, G_MAXUINT, &error);
+  g_assert_cmpuint (after->len, ==, KP_HISTORY_MAX_FAILURES);
+  const KpHistoryFailure *second = after->pdata[1];
+  g_assert_cmpstr (second->path, ==, "/bad\xe9");
+  g_assert_cmpstr (second->reason, ==, "corrupt");
+  g_assert_cmpstr (second->message, ==, "Bad");
+  g_autoptr (KpHistoryJob) counted = kp_history_get_job (history, id, NULL);
+  g_assert_cmpuint (counted->counts.failed, ==, KP_HISTORY_MAX_FAILURES + 21);
+
   g_autoptr (GPtrArray) few = kp_history_list_failures (history, id, 3, NULL);
   g_assert_cmpuint (few->len, ==, 3);
   g_autoptr (GPtrArray) others = kp_history_list_failures (history, other, 10, NULL);
