@@ -368,7 +368,17 @@ compare (Comparison *comparison, GError **error)
   return TRUE;
 }
 
-/* It is another than the one that was listed, and how much of it to read was said of that. */
+/* It is another than the one that was listed, and how much of it to read was said of that; and of
+ * that one were the pieces that were proved before this one. */
+static gboolean
+is_replaced (const KpVerifyTask *task, const KpS3Object *object)
+{
+  const KpComparison *row = &task->candidate.row;
+
+  return object->size != row->listed_size
+         || (task->offset > 0 && g_strcmp0 (object->etag, row->listed_etag) != 0);
+}
+
 static void
 take_replaced (KpVerifyTask *task)
 {
@@ -403,7 +413,7 @@ kp_verify_compare (KpVerifyTask *task, KpS3Client *client)
       return;
     }
   task->etag = g_strdup (object->etag);
-  if (object->size != row->listed_size)
+  if (is_replaced (task, object))
     {
       take_replaced (task);
       return;

@@ -336,6 +336,31 @@ def test_pieces_find_what_is_in_them(
     assert first.json[-1]["bytes"] <= 5 * MIB
 
 
+def test_pieces_of_two_objects_prove_neither(
+    ctl: Any, tmp_path: Path, s3: Any, bucket: str, proxy: FaultProxy
+) -> None:
+    """Replaced between listing and reading, by one whose rest is equal."""
+    folder = write_files(tmp_path / "folder", {"large": os.urandom(9 * MIB)})
+    ctl("plan", "add", "Photos", f"{folder}/", f"s3://{bucket}/p", endpoint=proxy, check=0)
+    ctl("run", "Photos", "--foreground", check=0)
+    verify = ["run", "Photos", "--foreground", "--json", "--verify", "--max-bytes", "5M"]
+    assert "goes on from there" in ctl(*verify, check=0).stdout
+    content = bytearray(body(s3, bucket, "p/large"))
+    content[0] ^= 1
+
+    def replace(status: int, headers: Headers, listing: bytes) -> tuple[int, Headers, bytes]:
+        headers_of_it = metadata(s3, bucket, "p/large")
+        s3.put_object(Bucket=bucket, Key="p/large", Body=bytes(content), Metadata=headers_of_it)
+        return status, headers, listing
+
+    listing = Rule(lambda r: r.method == "GET" and r.key == "", ReplaceReply(replace))
+    proxy.rules.append(listing)
+    result = ctl(*verify, check=0)
+    assert listing.hits == 1
+    assert (coverage(result), result.json[-1]["equal"]) == ((0, 1), 0)
+    assert failures(ctl(*verify, check=2)) == {f"{folder}/large": "corrupt"}
+
+
 def test_changed_and_vanished_files_are_proved_by_what_was_recorded(
     run: Callable[..., Any], folder: Path, s3: Any, bucket: str
 ) -> None:
