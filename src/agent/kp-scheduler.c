@@ -30,7 +30,7 @@
  * more often than each hour. */
 #define MAX_WAITS 12
 
-/* Enough to see a row of failures, and the last verification among backups. */
+/* Enough to see a row of failures. */
 #define JOBS_TO_LOOK_AT 200
 
 /* So that a whole home folder does not use up what the system has for everybody. */
@@ -474,7 +474,7 @@ read_history (KpScheduler *self, Entry *entry, gint64 now)
   const char *id = kp_plan_get_id (entry->plan);
   KpHistorySummary *summary = &entry->timing.summary;
   g_autoptr (GError) error = NULL;
-  g_autoptr (GPtrArray) jobs = kp_history_list_jobs (self->history, id, JOBS_TO_LOOK_AT, &error);
+  g_autoptr (GPtrArray) jobs = kp_history_list_past (self->history, id, JOBS_TO_LOOK_AT, &error);
 
   if (jobs != NULL && kp_history_get_summary (self->history, id, now, summary, &error))
     {

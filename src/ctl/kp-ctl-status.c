@@ -149,7 +149,7 @@ look_at_files (KpPlanStore *store, KpHistory *history, KpPlan *plan, gint64 now,
   set (&status->held_message, "");
   set (&status->watch_note, "");
   set (&status->job_text, "");
-  g_autoptr (GPtrArray) jobs = kp_history_list_jobs (history, id, JOBS_TO_LOOK_AT, error);
+  g_autoptr (GPtrArray) jobs = kp_history_list_past (history, id, JOBS_TO_LOOK_AT, error);
   if (jobs == NULL || !kp_history_get_summary (history, id, now, &status->summary, error))
     return NULL;
   gint64 beginning = find_beginning (store, plan, jobs);

@@ -228,6 +228,34 @@ kp_history_list_jobs (KpHistory *self, const char *plan_id, guint limit, GError 
 }
 
 /**
+ * kp_history_list_past:
+ * @limit: at most so many, but for what is asked for in any case
+ * @error: %KP_ERROR_LOCAL_STORAGE
+ *
+ * What tells how a plan stands: as kp_history_list_jobs(), and however many jobs came after them,
+ * the last verification that ended otherwise than with its process, and the last that went to its
+ * end. A plan that runs every hour has 200 jobs in eight days, and is verified once a month.
+ *
+ * Returns: (transfer full) (element-type KpHistoryJob): the jobs, newest first
+ */
+GPtrArray *
+kp_history_list_past (KpHistory *self, const char *plan_id, guint limit, GError **error)
+{
+  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->lock);
+  g_autoptr (Statement) statement = kp_history_query (
+      self, error,
+      "SELECT " JOB_COLUMNS " FROM " JOB_TABLE " WHERE id IN"
+      " (SELECT id FROM (SELECT id FROM job WHERE plan = ?1 ORDER BY id DESC LIMIT ?2)"
+      "  UNION SELECT max(id) FROM job WHERE plan = ?1 AND kind = 'verify'"
+      "   AND state NOT IN ('running', 'interrupted')"
+      "  UNION SELECT max(id) FROM job WHERE plan = ?1 AND kind = 'verify' AND state = 'finished')"
+      " ORDER BY id DESC",
+      "si", plan_id, (gint64) limit);
+
+  return read_rows (self, statement, read_job, (GDestroyNotify) kp_history_job_free, error);
+}
+
+/**
  * kp_history_list_failures:
  * @limit: at most so many
  * @error: %KP_ERROR_LOCAL_STORAGE

@@ -180,6 +180,10 @@ GPtrArray *kp_history_list_jobs (KpHistory *history,
                                  const char *plan_id,
                                  guint limit,
                                  GError **error) G_GNUC_WARN_UNUSED_RESULT;
+GPtrArray *kp_history_list_past (KpHistory *history,
+                                 const char *plan_id,
+                                 guint limit,
+                                 GError **error) G_GNUC_WARN_UNUSED_RESULT;
 GPtrArray *kp_history_list_failures (KpHistory *history, gint64 job_id, guint limit, GError **error)
     G_GNUC_WARN_UNUSED_RESULT;
 GPtrArray *kp_history_list_skips (KpHistory *history,

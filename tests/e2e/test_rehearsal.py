@@ -297,6 +297,22 @@ def test_damaged_file_that_was_changed_is_sent_whole(
     assert body(s3, bucket, f"{PREFIX}/large") == (folder / "large").read_bytes()
 
 
+def test_failed_verification_is_not_forgotten_after_many_backups(
+    run: Callable[..., Any], ctl: Any, state_dir: Path
+) -> None:
+    history = state_dir / "keepsake/history.sqlite"
+    add = (
+        "INSERT INTO job (plan, kind, trigger, started, ended, state)"
+        " SELECT plan, ?, 'scheduled', started, ended, ? FROM job WHERE id = 1"
+    )
+    query(history, add, "verify", "failed")
+    for _ in range(201):
+        query(history, add, "backup", "finished")
+    assert "The last verification, begun" in ctl("status", "--check", check=2).stdout
+    query(history, add, "verify", "finished")
+    ctl("status", "--check", check=0)
+
+
 def test_bounded_ones_come_to_everything(
     run: Callable[..., Any], folder: Path, bucket: str, proxy: FaultProxy
 ) -> None:

@@ -549,6 +549,23 @@ test_verify_after_damage (Fixture *fixture, gconstpointer data)
   g_assert_cmpint (timing_at (fixture, NOW + 10 * DAY)->verify_due, ==, 0);
 }
 
+/* A plan that runs all the time is verified no more often than another. */
+static void
+test_verify_among_many_backups (Fixture *fixture, gconstpointer data)
+{
+  add_plan (fixture, "@hourly");
+  kp_plan_set_verify (fixture->plan, KP_PLAN_VERIFY_MONTHLY);
+  add_success (fixture, NOW);
+  add_job (fixture, KP_HISTORY_VERIFY, NOW + 100, KP_HISTORY_FINISHED, -1);
+  for (int i = 1; i <= 250; i++)
+    add_success (fixture, NOW + i * HOUR);
+  const KpTiming *timing = timing_at (fixture, NOW + 251 * HOUR);
+  g_assert_cmpint (timing->verify_due, ==, 0);
+  g_assert_nonnull (timing->last_verify);
+  g_assert_cmpint (timing->last_verify->started, ==, NOW + 100);
+  g_assert_cmpint (timing_at (fixture, NOW + 100 + 30 * DAY)->verify_due, ==, NOW + 100 + 30 * DAY);
+}
+
 /* --- watching -------------------------------------------------------------------------------- */
 
 static void
@@ -670,6 +687,7 @@ main (int argc, char **argv)
   ADD ("/agent/scheduler/unreadable", test_unreadable);
   ADD ("/agent/scheduler/verify", test_verify);
   ADD ("/agent/scheduler/verify-after-damage", test_verify_after_damage);
+  ADD ("/agent/scheduler/verify-among-many-backups", test_verify_among_many_backups);
   ADD ("/agent/scheduler/watch", test_watch);
   ADD ("/agent/scheduler/watch-looks-once-a-day", test_watch_looks_once_a_day);
   ADD ("/agent/scheduler/watch-what-is-never-quiet", test_watch_what_is_never_quiet);

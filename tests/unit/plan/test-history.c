@@ -278,6 +278,39 @@ test_lists (Fixture *fixture, gconstpointer data)
   g_assert_cmpint (((KpHistoryJob *) all->pdata[2])->started, ==, NOON);
 }
 
+/* What a verification has found is not too long ago because many backups came after it. */
+static void
+test_past (Fixture *fixture, gconstpointer data)
+{
+  g_autoptr (KpHistory) history = open_history (fixture);
+  g_autoptr (GError) error = NULL;
+
+  g_autoptr (GPtrArray) none = kp_history_list_past (history, PLAN, 3, &error);
+  g_assert_no_error (error);
+  g_assert_cmpuint (none->len, ==, 0);
+  add_job (history, PLAN, KP_HISTORY_VERIFY, KP_HISTORY_FINISHED, 0, NOON);
+  gint64 verdict = add_job (history, PLAN, KP_HISTORY_VERIFY, KP_HISTORY_FINISHED, 2, NOON);
+  add_job (history, PLAN, KP_HISTORY_BACKUP, KP_HISTORY_FINISHED, 0, NOON);
+  gint64 verify = add_job (history, PLAN, KP_HISTORY_VERIFY, KP_HISTORY_CANCELLED, 0, NOON);
+  add_job (history, PLAN, KP_HISTORY_VERIFY, KP_HISTORY_INTERRUPTED, 0, NOON);
+  for (int i = 0; i < 3; i++)
+    {
+      add_job (history, PLAN, KP_HISTORY_BACKUP, KP_HISTORY_FINISHED, 0, NOON);
+      add_job (history, OTHER, KP_HISTORY_VERIFY, KP_HISTORY_FINISHED, 0, NOON);
+    }
+  begin_job (history, PLAN, KP_HISTORY_VERIFY, NOON);
+
+  g_autoptr (GPtrArray) jobs = kp_history_list_past (history, PLAN, 3, &error);
+  g_assert_no_error (error);
+  g_assert_cmpuint (jobs->len, ==, 5);
+  g_assert_cmpint (((KpHistoryJob *) jobs->pdata[0])->state, ==, KP_HISTORY_RUNNING);
+  g_assert_cmpint (((KpHistoryJob *) jobs->pdata[2])->kind, ==, KP_HISTORY_BACKUP);
+  g_assert_cmpint (((KpHistoryJob *) jobs->pdata[3])->id, ==, verify);
+  g_assert_cmpint (((KpHistoryJob *) jobs->pdata[4])->id, ==, verdict);
+  g_autoptr (GPtrArray) all = kp_history_list_past (history, PLAN, 100, &error);
+  g_assert_cmpuint (all->len, ==, 9);
+}
+
 static void
 test_failures (Fixture *fixture, gconstpointer data)
 {
@@ -1021,6 +1054,7 @@ main (int argc, char **argv)
   ADD ("/plan/history/job", test_job);
   ADD ("/plan/history/names", test_names);
   ADD ("/plan/history/lists", test_lists);
+  ADD ("/plan/history/past", test_past);
   ADD ("/plan/history/failures", test_failures);
   ADD ("/plan/history/skips", test_skips);
   ADD ("/plan/history/summary", test_summary);
