@@ -409,6 +409,19 @@ read_overwrite (GVariant *options, KpOverwrite *overwrite, GError **error)
 }
 
 static gboolean
+read_restore_kind (GVariant *options, KpRestoreKind *kind, GError **error)
+{
+  const char *name = NULL;
+
+  *kind = KP_RESTORE_ANY;
+  g_variant_lookup (options, "kind", "&s", &name);
+  if (name == NULL || kp_restore_kind_parse (name, kind))
+    return TRUE;
+  g_set_error (error, KP_ERROR, KP_ERROR_USAGE, "“%s” is not known; kind is file or folder", name);
+  return FALSE;
+}
+
+static gboolean
 read_restore_request (GVariant *path,
                       GVariant *target,
                       GVariant *options,
@@ -417,14 +430,15 @@ read_restore_request (GVariant *path,
 {
   static const char *const known[]
       = { "overwrite",      "s", "at",       "x", "paths", "aay", "exclude", "as",
-          "no-space-check", "b", "retrieve", "s", NULL };
+          "no-space-check", "b", "retrieve", "s", "kind",  "s",   NULL };
   g_autofree const char **exclude = NULL;
   const char *retrieve = NULL;
 
   request->path = kp_dbus_dup_bytes (path);
   request->target = kp_dbus_dup_bytes (target);
   if (!kp_dbus_options_check (options, known, error)
-      || !read_overwrite (options, &request->options.overwrite, error))
+      || !read_overwrite (options, &request->options.overwrite, error)
+      || !read_restore_kind (options, &request->options.kind, error))
     return FALSE;
   g_variant_lookup (options, "at", "x", &request->options.at);
   g_variant_lookup (options, "no-space-check", "b", &request->options.no_space_check);

@@ -402,6 +402,7 @@ restore (KpRestorePage *self, const char *tier)
   g_variant_dict_init (&options, NULL);
   g_variant_dict_insert (&options, "overwrite", "s",
                          conflicts[adw_combo_row_get_selected (self->conflict_row)]);
+  g_variant_dict_insert (&options, "kind", "s", self->is_folder ? "folder" : "file");
   g_variant_dict_insert (&options, "at", "x", kp_restore_browser_get_moment (self->browser));
   if (tier != NULL)
     g_variant_dict_insert (&options, "retrieve", "s", tier);

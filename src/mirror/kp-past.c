@@ -85,6 +85,8 @@ add_pages (Past *past, KpS3Listing *listing, GError **error)
       for (guint i = 0; i < page->len; i++)
         {
           const KpS3Entry *entry = g_ptr_array_index (page, i);
+          if (past->is_key && strcmp (entry->key, past->prefix) > 0)
+            return TRUE;
           if (is_ours (past, entry->key) && !add_version (past, entry, error))
             return FALSE;
         }

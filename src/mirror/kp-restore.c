@@ -90,6 +90,22 @@ kp_overwrite_parse (const char *text, KpOverwrite *overwrite)
 }
 
 /**
+ * kp_restore_kind_parse:
+ * @text: "file" or "folder"
+ * @kind: (out): unchanged on failure
+ *
+ * Returns: whether @text is one of them
+ */
+gboolean
+kp_restore_kind_parse (const char *text, KpRestoreKind *kind)
+{
+  if (!g_str_equal (text, "file") && !g_str_equal (text, "folder"))
+    return FALSE;
+  *kind = g_str_equal (text, "file") ? KP_RESTORE_FILE : KP_RESTORE_FOLDER;
+  return TRUE;
+}
+
+/**
  * kp_restore_new:
  * @service: its location names what to restore: all below the prefix, or the one object
  * @target: a folder; made when missing
@@ -508,6 +524,19 @@ list_prefix (KpRestore *self, KpS3Client *client, const char *prefix, GError **e
 }
 
 static gboolean
+add_object (KpRestore *self, const char *key, guint64 size, const char *etag, GError **error)
+{
+  g_autoptr (GPtrArray) page = g_ptr_array_new_with_free_func ((GDestroyNotify) kp_s3_entry_free);
+  KpS3Entry *entry = kp_s3_entry_new ();
+
+  entry->key = g_strdup (key);
+  entry->size = size;
+  entry->etag = g_strdup (etag);
+  g_ptr_array_add (page, entry);
+  return kp_catalogue_add_listed (self->catalogue, page, error);
+}
+
+static gboolean
 list_object (KpRestore *self, KpS3Client *client, const char *key, GError **error)
 {
   if (self->options.at > 0)
@@ -522,13 +551,7 @@ list_object (KpRestore *self, KpS3Client *client, const char *key, GError **erro
       g_propagate_error (error, g_steal_pointer (&local_error));
       return FALSE;
     }
-  g_autoptr (GPtrArray) page = g_ptr_array_new_with_free_func ((GDestroyNotify) kp_s3_entry_free);
-  KpS3Entry *entry = kp_s3_entry_new ();
-  entry->key = g_strdup (key);
-  entry->size = object->size;
-  entry->etag = g_strdup (object->etag);
-  g_ptr_array_add (page, entry);
-  return kp_catalogue_add_listed (self->catalogue, page, error);
+  return add_object (self, key, object->size, object->etag, error);
 }
 
 static gboolean
@@ -538,20 +561,81 @@ has_listed_folder (KpRestore *self, const char *prefix, gboolean *found, GError 
          && (*found || kp_catalogue_has_listed_below (self->catalogue, prefix, found, error));
 }
 
-/* Below "key/", or else the single object "key". An empty key is the bucket's root. Some of it, or
- * all, may be listed already, as a part of what else is asked for. */
+/* Whether the bucket has, or had, a file "key", which lies beside all of a folder "key/". Whose key
+ * may be used only below the folder does not get to know, and restores that. */
 static gboolean
-list_at (KpRestore *self, KpS3Client *client, const char *key, gboolean *is_object, GError **error)
+find_file (KpRestore *self, KpS3Client *client, const char *key, gboolean *found, GError **error)
+{
+  g_autoptr (GError) local_error = NULL;
+
+  *found = FALSE;
+  if (self->options.at > 0)
+    {
+      g_autoptr (KpCatalogue) catalogue = kp_catalogue_open_temporary (error);
+      KpPastResult past;
+      if (catalogue == NULL || !kp_catalogue_begin (catalogue, error))
+        return FALSE;
+      if (kp_past_list (client, catalogue, key, TRUE, self->options.at, &past, NULL, NULL,
+                        self->cancellable, &local_error))
+        return kp_catalogue_is_listed (catalogue, key, found, error);
+    }
+  else
+    {
+      g_autoptr (KpS3Object) object
+          = kp_s3_client_head (client, key, NULL, self->cancellable, &local_error);
+      *found = object != NULL;
+    }
+  if (local_error == NULL || kp_error_is (local_error, KP_ERROR_NOT_FOUND)
+      || kp_error_is (local_error, KP_ERROR_ACCESS_DENIED)
+      || kp_error_is (local_error, KP_ERROR_UNSUPPORTED_BY_PROVIDER))
+    return TRUE;
+  g_propagate_error (error, g_steal_pointer (&local_error));
+  return FALSE;
+}
+
+/* Of a folder that is restored, says that a file of its name is not. */
+static gboolean
+add_hidden_file (KpRestore *self, KpS3Client *client, const char *key, GError **error)
+{
+  gboolean found;
+
+  if (!kp_catalogue_is_listed (self->catalogue, key, &found, error))
+    return FALSE;
+  if (found)
+    return TRUE;
+  if (!find_file (self, client, key, &found, error))
+    return FALSE;
+  if (!found)
+    return TRUE;
+  /* Of what lies below the address, push_object() does. */
+  if (self->paths != NULL && *self->paths != NULL)
+    return add_object (self, key, 0, NULL, error);
+  g_autoptr (GError) hidden
+      = g_error_new_literal (KP_ERROR, KP_ERROR_CONFLICT, KP_RESTORE_HIDDEN_BY_FOLDER);
+  kp_restore_report_failure (self, key, hidden);
+  return TRUE;
+}
+
+/* Below "key/", or else the single object "key", unless @kind says which. An empty key is the
+ * bucket's root. Some of it, or all, may be listed already, as a part of what else is asked for. */
+static gboolean
+list_at (KpRestore *self,
+         KpS3Client *client,
+         const char *key,
+         KpRestoreKind kind,
+         gboolean *is_object,
+         GError **error)
 {
   g_autofree char *prefix = *key != '\0' ? g_strconcat (key, "/", NULL) : g_strdup ("");
-  gboolean is_folder;
+  gboolean is_folder = FALSE;
 
   *is_object = FALSE;
-  if (!list_prefix (self, client, prefix, error)
-      || !has_listed_folder (self, prefix, &is_folder, error))
+  if (kind != KP_RESTORE_FILE
+      && (!list_prefix (self, client, prefix, error)
+          || !has_listed_folder (self, prefix, &is_folder, error)))
     return FALSE;
   if (is_folder)
-    return TRUE;
+    return *key == '\0' || kind == KP_RESTORE_FOLDER || add_hidden_file (self, client, key, error);
   if (*key != '\0'
       && (!list_object (self, client, key, error)
           || !kp_catalogue_is_listed (self->catalogue, key, is_object, error)))
@@ -581,16 +665,18 @@ list_all (KpRestore *self, GError **error)
   for (char **path = self->paths; path != NULL && *path != NULL; path++)
     {
       g_autofree char *name = g_strdup (*path);
+      gboolean has_slash = g_str_has_suffix (name, "/");
       for (gsize length = strlen (name); length > 0 && name[length - 1] == '/';)
         name[--length] = '\0';
       g_autofree char *relative = kp_name_to_key (name);
       g_autofree char *key = kp_s3_location_get_key (location, relative);
-      if (!list_at (self, client, key, &is_object, error))
+      KpRestoreKind kind = has_slash ? KP_RESTORE_FOLDER : self->options.kind;
+      if (!list_at (self, client, key, kind, &is_object, error))
         return FALSE;
     }
   if (self->paths != NULL && *self->paths != NULL)
     return TRUE;
-  if (!list_at (self, client, prefix, &self->is_object, error))
+  if (!list_at (self, client, prefix, self->options.kind, &self->is_object, error))
     return FALSE;
   if (self->is_object)
     {

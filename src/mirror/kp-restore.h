@@ -30,9 +30,18 @@ typedef enum
   KP_OVERWRITE_ALWAYS, /* what exists is replaced */
 } KpOverwrite;
 
+/* What is asked for by a name that a file and a folder of the bucket may have. */
+typedef enum
+{
+  KP_RESTORE_ANY,    /* the folder, where there are both; that the file is left out is told */
+  KP_RESTORE_FILE,   /* the file */
+  KP_RESTORE_FOLDER, /* the folder, or the file where there is no folder */
+} KpRestoreKind;
+
 typedef struct
 {
   KpOverwrite overwrite;
+  KpRestoreKind kind;       /* of what the address, or each of the paths, names */
   unsigned jobs;            /* workers; 0 to find out */
   gint64 at;                /* the moment to restore, Unix seconds; 0 for now */
   gboolean dry_run;         /* only tell what would be done */
@@ -56,6 +65,7 @@ typedef struct
 } KpRestoreResult;
 
 gboolean kp_overwrite_parse (const char *text, KpOverwrite *overwrite);
+gboolean kp_restore_kind_parse (const char *text, KpRestoreKind *kind);
 
 KpRestore *kp_restore_new (KpS3Service *service,
                            const char *target,

@@ -715,6 +715,7 @@ WRONG: list[tuple[str, str, str, tuple[Any, ...], str]] = [
     ("Plan", "Restore", "(ayaya{sv})", (b"a\0b", b"/tmp", {}), "Usage"),
     ("Plan", "Restore", "(ayaya{sv})", (b"", b"/tmp", {"overwrite": s("maybe")}), "Usage"),
     ("Plan", "Restore", "(ayaya{sv})", (b"", b"/tmp", {"retrieve": s("soon")}), "Usage"),
+    ("Plan", "Restore", "(ayaya{sv})", (b"", b"/tmp", {"kind": s("link")}), "Usage"),
     ("Plan", "ListVersions", "(aya{sv})", (b"a\0b", {}), "Usage"),
     ("Plan", "ListVersions", "(aya{sv})", (b"a", {"x": s("")}), "Usage"),
     ("Plan", "Update", "(sa{sv})", ("{}", {}), "Usage"),

@@ -134,6 +134,49 @@ def test_in_place(
     assert read_all(folder) == here | back
 
 
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_file_and_folder_of_one_name(
+    app: Application, app_agent: Agent, tmp_path: Path, bucket: str, kind: str
+) -> None:
+    """The bucket has both, as nothing is deleted there: what comes is the row that was chosen."""
+    folder = write_files(tmp_path / "Documents", {"notes": "the file", "todo.txt": "mine"})
+    app_agent.start()
+    plan = add_plan(app_agent, "Documents", folder, bucket)
+    assert plan.run().wait()["failed"] == 0
+    (folder / "notes").unlink()
+    write_files(folder, {"notes/todo.txt": "from the folder"})
+    plan.run().wait()
+    shutil.rmtree(folder / "notes")
+    os.utime(folder / "todo.txt", (0, 0))
+    mode = folder.stat().st_mode
+
+    open_restore(app, plan)
+    if kind == "file":
+        app.key("Control+f")
+        app.type("notes")
+        app.wait_for("Found")
+        app.select("Documents/notes")
+        app.key("Down")  # folders come first
+        app.press("Restore “Documents/notes”…")
+    else:
+        open_entry(app, "Documents")
+        open_entry(app, "notes")
+        app.wait_for("todo.txt")
+        app.press("Restore This Folder…")
+    app.wait_for("Where to?")
+    app.activate_widget_action("To where it was")
+    app.activate_widget_action("Files that are there already")
+    app.choose("Replace all")
+    app.press("Restore")
+    app.wait_for("Restored")
+    assert (folder / "todo.txt").read_text() == "mine"
+    assert folder.stat().st_mode == mode
+    if kind == "file":
+        assert (folder / "notes").read_text() == "the file"
+    else:
+        assert (folder / "notes/todo.txt").read_text() == "from the folder"
+
+
 def test_search_and_preview(app: Application, plan: Plan, folder: Path, tmp_path: Path) -> None:
     open_restore(app, plan)
     app.key("Control+f")

@@ -19,6 +19,7 @@ from fixtures.archive import Archive
 from fixtures.checks import (
     metadata, operations, rsync_changes, sent_keys, the_sentence, write_files,
 )
+from fixtures.clocks import next_second
 from fixtures.fault_proxy import FaultProxy, Hang, Rule
 from fixtures.large_files import After, refusal
 from fixtures.trees import MIB, differences, make_tree, read_tree
@@ -142,7 +143,8 @@ def test_second_restore_fetches_nothing(
 ) -> None:
     ctl("restore", f"s3://{bucket}/p", tmp_path / "back", check=0)
     result = ctl("restore", f"s3://{bucket}/p", tmp_path / "back", check=0, endpoint=proxy)
-    assert operations(proxy) == {"list": 1, "head": 1 + len(read_tree(photos))}
+    # The folder itself, what lies in it, and whether there is a file of its name.
+    assert operations(proxy) == {"list": 1, "head": 1 + len(read_tree(photos)) + 1}
     assert " restored (0 B), 5 were there already" in result.stdout
     assert rsync_changes(photos, tmp_path / "back", "-aXin") == []
 
@@ -243,6 +245,48 @@ def test_file_and_folder_of_one_name(
     assert (back / "note/x").read_bytes() == b"inside"
     assert (back / "note.txt").read_bytes() == b"other"
     assert (back / "z/deep/er/y").read_bytes() == b"inside"
+
+
+@pytest.mark.parametrize(
+    ("where", "options", "hidden"),
+    [
+        ("p/note", [], ["p/note"]),
+        ("p", ["--path=note"], ["p/note"]),
+        ("p", ["--path=note", "--path=z/deep", "--path=z"], HIDDEN),
+        ("p", ["--path=z", "--path=note", "--path=note", "--path=note.txt"], HIDDEN),
+        ("p", ["--path=note/"], []),
+        ("p", ["--path=note.txt"], []),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else value,
+)  # fmt: skip
+@pytest.mark.parametrize("when", ["now", "then"])
+def test_file_that_a_folder_hides_is_named(
+    ctl: Any, tmp_path: Path, s3: Any, both: str, when: str,
+    where: str, options: list[str], hidden: list[str],
+) -> None:  # fmt: skip
+    """Whoever asks for the one by its name gets the folder, and is told so."""
+    if when == "then":
+        options = [*options, "--at=now"]
+        s3.put_bucket_versioning(Bucket=both, VersioningConfiguration={"Status": "Enabled"})
+        next_second()
+    result = ctl(
+        "restore", "--json", *options, f"s3://{both}/{where}", tmp_path / "back",
+        check=2 if hidden else 0,
+    )  # fmt: skip
+    failed = [row for row in result.json if row["type"] == "failed"]
+    assert [(row["path"], row["error"]) for row in failed] == [(k, "conflict") for k in hidden]
+    assert all("a file and a folder of this name" in row["message"] for row in failed)
+    assert result.json[-1]["failed"] == len(hidden)
+
+
+def test_key_that_may_be_used_below_its_folder_alone(
+    ctl: Any, photos: Path, tmp_path: Path, bucket: str, proxy: FaultProxy
+) -> None:
+    rule = Rule(lambda r: r.key == "p", refusal(403, "AccessDenied"), times=None)
+    proxy.rules.append(rule)
+    ctl("restore", f"s3://{bucket}/p", tmp_path / "back", check=0, endpoint=proxy)
+    assert rule.hits == 1
+    assert rsync_changes(photos, tmp_path / "back", "-aXin") == []
 
 
 @pytest.mark.parametrize("jobs", ["--jobs=1", "--jobs=8"])
