@@ -32,6 +32,7 @@ typedef struct
   char *last_key;         /* of the versions */
   gboolean oldest_first;  /* of one key, as far as is known */
   gboolean seen_versions; /* of which not all are of today */
+  gboolean keeps;         /* somebody keeps here, be it of another source */
 } Past;
 
 /* A moment is as long as its second, as that is what servers tell of times. */
@@ -114,8 +115,10 @@ add_versions (Past *past, GError **error)
   return add_pages (past, objects, error);
 }
 
+/* @mirror_length: bytes of @mirror_key that are the mirror's own prefix, with its slash */
 typedef gboolean (*KeptFunc) (const KpS3Entry *entry,
                               const char *mirror_key,
+                              gsize mirror_length,
                               gint64 run,
                               gboolean was_deleted,
                               void *user_data,
@@ -131,6 +134,7 @@ list_kept_of (KpS3Client *client,
               GError **error)
 {
   g_autofree char *prefix = kp_kept_get_prefix (mirror);
+  g_autofree char *own = kp_s3_location_get_key (mirror, "");
   g_autoptr (KpS3Listing) listing = kp_s3_listing_new (prefix, NULL, NULL);
 
   while (!kp_s3_listing_is_finished (listing))
@@ -145,7 +149,7 @@ list_kept_of (KpS3Client *client,
           gboolean was_deleted;
           gint64 run;
           if (kp_kept_parse (mirror, entry->key, &run, &was_deleted, &key)
-              && !func (entry, key, run, was_deleted, user_data, error))
+              && !func (entry, key, strlen (own), run, was_deleted, user_data, error))
             return FALSE;
         }
     }
@@ -177,9 +181,24 @@ list_kept (KpS3Client *client,
     }
 }
 
+/* Several plans may store below one prefix, and not all of them keep. Each source has a folder
+ * there that says whose an object is; the one that has none, as its contents lie at the top, keeps
+ * the object of the top itself, too. */
+static gboolean
+is_of_same_source (const Past *past, const char *mirror_key, gsize mirror_length)
+{
+  const char *source = mirror_key + mirror_length;
+  gsize length = strcspn (source, "/");
+  const char *asked = strlen (past->prefix) > mirror_length ? past->prefix + mirror_length : "";
+
+  return *asked == '\0' || *source == '\0'
+         || (strcspn (asked, "/") == length && strncmp (source, asked, length) == 0);
+}
+
 static gboolean
 add_kept_cb (const KpS3Entry *entry,
              const char *mirror_key,
+             gsize mirror_length,
              gint64 run,
              gboolean was_deleted,
              void *user_data,
@@ -187,7 +206,9 @@ add_kept_cb (const KpS3Entry *entry,
 {
   Past *past = user_data;
 
-  if (past->result->kept_since == 0 || run < past->result->kept_since)
+  past->keeps = TRUE;
+  if ((past->result->kept_since == 0 || run < past->result->kept_since)
+      && is_of_same_source (past, mirror_key, mirror_length))
     past->result->kept_since = run;
   if (!g_str_has_prefix (mirror_key, past->prefix) || !is_ours (past, mirror_key))
     return TRUE;
@@ -324,20 +345,22 @@ remove_what_came_later (Past *past, GError **error)
 }
 
 /* From when on nothing is missing, as far as can be known: the lifecycle rule that Keepsake sets
- * ends old versions, and a mirror that keeps has begun to at some time. */
+ * ends old versions, and a mirror that keeps has begun to at some time. Where others keep, and of
+ * this source nothing was, it may not be kept until today. */
 static void
 find_gap (Past *past)
 {
   g_autoptr (GError) error = NULL;
   unsigned days = 0;
+  gint64 now = kp_s3_service_get_now (kp_s3_client_get_service (past->client));
 
   if (!past->seen_versions)
-    past->result->complete_since = past->result->kept_since;
+    past->result->complete_since
+        = past->keeps && past->result->kept_since == 0 ? now : past->result->kept_since;
   else if (!kp_s3_versioning_get_days (past->client, &days, past->cancellable, &error))
     g_debug ("How long versions are kept is not known: %s", error->message);
   if (days > 0)
-    past->result->complete_since
-        = kp_s3_service_get_now (kp_s3_client_get_service (past->client)) - days * SECONDS_PER_DAY;
+    past->result->complete_since = now - days * SECONDS_PER_DAY;
 }
 
 /**
@@ -407,7 +430,7 @@ ask_bucket (Past *past, gboolean *has_past, GError **error)
 static gboolean
 check_has_past (Past *past, GError **error)
 {
-  gboolean has_past = past->seen_versions || past->result->kept_since > 0;
+  gboolean has_past = past->seen_versions || past->keeps;
 
   if (!has_past && !ask_file (past, &has_past, error))
     return FALSE;
@@ -503,6 +526,7 @@ typedef struct
 static gboolean
 collect_kept_cb (const KpS3Entry *entry,
                  const char *mirror_key,
+                 gsize mirror_length,
                  gint64 run,
                  gboolean was_deleted,
                  void *user_data,

@@ -14,7 +14,7 @@ G_BEGIN_DECLS
 typedef struct
 {
   guint64 found;     /* objects that were there */
-  gint64 kept_since; /* Unix seconds: the first of the runs that kept objects; 0 for none */
+  gint64 kept_since; /* Unix seconds: the first of the runs that kept objects of it; 0 for none */
   gint64
       complete_since; /* Unix seconds: what ended before that may be missing; 0 for nothing known */
 } KpPastResult;

@@ -473,3 +473,30 @@ def test_older_than_the_mirror_keeps(ctl: Any, tmp_path: Path, bucket: str) -> N
     ctl("mirror", "--keep-deleted", "30d", *arguments, check=0)
     for command in ("ls", f"s3://{bucket}/p"), ("restore", f"s3://{bucket}/p", tmp_path / "back"):
         assert "files may be missing" in ctl(*command, "--at", moment, check=0).stderr
+
+
+@pytest.mark.parametrize("contents", [False, True], ids=["named", "contents"])
+def test_what_others_keep_is_not_ones_own_past(
+    ctl: Any, tmp_path: Path, s3: Any, bucket: str, contents: bool
+) -> None:
+    """Two plans share a prefix, and one of them keeps; what it never had to keep is complete."""
+    address = f"s3://{bucket}/p"
+    documents = write_files(tmp_path / "Documents", {"a": "1", "gone": "x", "still/b": "2"})
+    pictures = write_files(tmp_path / "Pictures", {"cat": "meow", "dog": "wuff"})
+    arguments = (f"{documents}/" if contents else documents, address)
+    ctl("mirror", *arguments, check=0)
+    ctl("mirror", pictures, address, check=0)
+    (documents / "gone").unlink()
+    ctl("mirror", "--delete", "--max-delete=100", "--keep-deleted=30d", *arguments,
+        *(["--exclude=/Pictures"] if contents else []), check=0)  # fmt: skip
+    moment = utc_second()
+    write_files(pictures, {"cat": "MEOW"})
+    ctl("mirror", pictures, address, check=0)  # not kept
+
+    below = "" if contents else "/Documents"
+    for path, missing in ((below, False), (f"{below}/still", False), (f"{below}/still/b", False),
+                          ("/Pictures", not contents), ("/Pictures/dog", not contents)):  # fmt: skip
+        for command in ["ls"], ["restore"]:
+            target = [tmp_path / f"back{path.replace('/', '-')}"] if command == ["restore"] else []
+            result = ctl(*command, f"{address}{path}", *target, "--at", moment)
+            assert ("files may be missing" in result.stderr) == missing, (command, path)
