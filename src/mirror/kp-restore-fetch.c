@@ -682,7 +682,8 @@ look_at (RestoreTask *task, KpS3Client *client, GError **error)
 
   if (object == NULL)
     return NULL;
-  if (object->size != task->size)
+  const char *pin = get_pin (task);
+  if (object->size != task->size || (pin != NULL && g_strcmp0 (object->etag, pin) != 0))
     {
       set_changed_error (error);
       return NULL;

@@ -21,7 +21,7 @@ from fixtures.checks import the_sentence, write_files
 from fixtures.clocks import next_second
 from fixtures.fault_proxy import FaultProxy, ReplaceReply, Rule
 from fixtures.impatience import Impatience
-from fixtures.large_files import refusal
+from fixtures.large_files import After, refusal
 from fixtures.trees import MIB, differences, read_tree
 
 
@@ -298,6 +298,34 @@ def test_server_without_listing_of_versions(
     )  # fmt: skip
     result = ctl("restore", f"s3://{bucket}/p", tmp_path / "back", "--at", moment, endpoint=proxy)
     assert "This bucket keeps no old versions" in the_sentence(result, 5)
+
+
+@pytest.mark.parametrize("size", [1000, 20 * MIB], ids=["small", "large"])
+@pytest.mark.parametrize("here", [False, True])
+def test_object_that_changes_after_the_listing(
+    ctl: Any, tmp_path: Path, s3: Any, bucket: str, proxy: FaultProxy, size: int, here: bool
+) -> None:
+    """What has the same size now is of another moment all the same."""
+    folder = write_files(tmp_path / "folder", {"a": "1", "file": os.urandom(size)})
+    address = f"s3://{bucket}/p"
+    arguments = ("mirror", "--delete", "--max-delete=100", "--keep-deleted=30d", f"{folder}/", address)
+    ctl(*arguments, check=0)
+    (folder / "a").unlink()
+    ctl(*arguments, check=0)
+    moment = utc_second()
+
+    def replace(_: Any) -> None:
+        s3.put_object(Bucket=bucket, Key="p/file", Body=os.urandom(size))
+
+    rule = Rule(lambda r: r.key == "p/file", After(replace))
+    proxy.rules.append(rule)
+    back = write_files(tmp_path / "back", {"file": "older"} if here else {"other": ""})
+    if here:
+        os.utime(back / "file", (0, 0))
+    result = ctl("restore", address, back, "--at", moment, check=2, endpoint=proxy)
+    assert rule.hits == 1
+    assert result.stderr.startswith("failed   p/file: ") and "changed in the bucket" in result.stderr
+    assert ((back / "file").read_text() == "older") if here else not (back / "file").exists()
 
 
 @pytest.mark.parametrize("when", ["tomorrow", "soon", "2199-01-01", "yesterday 25:00"])
