@@ -438,9 +438,9 @@ read_restore_request (GVariant *path,
   request->target = kp_dbus_dup_bytes (target);
   if (!kp_dbus_options_check (options, known, error)
       || !read_overwrite (options, &request->options.overwrite, error)
-      || !read_restore_kind (options, &request->options.kind, error))
+      || !read_restore_kind (options, &request->options.kind, error)
+      || !kp_dbus_options_get_moment (options, &request->options.at, error))
     return FALSE;
-  g_variant_lookup (options, "at", "x", &request->options.at);
   g_variant_lookup (options, "no-space-check", "b", &request->options.no_space_check);
   g_variant_lookup (options, "retrieve", "&s", &retrieve);
   if (retrieve != NULL && !kp_s3_tier_parse (retrieve, &request->options.retrieve, error))

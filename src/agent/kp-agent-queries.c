@@ -431,9 +431,11 @@ start_list (QueryFunc func,
   static const char *const known[]
       = { "recursive", "b", "match", "s", "limit", "u", "at", "x", NULL };
   GError *error = NULL;
+  gint64 at;
   g_autofree char *path = dup_path (folder, &error);
 
-  if (path == NULL || !kp_dbus_options_check (options, known, &error))
+  if (path == NULL || !kp_dbus_options_check (options, known, &error)
+      || !kp_dbus_options_get_moment (options, &at, &error))
     {
       kp_dbus_return_error (invocation, error);
       return TRUE;
@@ -443,7 +445,7 @@ start_list (QueryFunc func,
   query->browse.limit = DEFAULT_LIST_LIMIT;
   g_variant_lookup (options, "recursive", "b", &query->browse.recursive);
   g_variant_lookup (options, "limit", "u", &query->browse.limit);
-  g_variant_lookup (options, "at", "x", &query->browse.at);
+  query->browse.at = at;
   g_variant_lookup (options, "match", "s", &query->match);
   query->browse.match = query->match;
   kp_preflight_async (plan->plan, FALSE, FALSE, keys_cb, query);
@@ -521,11 +523,12 @@ fetch_cb (KpDBusPlan *skeleton,
           KpAgentPlan *plan)
 {
   GError *error = NULL;
+  gint64 at;
   g_autofree char *path = dup_path (file, &error);
 
   if (path == NULL
-      || !kp_dbus_options_check (options, (const char *[]){ "limit", "t", "at", "x", NULL },
-                                 &error))
+      || !kp_dbus_options_check (options, (const char *[]){ "limit", "t", "at", "x", NULL }, &error)
+      || !kp_dbus_options_get_moment (options, &at, &error))
     {
       kp_dbus_return_error (invocation, error);
       return TRUE;
@@ -535,7 +538,7 @@ fetch_cb (KpDBusPlan *skeleton,
   query->limit = DEFAULT_FETCH_LIMIT;
   g_variant_lookup (options, "limit", "t", &query->limit);
   query->limit = MIN (query->limit, MAX_FETCH_LIMIT);
-  g_variant_lookup (options, "at", "x", &query->browse.at);
+  query->browse.at = at;
   kp_preflight_async (plan->plan, FALSE, FALSE, keys_cb, query);
   return TRUE;
 }

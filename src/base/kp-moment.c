@@ -158,7 +158,7 @@ parse_date (const char *text, GDateTime *now)
  * @text: "2026-11-27", "2026-11-27 18:00", "2026-11-27T18:00:00Z", "yesterday", "yesterday 18:00",
  *   "today 9:30", "3 days ago", "2 hours ago", "now"; a day without an hour is its end. Times
  *   without a zone are in that of @now.
- * @moment: (out): Unix seconds
+ * @moment: (out): Unix seconds, above 0, which means now elsewhere
  * @error: %KP_ERROR_USAGE, also for what is still to come
  */
 gboolean
@@ -183,6 +183,12 @@ kp_moment_parse (const char *text, GDateTime *now, gint64 *moment, GError **erro
       return FALSE;
     }
   *moment = g_date_time_to_unix (time);
+  if (*moment <= 0)
+    {
+      g_set_error (error, KP_ERROR, KP_ERROR_USAGE,
+                   "“%s” is before anything was stored; times begin in 1970", text);
+      return FALSE;
+    }
   if (*moment <= g_date_time_to_unix (now))
     return TRUE;
   g_set_error (error, KP_ERROR, KP_ERROR_USAGE, "“%s” is still to come; only the past can be shown",

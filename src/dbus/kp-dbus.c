@@ -5,6 +5,9 @@
 
 #include <string.h>
 
+/* The end of the year 9999. */
+#define LATEST_MOMENT G_GINT64_CONSTANT (253402300799)
+
 /* "bad-credentials" becomes "BadCredentials". */
 static char *
 error_dbus_name (int code)
@@ -159,4 +162,24 @@ kp_dbus_options_check (GVariant *options, const char *const *known, GError **err
         }
     }
   return TRUE;
+}
+
+/**
+ * kp_dbus_options_get_moment:
+ * @options: a{sv}, checked
+ * @moment: (out): "at" of @options, Unix seconds; 0 for now, also where it is left out
+ * @error: %KP_ERROR_USAGE for what is no time of the past
+ */
+gboolean
+kp_dbus_options_get_moment (GVariant *options, gint64 *moment, GError **error)
+{
+  *moment = 0;
+  g_variant_lookup (options, "at", "x", moment);
+  if (*moment >= 0 && *moment <= LATEST_MOMENT)
+    return TRUE;
+  g_set_error (
+      error, KP_ERROR, KP_ERROR_USAGE,
+      "“at” is a moment of the past in seconds since 1970, or 0 for now, not %" G_GINT64_FORMAT,
+      *moment);
+  return FALSE;
 }

@@ -28,5 +28,7 @@ guint64 kp_dbus_get_count (GVariant *dict, const char *name);
 void kp_dbus_return_error (GDBusMethodInvocation *invocation, GError *error);
 gboolean kp_dbus_options_check (GVariant *options, const char *const *known, GError **error)
     G_GNUC_WARN_UNUSED_RESULT;
+gboolean kp_dbus_options_get_moment (GVariant *options, gint64 *moment, GError **error)
+    G_GNUC_WARN_UNUSED_RESULT;
 
 G_END_DECLS

@@ -716,6 +716,16 @@ WRONG: list[tuple[str, str, str, tuple[Any, ...], str]] = [
     ("Plan", "Restore", "(ayaya{sv})", (b"", b"/tmp", {"overwrite": s("maybe")}), "Usage"),
     ("Plan", "Restore", "(ayaya{sv})", (b"", b"/tmp", {"retrieve": s("soon")}), "Usage"),
     ("Plan", "Restore", "(ayaya{sv})", (b"", b"/tmp", {"kind": s("link")}), "Usage"),
+    *[
+        ("Plan", method, signature, (*arguments, {"at": GLib.Variant("x", at)}), "Usage")
+        for method, signature, arguments in (
+            ("Restore", "(ayaya{sv})", (b"Pictures", b"/nowhere/at/all")),
+            ("List", "(aya{sv})", (b"",)),
+            ("Browse", "(aya{sv})", (b"",)),
+            ("Fetch", "(aya{sv})", (b"Pictures/one",)),
+        )
+        for at in (-1, -(1 << 63), (1 << 63) - 1)
+    ],
     ("Plan", "ListVersions", "(aya{sv})", (b"a\0b", {}), "Usage"),
     ("Plan", "ListVersions", "(aya{sv})", (b"a", {"x": s("")}), "Usage"),
     ("Plan", "Update", "(sa{sv})", ("{}", {}), "Usage"),

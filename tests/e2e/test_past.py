@@ -328,10 +328,13 @@ def test_object_that_changes_after_the_listing(
     assert ((back / "file").read_text() == "older") if here else not (back / "file").exists()
 
 
-@pytest.mark.parametrize("when", ["tomorrow", "soon", "2199-01-01", "yesterday 25:00"])
+@pytest.mark.parametrize("when", [
+    "tomorrow", "soon", "2199-01-01", "yesterday 25:00", "1969-12-31", "1970-01-01T00:00:00Z",
+])
 def test_times_that_make_no_sense(ctl: Any, tmp_path: Path, bucket: str, when: str) -> None:
     result = ctl("restore", f"s3://{bucket}/p", tmp_path / "back", "--at", when)
     assert when in the_sentence(result, 1)
+    assert when in the_sentence(ctl("ls", f"s3://{bucket}/p", "--at", when), 1)
 
 
 # -- a part of it, and what would come ------------------------------------------------------------

@@ -38,6 +38,7 @@ test_good (void)
     { "90m ago", "2026-11-28T17:00:00Z" },
     /* The same hour of the clock, on both sides of the change. */
     { "7 weeks ago", "2026-10-10T17:30:00Z" },
+    { "1970-01-01T00:00:01Z", "1970-01-01T00:00:01Z" },
     { "1 month ago", "2026-10-28T18:30:00Z" },
     { " 1 year ago ", "2025-11-28T18:30:00Z" },
   };
@@ -74,6 +75,11 @@ test_bad (void)
     "2026-02-30 12:00",
     "2026-11-27x",
     "26-11-27",
+    /* Before time began; 0 would mean now. */
+    "1969-12-31",
+    "1970-01-01T00:00:00Z",
+    "0001-01-01",
+    "100 years ago",
     /* Still to come. */
     "tomorrow",
     "2026-11-29",
