@@ -69,6 +69,7 @@ kp_restore_task_again (const RestoreTask *task)
   again->chunks = task->chunks != NULL ? g_array_ref (task->chunks) : NULL;
   again->sha256 = task->sha256 != NULL ? g_bytes_ref (task->sha256) : NULL;
   again->is_requested = task->is_requested;
+  again->is_kept = task->is_kept;
   again->etag = g_strdup (task->etag);
   return again;
 }
@@ -727,7 +728,7 @@ fetch_within_budget (RestoreTask *task, KpS3Client *client, gboolean *passed_on,
         return FALSE;
       task->outcome = exists ? judge_existing (task, &existing) : OUTCOME_RESTORED;
       if (task->outcome == OUTCOME_UNCHANGED)
-        return correct (task, file, error);
+        return self->options.overwrite == KP_OVERWRITE_NEVER || correct (task, file, error);
       if (task->outcome == OUTCOME_KEPT)
         return TRUE;
       task->replaces = exists && self->options.overwrite != KP_OVERWRITE_ALWAYS;

@@ -23,7 +23,7 @@
  * @task: the object of a folder that was made
  * @error: of the catalogue
  *
- * Notes down what the folder gets in the end.
+ * Notes down what the folder gets in the end. One that stays as it is has what it had noted down.
  */
 gboolean
 kp_restore_remember_folder (KpRestore *self, const RestoreTask *task, GError **error)
@@ -32,6 +32,8 @@ kp_restore_remember_folder (KpRestore *self, const RestoreTask *task, GError **e
       = task->xattrs != NULL ? g_bytes_new (task->xattrs, strlen (task->xattrs)) : NULL;
   KpKnown known = { .etag = (char *) ALL_METADATA, .info = task->info, .xattrs = xattrs };
 
+  if (task->is_kept)
+    return TRUE;
   return kp_catalogue_put_known (self->catalogue, task->path, &known, error);
 }
 
@@ -46,8 +48,9 @@ enter_folder (KpRestore *self, const char *path, gboolean has_object, GError **e
 
   if (!kp_target_enter_directory (self->target_fd, path, &is_new, &mode))
     return TRUE;
-  if (is_new || (*path == '\0' && self->target_is_new))
-    mode = has_object ? 0700 : self->default_mode;
+  self->folder_is_new = is_new || (*path == '\0' && self->target_is_new);
+  if (self->folder_is_new)
+    mode = has_object ? KP_TARGET_UNFINISHED_MODE : self->default_mode;
   known.info.mode = S_IFDIR | mode;
   return kp_catalogue_put_known (self->catalogue, path, &known, error);
 }

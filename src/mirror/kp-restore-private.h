@@ -47,9 +47,10 @@ struct _KpRestore
   gint64 began;         /* as the target's file system has the time */
   guint32 default_mode; /* of folders that no object tells about */
   char *folder;         /* below the target: that of the last object that was handed out, or NULL */
-  int etags;            /* Etags; atomic */
-  int unproved;         /* large files of which only the length is known; atomic */
-  int etag_doubts;      /* objects whose ETag was not their MD5, while nothing was known; atomic */
+  gboolean folder_is_new; /* of those that were entered, the last */
+  int etags;              /* Etags; atomic */
+  int unproved;           /* large files of which only the length is known; atomic */
+  int etag_doubts;       /* objects whose ETag was not their MD5, while nothing was known; atomic */
   GAsyncQueue *doubtful; /* of char*: their keys */
   gboolean is_ours;      /* something belongs to us that belonged to others */
   GCancellable *cancellable;
@@ -84,6 +85,7 @@ typedef struct
   char *path;       /* below the target */
   guint64 size;     /* as listed */
 
+  gboolean is_kept;  /* a folder that was there before, and stays as it is */
   gboolean replaces; /* a file stands in its place, and only what is proved may take it */
   char *etag;        /* as listed, of a moment of the past; or NULL */
 

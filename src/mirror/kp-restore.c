@@ -220,9 +220,15 @@ take_result (KpRestore *self, RestoreTask *task, GError **error)
     case OUTCOME_DIRECTORY:
       if (!kp_restore_remember_folder (self, task, error))
         return FALSE;
-      if (task->size == 0)
+      if (task->size > 0)
+        {
+          report_bytes_of_folder (self, task);
+          return TRUE;
+        }
+      if (!task->is_kept)
         break;
-      report_bytes_of_folder (self, task);
+      self->result.unchanged++;
+      kp_report_add_total (self->report, -1, 0);
       return TRUE;
     case OUTCOME_RESTORED:
     default:
@@ -307,6 +313,12 @@ take_record (KpRestore *self, RestoreTask *task, const char *etag)
     g_clear_pointer (&task->chunks, g_array_unref);
 }
 
+static gboolean
+is_folder_path (const char *path)
+{
+  return *path == '\0' || g_str_has_suffix (path, "/");
+}
+
 /* Takes @listed over, as far as it needs it. */
 static gboolean
 push_object (KpRestore *self, KpListed *listed, GError **error)
@@ -344,6 +356,8 @@ push_object (KpRestore *self, KpListed *listed, GError **error)
   task->path = g_steal_pointer (&path);
   task->size = listed->size;
   task->etag = self->options.at > 0 ? g_strdup (listed->etag) : NULL;
+  task->is_kept = self->options.overwrite == KP_OVERWRITE_NEVER && is_folder_path (task->path)
+                  && !self->folder_is_new && !self->options.dry_run;
   take_record (self, task, listed->etag);
   self->outstanding++;
   kp_pool_push (self->pool, task);
@@ -773,6 +787,7 @@ open_target (KpRestore *self, GError **error)
   for (gsize length = strlen (self->target); length > 1 && self->target[length - 1] == '/';)
     self->target[--length] = '\0';
   g_autofree char *parent = g_path_get_dirname (self->target);
+  struct stat st;
 
   self->default_mode = get_default_mode ();
   if (kp_sandbox_hides (self->target))
@@ -788,9 +803,12 @@ open_target (KpRestore *self, GError **error)
       self->target_fd = open (self->target, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
       return TRUE;
     }
-  self->target_is_new = g_mkdir_with_parents (parent, 0755) == 0 && mkdir (self->target, 0700) == 0;
+  self->target_is_new = g_mkdir_with_parents (parent, 0755) == 0
+                        && mkdir (self->target, KP_TARGET_UNFINISHED_MODE) == 0;
   if (self->target_is_new || errno == EEXIST)
     self->target_fd = open (self->target, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (self->target_fd >= 0 && fstat (self->target_fd, &st) == 0)
+    self->target_is_new |= (st.st_mode & 07777) == KP_TARGET_UNFINISHED_MODE;
   if (self->target_fd >= 0)
     {
       self->began = kp_target_get_time (self->target_fd);

@@ -101,7 +101,8 @@ sweep (int directory_fd)
 /**
  * kp_target_enter_directory:
  * @path: of a folder below @root_fd; "" for the target itself
- * @made: (out): whether it was not there. Then it is for us alone, until it gets its mode
+ * @made: (out): whether it was not there, or another restore has made it and did not finish it.
+ *   Then it is for us alone, until it gets its mode
  * @mode: (out): the mode that it had, and should get back; 0 when @made
  *
  * Makes a folder ready for what belongs into it, before the first file does; the folder above it
@@ -127,7 +128,7 @@ kp_target_enter_directory (int root_fd, const char *path, gboolean *made, guint3
                           : -1;
       if (parent_fd < 0)
         return FALSE;
-      *made = mkdirat (parent_fd, slash != NULL ? slash + 1 : path, 0700) == 0;
+      *made = mkdirat (parent_fd, slash != NULL ? slash + 1 : path, KP_TARGET_UNFINISHED_MODE) == 0;
       close (parent_fd);
     }
   int fd = kp_beneath_open (root_fd, path, O_PATH | O_DIRECTORY);
@@ -141,6 +142,8 @@ kp_target_enter_directory (int root_fd, const char *path, gboolean *made, guint3
           && kp_target_change_mode (fd, TRUE, *mode | 0700) < 0)
         g_debug ("Cannot make %s writable: %s", path, g_strerror (errno));
       sweep (fd);
+      *made = *mode == KP_TARGET_UNFINISHED_MODE;
+      *mode = *made ? 0 : *mode;
     }
   close (fd);
   return ok;

@@ -82,6 +82,10 @@ KpJoin kp_target_join (int root_fd,
                        const KpJoinFile *other,
                        GCancellable *cancellable);
 
+/* The mode of a folder that a restore has made and not finished yet: for us alone, and with a bit
+ * that says so to the next restore, as no other folder has it with this mode. */
+#define KP_TARGET_UNFINISHED_MODE 01700
+
 gint64 kp_target_get_time (int root_fd);
 gboolean kp_target_enter_directory (int root_fd, const char *path, gboolean *made, guint32 *mode)
     G_GNUC_WARN_UNUSED_RESULT;

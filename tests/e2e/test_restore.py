@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -424,7 +425,41 @@ def test_other_bytes_of_the_same_size_and_time(
     (back / "cat").chmod(0o600)
     ctl("restore", "--overwrite", overwrite, f"s3://{bucket}/p", back, check=0)
     assert (back / "cat").read_text() == content
-    assert oct((back / "cat").stat().st_mode) == "0o100644"
+    assert oct((back / "cat").stat().st_mode) == ("0o100600" if overwrite == "never" else "0o100644")
+
+
+def test_never_leaves_alone_what_exists(
+    ctl: Any, photos: Path, tmp_path: Path, bucket: str
+) -> None:
+    """Folders, too, and the target itself; what is gone comes back into them."""
+    back = tmp_path / "back"
+    ctl("restore", f"s3://{bucket}/p", back, check=0)
+    (back / "2026/dog").unlink()
+    shutil.rmtree(back / "empty")
+    os.setxattr(back / "2026/may/cow", "user.mine", b"1")
+    for path, mode in {"": 0o711, "2026": 0o2770, "2026/may": 0o500, "cat": 0o640, "none": 0o4700}.items():
+        (back / path).chmod(mode)
+    times = ["2026/may", "2026/may/cow", "2026-old", "cat", "none"]
+    for path in times:
+        if path != "cat":  # which keeps the time that it was stored with
+            os.utime(back / path, (OLDER, OLDER))
+
+    def states() -> dict[str, tuple[int, int, int]]:
+        found = {path: (back / path).stat() for path in ["", "2026", *times]}
+        return {path: (st.st_mode, st.st_ino, st.st_mtime_ns if path in times else 0)
+                for path, st in found.items()}  # fmt: skip
+
+    before = states()
+    for dry in ["-n"], [], []:
+        result = ctl("restore", "--overwrite=never", *dry, f"s3://{bucket}/p", back, check=0)
+        assert states() == before
+        assert ("Would be: 2 restored (" if dry else "Done: ") in result.stdout
+    assert (back / "2026/dog").read_text() == "wuff" and os.listdir(back / "empty") == []
+    assert oct((back / "empty").stat().st_mode) == "0o40755"
+    assert (back / "empty").stat().st_mtime_ns == 1_500_000_000_123_456_789
+    assert os.listxattr(back / "2026/may/cow") == ["user.mine"]
+    ctl("restore", f"s3://{bucket}/p", back, check=0)
+    assert oct((back / "2026").stat().st_mode) == "0o40750"
 
 
 # -- folders ------------------------------------------------------------------------------------
@@ -435,6 +470,7 @@ def modes(folder: Path) -> dict[str, str]:
     return {str(path.relative_to(folder)): oct(path.stat().st_mode & 0o7777) for path in paths}
 
 
+UNFINISHED = "0o1700"
 FOLDERS = {"open/": 0o755, "open/secret/": 0o700, "shared/": 0o775, "closed/": 0o555}
 
 
@@ -458,22 +494,22 @@ def test_nobody_looks_into_a_folder_before_its_mode_is_known(
         process = ctl.popen(*arguments, endpoint=proxy, umask=0o027, stdout=file)
     # Five files, and the folders but for the one that hangs.
     wait_until(lambda: told.read_text().count("restored ") == 5 + 3, 20, "all that does not hang")
-    assert oct(back.stat().st_mode & 0o777) == "0o700"
-    assert set(modes(back).values()) == {"0o700"}
+    assert oct(back.stat().st_mode & 0o7777) == UNFINISHED
+    assert set(modes(back).values()) == {UNFINISHED}
 
     # What is known by then holds after Ctrl-C; what is not known stays private.
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=20 * PATIENCE)
     assert process.returncode == 6
     assert oct(back.stat().st_mode & 0o777) == "0o750"
-    expected = {"open": "0o755", "open/secret": "0o700", "shared": "0o775", "closed": "0o555",
+    expected = {"open": "0o755", "open/secret": UNFINISHED, "shared": "0o775", "closed": "0o555",
                 "without": "0o750", "without/object": "0o750"}  # fmt: skip
     assert modes(back) == expected
 
-    # And the next run goes on in them.
+    # And the next run goes on in them, also where what exists stays.
     proxy.rules.clear()
-    ctl(*arguments, check=0, endpoint=proxy)
-    assert modes(back) == expected
+    ctl(*arguments, "--overwrite=never", check=0, endpoint=proxy)
+    assert modes(back) == expected | {"open/secret": "0o700"}
     assert (back / "closed").stat().st_mtime == 1500000000
 
 
