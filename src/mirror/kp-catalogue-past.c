@@ -101,6 +101,14 @@ kp_catalogue_add_kept (KpCatalogue *catalogue,
       bind_entry (statement, entry, mirror_key, state, 0, entry->key);
       ok = kp_catalogue_run (catalogue, statement, error);
     }
+  if (ok && state == PAST_REPLACED)
+    {
+      sqlite3_stmt *statement = catalogue->statements[STATEMENT_ADD_BEFORE];
+      bind_entry (statement, entry, mirror_key, state, 0, entry->key);
+      ok = kp_catalogue_run (catalogue, statement, error);
+    }
+  else if (ok && state == PAST_LATER)
+    ok = kp_catalogue_run_for_key (catalogue, STATEMENT_REMOVE_BEFORE, mirror_key, error);
   g_rec_mutex_unlock (&catalogue->lock);
   return ok;
 }
@@ -122,11 +130,23 @@ kp_catalogue_list_past (KpCatalogue *catalogue, guint64 *n_objects, GError **err
 }
 
 /**
- * kp_catalogue_remove_listed:
- * @key: is no longer in the listing then
+ * kp_catalogue_go_back:
+ * @key: of a kept object in the listing that came only after the moment in question
+ * @found: (out): whether what it took the place of was kept, too
+ *
+ * A run is named by its beginning: what it replaced was there until the run came to it, and what it
+ * put there may have come after the moment, and was kept by a later run in turn. Then the former
+ * takes its place in the listing; else there was nothing.
  */
 gboolean
-kp_catalogue_remove_listed (KpCatalogue *catalogue, const char *key, GError **error)
+kp_catalogue_go_back (KpCatalogue *catalogue, const char *key, gboolean *found, GError **error)
 {
-  return kp_catalogue_run_for_key (catalogue, STATEMENT_REMOVE_LISTED, key, error);
+  g_rec_mutex_lock (&catalogue->lock);
+  gboolean ok = kp_catalogue_run_for_key (catalogue, STATEMENT_TAKE_BEFORE, key, error);
+  *found = ok && sqlite3_changes (catalogue->db) > 0;
+  ok = ok
+       && kp_catalogue_run_for_key (
+           catalogue, *found ? STATEMENT_LIST_AGAIN : STATEMENT_REMOVE_LISTED, key, error);
+  g_rec_mutex_unlock (&catalogue->lock);
+  return ok;
 }

@@ -297,6 +297,16 @@ kp_catalogue_has_listed_below (KpCatalogue *catalogue,
 }
 
 /**
+ * kp_catalogue_remove_listed:
+ * @key: is no longer in the listing then
+ */
+gboolean
+kp_catalogue_remove_listed (KpCatalogue *catalogue, const char *key, GError **error)
+{
+  return kp_catalogue_run_for_key (catalogue, STATEMENT_REMOVE_LISTED, key, error);
+}
+
+/**
  * kp_catalogue_remembers:
  * @key: whole key
  * @found: (out): whether this computer has stored an object under @key, or, if that ends with a

@@ -79,6 +79,10 @@ static const char schema[]
       "CREATE TEMP TABLE past ("
       "  key BLOB PRIMARY KEY, state INTEGER, stored INTEGER, latest INTEGER, size INTEGER,"
       "  etag TEXT, storage_class TEXT, version_id TEXT, from_key BLOB) WITHOUT ROWID;"
+      /* Of what a look may find not to be of the moment: what it took the place of, by then. */
+      "CREATE TEMP TABLE past_before ("
+      "  key BLOB PRIMARY KEY, size INTEGER, etag TEXT, storage_class TEXT, from_key BLOB)"
+      "  WITHOUT ROWID;"
       "CREATE TEMP TABLE candidate (seq INTEGER PRIMARY KEY, key BLOB);"
       "CREATE TEMP TABLE new_chunk ("
       "  key BLOB, offset INTEGER, length INTEGER, sha256 BLOB, PRIMARY KEY (key, offset))"
@@ -138,6 +142,15 @@ static const char *const statement_texts[N_STATEMENTS] = {
   = ("UPDATE past SET state = ?2, stored = ?3, latest = ?4, size = ?5, etag = ?6,"
      " storage_class = ?7, version_id = ?8, from_key = ?9 WHERE key = ?1 AND state IN (2, 3)"),
   [STATEMENT_ADD_KEPT] = "INSERT OR IGNORE INTO past VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+  [STATEMENT_ADD_BEFORE] = "INSERT OR REPLACE INTO past_before VALUES (?1, ?5, ?6, ?7, ?9)",
+  [STATEMENT_REMOVE_BEFORE] = "DELETE FROM past_before WHERE key = ?",
+  [STATEMENT_TAKE_BEFORE]
+  = ("UPDATE past SET size = b.size, etag = b.etag, storage_class = b.storage_class,"
+     " version_id = NULL, from_key = b.from_key FROM past_before b"
+     " WHERE past.key = b.key AND b.key = ?1 AND past.from_key IS NOT b.from_key"),
+  [STATEMENT_LIST_AGAIN]
+  = ("INSERT OR REPLACE INTO listing SELECT key, size, coalesce(etag, ''), storage_class, 0"
+     " FROM past WHERE key = ?1"),
   [STATEMENT_LIST_PAST]
   = ("INSERT OR REPLACE INTO listing SELECT key, size, coalesce(etag, ''), storage_class, 0"
      " FROM past WHERE state IN (0, 3)"),

@@ -293,6 +293,8 @@ gboolean kp_catalogue_has_listed_below (KpCatalogue *catalogue,
                                         const char *prefix,
                                         gboolean *found,
                                         GError **error) G_GNUC_WARN_UNUSED_RESULT;
+gboolean kp_catalogue_remove_listed (KpCatalogue *catalogue, const char *key, GError **error)
+    G_GNUC_WARN_UNUSED_RESULT;
 gboolean kp_catalogue_remembers (KpCatalogue *catalogue,
                                  const char *key,
                                  gboolean *found,
@@ -335,8 +337,10 @@ gboolean kp_catalogue_add_kept (KpCatalogue *catalogue,
 gboolean kp_catalogue_list_past (KpCatalogue *catalogue, guint64 *n_objects, GError **error)
     G_GNUC_WARN_UNUSED_RESULT;
 
-gboolean kp_catalogue_remove_listed (KpCatalogue *catalogue, const char *key, GError **error)
-    G_GNUC_WARN_UNUSED_RESULT;
+gboolean kp_catalogue_go_back (KpCatalogue *catalogue,
+                               const char *key,
+                               gboolean *found,
+                               GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 /* The insides of large objects. */
 gboolean kp_catalogue_put_chunks (KpCatalogue *catalogue,

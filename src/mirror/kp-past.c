@@ -278,9 +278,11 @@ take_look (Looks *looks, KpPool *pool, GError **error)
   if (next == NULL)
     return !g_cancellable_set_error_if_cancelled (past->cancellable, error);
   looks->outstanding--;
-  if (next->came_later)
+  gboolean is_there = TRUE;
+  gboolean ok
+      = !next->came_later || kp_catalogue_go_back (past->catalogue, next->key, &is_there, error);
+  if (!is_there)
     past->result->found--;
-  gboolean ok = !next->came_later || kp_catalogue_remove_listed (past->catalogue, next->key, error);
   /* The restore of it says what is wrong, if that lasts. */
   if (next->error != NULL && kp_error_stops_job (next->error))
     {

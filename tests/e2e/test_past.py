@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -298,6 +299,40 @@ def test_server_without_listing_of_versions(
     )  # fmt: skip
     result = ctl("restore", f"s3://{bucket}/p", tmp_path / "back", "--at", moment, endpoint=proxy)
     assert "This bucket keeps no old versions" in the_sentence(result, 5)
+
+
+HOUR = 3600
+
+
+def put_kept(s3: Any, bucket: str, hours_ago: float, what: str, content: str, ctime: float) -> None:
+    """What the run of so many hours ago kept, of a file whose ctime was so many hours ago."""
+    run = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - hours_ago * HOUR))
+    metadata = {"ctime": f"{time.time() - ctime * HOUR:.9f}", "mtime": "1500000000", "mode": "33188"}
+    s3.put_object(Bucket=bucket, Key=f"p.keepsake-kept/{run}/{what}", Body=content.encode(),
+                  Metadata=metadata)  # fmt: skip
+
+
+def hours_ago(hours: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - hours * HOUR))
+
+
+@pytest.mark.parametrize("end", ["replaced", "deleted"])
+def test_moment_within_a_run(ctl: Any, tmp_path: Path, s3: Any, bucket: str, end: str) -> None:
+    """The run of ten hours ago took eight: what it put there was written while it ran."""
+    put_kept(s3, bucket, 10, "replaced/file", "first", ctime=20)
+    put_kept(s3, bucket, 1, f"{end}/file", "second", ctime=5)
+    put_kept(s3, bucket, 1, f"{end}/new", "second", ctime=5)
+    s3.put_object(Bucket=bucket, Key="p/other", Body=b"today")
+    if end == "replaced":
+        for name in "file", "new":
+            s3.put_object(Bucket=bucket, Key=f"p/{name}", Body=b"today")
+    for hours, expected in (4, {"file": "second", "new": "second"}), (7, {"file": "first"}):
+        back = restored(ctl, f"s3://{bucket}/p", hours_ago(hours), tmp_path / f"back{hours}")
+        assert {path.name: path.read_text() for path in back.iterdir()} == expected
+        shown = ctl("ls", f"s3://{bucket}/p", "--at", hours_ago(hours), check=0).stdout.split()
+        assert shown == sorted(expected)
+    back = restored(ctl, f"s3://{bucket}/p/file", hours_ago(7), tmp_path / "one")
+    assert (back / "file").read_text() == "first"
 
 
 @pytest.mark.parametrize("size", [1000, 20 * MIB], ids=["small", "large"])

@@ -46,24 +46,20 @@ add_kept (KpCatalogue *catalogue,
   g_assert_no_error (error);
 }
 
-/* What was there, as "key=version" or "key<kept". */
-static void
-assert_there (KpCatalogue *catalogue, const char *expected)
+/* The listing, as "key=version" or "key<kept". Returns how many there are. */
+static guint64
+assert_listed (KpCatalogue *catalogue, const char *expected)
 {
   g_autoptr (GError) error = NULL;
   g_autoptr (GString) text = g_string_new (NULL);
-  guint64 found;
-
-  g_assert_true (kp_catalogue_list_past (catalogue, &found, &error));
   g_autoptr (KpCursor) cursor = kp_catalogue_list_listed (catalogue, &error);
-  for (guint64 i = 0;; i++)
+  guint64 n_listed = 0;
+
+  for (;; n_listed++)
     {
       g_auto (KpListed) listed = { 0 };
       if (kp_cursor_next_listed (cursor, &listed, &error) != 1)
-        {
-          g_assert_cmpuint (i, ==, found);
-          break;
-        }
+        break;
       g_string_append_printf (text, "%s%s%s ", listed.key, listed.from_key != NULL ? "<" : "=",
                               listed.from_key != NULL     ? listed.from_key
                               : listed.version_id != NULL ? listed.version_id
@@ -71,6 +67,19 @@ assert_there (KpCatalogue *catalogue, const char *expected)
     }
   g_assert_no_error (error);
   g_assert_cmpstr (text->str, ==, expected);
+  return n_listed;
+}
+
+/* What was there, in the same form. */
+static void
+assert_there (KpCatalogue *catalogue, const char *expected)
+{
+  g_autoptr (GError) error = NULL;
+  guint64 found;
+
+  g_assert_true (kp_catalogue_list_past (catalogue, &found, &error));
+  g_assert_no_error (error);
+  g_assert_cmpuint (assert_listed (catalogue, expected), ==, found);
 }
 
 static const Version versions[] = {
@@ -163,6 +172,45 @@ test_kept (void)
                            "replaced-meanwhile<18/replaced/x replaced-twice<25/replaced/z same= ");
 }
 
+/* The run at 10 replaced at 22 what it was named before, and at 18 there was another that deleted.
+ */
+static void
+test_go_back (void)
+{
+  static const Version today[] = { { "replaced", 30, NULL, TRUE, FALSE },
+                                   { "new", 30, NULL, TRUE, FALSE },
+                                   { "deleted", 30, NULL, TRUE, FALSE } };
+  g_autoptr (KpCatalogue) catalogue = kp_catalogue_open_temporary (NULL);
+  g_autoptr (GError) error = NULL;
+  gboolean found;
+
+  for (gsize i = 0; i < G_N_ELEMENTS (today); i++)
+    add (catalogue, &today[i], 20, FALSE);
+  add_kept (catalogue, "replaced", "5/replaced/x", FALSE, FALSE);
+  add_kept (catalogue, "replaced", "10/replaced/x", FALSE, FALSE);
+  add_kept (catalogue, "replaced", "30/replaced/x", FALSE, TRUE);
+  add_kept (catalogue, "gone", "10/replaced/y", FALSE, FALSE);
+  add_kept (catalogue, "gone", "30/deleted/y", TRUE, TRUE);
+  add_kept (catalogue, "new", "30/replaced/z", FALSE, TRUE);
+  add_kept (catalogue, "deleted", "10/replaced/d", FALSE, FALSE);
+  add_kept (catalogue, "deleted", "18/deleted/d", TRUE, FALSE);
+  add_kept (catalogue, "deleted", "30/replaced/d", FALSE, TRUE);
+  assert_there (catalogue, "deleted<30/replaced/d gone<30/deleted/y new<30/replaced/z "
+                           "replaced<30/replaced/x ");
+
+  for (int i = 0; i < 4; i++)
+    {
+      static const char *const keys[] = { "deleted", "gone", "new", "replaced" };
+      g_assert_true (kp_catalogue_go_back (catalogue, keys[i], &found, &error));
+      g_assert_no_error (error);
+      g_assert_cmpint (found, ==, i % 2);
+    }
+  assert_listed (catalogue, "gone<10/replaced/y replaced<10/replaced/x ");
+  g_assert_true (kp_catalogue_go_back (catalogue, "gone", &found, &error));
+  g_assert_false (found);
+  assert_listed (catalogue, "replaced<10/replaced/x ");
+}
+
 int
 main (int argc, char **argv)
 {
@@ -170,5 +218,6 @@ main (int argc, char **argv)
   g_test_add_func ("/mirror/past/either-order", test_either_order);
   g_test_add_func ("/mirror/past/same-time", test_same_time);
   g_test_add_func ("/mirror/past/kept", test_kept);
+  g_test_add_func ("/mirror/past/go-back", test_go_back);
   return g_test_run ();
 }
