@@ -137,6 +137,27 @@ kp_kept_key (KpS3Location *location, gint64 run, KpKeptReason reason, const char
 }
 
 /**
+ * kp_kept_find_run:
+ * @key: a whole key
+ * @run: (out): of the run that kept the object, seconds since 1970 UTC
+ *
+ * Returns: whether the key looks like one of an object that some mirror of the bucket keeps
+ */
+gboolean
+kp_kept_find_run (const char *key, gint64 *run)
+{
+  static const char name[] = KP_KEPT_NAME "/";
+
+  for (const char *found = strstr (key, name); found != NULL; found = strstr (found + 1, name))
+    {
+      g_autofree char *text = g_strndup (found + strlen (name), RUN_LENGTH);
+      if (kp_kept_parse_run (text, run) && found[strlen (name) + RUN_LENGTH] == '/')
+        return TRUE;
+    }
+  return FALSE;
+}
+
+/**
  * kp_kept_is_anybodys:
  * @key: a whole key
  *
@@ -146,16 +167,9 @@ kp_kept_key (KpS3Location *location, gint64 run, KpKeptReason reason, const char
 gboolean
 kp_kept_is_anybodys (const char *key)
 {
-  static const char name[] = KP_KEPT_NAME "/";
+  gint64 run;
 
-  for (const char *found = strstr (key, name); found != NULL; found = strstr (found + 1, name))
-    {
-      g_autofree char *run = g_strndup (found + strlen (name), RUN_LENGTH);
-      gint64 time;
-      if (kp_kept_parse_run (run, &time) && found[strlen (name) + RUN_LENGTH] == '/')
-        return TRUE;
-    }
-  return FALSE;
+  return kp_kept_find_run (key, &run);
 }
 
 /**

@@ -36,6 +36,7 @@ void kp_kept_hide (KpS3Location *location, KpS3Listing *listing);
 char *kp_kept_run_to_string (gint64 run);
 gboolean kp_kept_parse_run (const char *text, gint64 *run);
 char *kp_kept_key (KpS3Location *location, gint64 run, KpKeptReason reason, const char *mirror_key);
+gboolean kp_kept_find_run (const char *key, gint64 *run);
 gboolean kp_kept_is_anybodys (const char *key);
 gboolean kp_kept_parse (KpS3Location *location,
                         const char *key,

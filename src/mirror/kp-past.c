@@ -249,7 +249,8 @@ look_free (void *data)
 
 /* When something was stored is not known of what is kept. But its file was what it was from its
  * ctime on: what has a later one was not there yet. Of files in a folder that was renamed later, it
- * does not tell: they are there under both names. */
+ * does not tell: they are there under both names. Nor where it is later than the run that kept the
+ * object, which was stored before: then the clock that it is of was ahead. */
 static void
 look_cb (KpS3Client *client, void *item, void *user_data)
 {
@@ -262,8 +263,11 @@ look_cb (KpS3Client *client, void *item, void *user_data)
   if (object != NULL && kp_s3_object_get_metadata (object, "ctime") != NULL)
     {
       kp_metadata_from_object (&info, object, look->key);
-      /* Both by the server's clock, as far as this computer's is the one that wrote the ctime. */
-      look->came_later = info.ctime / 1000 + looks->clock_offset > end_of_second (looks->past->at);
+      /* All by the server's clock, as far as this computer's is the one that wrote the ctime. */
+      gint64 ctime = info.ctime / 1000 + looks->clock_offset;
+      gint64 run;
+      look->came_later = ctime > end_of_second (looks->past->at)
+                         && kp_kept_find_run (look->from_key, &run) && ctime <= end_of_second (run);
     }
   g_async_queue_push (looks->results, look);
 }

@@ -335,6 +335,18 @@ def test_moment_within_a_run(ctl: Any, tmp_path: Path, s3: Any, bucket: str, end
     assert (back / "file").read_text() == "first"
 
 
+@pytest.mark.parametrize("what", ["replaced", "deleted"])
+def test_clock_that_was_ahead(ctl: Any, tmp_path: Path, s3: Any, bucket: str, what: str) -> None:
+    """Nothing is kept before it was written: that ctime does not say when the file came."""
+    for name, ctime in ("wrong", -48), ("later", 2), ("before", 9):
+        put_kept(s3, bucket, 1, f"{what}/{name}", name, ctime)
+    s3.put_object(Bucket=bucket, Key="p/wrong", Body=b"today")
+    back = restored(ctl, f"s3://{bucket}/p", hours_ago(4), tmp_path / "back")
+    assert {path.name: path.read_text() for path in back.iterdir()} == {
+        "wrong": "wrong", "before": "before"
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize("size", [1000, 20 * MIB], ids=["small", "large"])
 @pytest.mark.parametrize("here", [False, True])
 def test_object_that_changes_after_the_listing(
