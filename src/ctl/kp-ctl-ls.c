@@ -140,7 +140,8 @@ print_past (Listing *listing, const char *prefix, const KpListed *listed, char *
     }
 }
 
-/* What there was below a prefix, or else the one object of that name. */
+/* What there was below a prefix, or else, where there was nothing, the one object of that name. Of
+ * the latter it does not matter that nothing is kept: the past of the prefix is. */
 static gboolean
 print_below_at (Listing *listing,
                 KpS3Client *client,
@@ -157,13 +158,20 @@ print_below_at (Listing *listing,
                                                                         ? strrchr (prefix, '/') + 1
                                                                         : prefix))
                                  : g_strdup (prefix);
+  g_autoptr (GError) local_error = NULL;
   KpPastResult past;
   int result = 1;
 
-  if (catalogue == NULL || !kp_catalogue_begin (catalogue, error)
-      || !kp_past_list (client, catalogue, prefix, is_key, listing->at, &past, NULL, NULL,
-                        cancellable, error))
+  if (catalogue == NULL || !kp_catalogue_begin (catalogue, error))
     return FALSE;
+  if (!kp_past_list (client, catalogue, prefix, is_key, listing->at, &past, NULL, NULL, cancellable,
+                     &local_error))
+    {
+      if (is_key && kp_error_is (local_error, KP_ERROR_UNSUPPORTED_BY_PROVIDER))
+        return TRUE;
+      g_propagate_error (error, g_steal_pointer (&local_error));
+      return FALSE;
+    }
   g_autofree char *gap = kp_past_describe_gap (&past, listing->at);
   if (gap != NULL && !is_key)
     kp_ctl_output_event_cb (&(KpEvent){ .type = KP_EVENT_NOTICE, .text = gap }, listing->output);

@@ -575,6 +575,19 @@ has_listed_folder (KpRestore *self, const char *prefix, gboolean *found, GError 
          && (*found || kp_catalogue_has_listed_below (self->catalogue, prefix, found, error));
 }
 
+/* Behind list_prefix(), which found that the past is kept, be it of what is below the key alone. */
+static gboolean
+list_object_too (KpRestore *self, KpS3Client *client, const char *key, GError **error)
+{
+  g_autoptr (GError) local_error = NULL;
+
+  if (list_object (self, client, key, &local_error)
+      || (self->options.at > 0 && kp_error_is (local_error, KP_ERROR_UNSUPPORTED_BY_PROVIDER)))
+    return TRUE;
+  g_propagate_error (error, g_steal_pointer (&local_error));
+  return FALSE;
+}
+
 /* Whether the bucket has, or had, a file "key", which lies beside all of a folder "key/". Whose key
  * may be used only below the folder does not get to know, and restores that. */
 static gboolean
@@ -651,7 +664,7 @@ list_at (KpRestore *self,
   if (is_folder)
     return *key == '\0' || kind == KP_RESTORE_FOLDER || add_hidden_file (self, client, key, error);
   if (*key != '\0'
-      && (!list_object (self, client, key, error)
+      && (!(kind == KP_RESTORE_FILE ? list_object : list_object_too) (self, client, key, error)
           || !kp_catalogue_is_listed (self->catalogue, key, is_object, error)))
     return FALSE;
   if (*is_object)

@@ -331,6 +331,9 @@ def test_moment_within_a_run(ctl: Any, tmp_path: Path, s3: Any, bucket: str, end
         assert {path.name: path.read_text() for path in back.iterdir()} == expected
         shown = ctl("ls", f"s3://{bucket}/p", "--at", hours_ago(hours), check=0).stdout.split()
         assert shown == sorted(expected)
+    for command in ["restore", f"s3://{bucket}/p", tmp_path / "none"], ["ls", f"s3://{bucket}/p"]:
+        result = ctl(*command, "--at", hours_ago(30), check=5)
+        assert "There was nothing at" in result.stderr.splitlines()[-1]
     back = restored(ctl, f"s3://{bucket}/p/file", hours_ago(7), tmp_path / "one")
     assert (back / "file").read_text() == "first"
 
