@@ -842,6 +842,8 @@ preview (RestoreTask *task, KpS3Client *client, gboolean is_directory, GError **
   if (object == NULL)
     return FALSE;
   task->outcome = judge_existing (task, &existing);
+  if (task->outcome != OUTCOME_RESTORED)
+    task->bytes = 0;
   return TRUE;
 }
 

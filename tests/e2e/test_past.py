@@ -451,7 +451,7 @@ def test_dry_run(ctl: Any, tmp_path: Path, photos: str) -> None:
 
     write_files(back, {"2026/b.jpg": "mine"})
     result = ctl("restore", photos, back, "-n", "--path", "2026", check=0)
-    assert "1 kept as they are" in result.stdout
+    assert "Would be: 2 restored (1 B)" in result.stdout and "1 kept as they are" in result.stdout
     assert files(back) == ["2026/b.jpg"]
     ctl("restore", photos, back, "--path", "2026", check=0)
     result = ctl("restore", photos, back, "-n", "--path", "2026", "--overwrite", "always", check=0)
