@@ -510,8 +510,11 @@ list_past (KpRestore *self, KpS3Client *client, const char *prefix, gboolean is_
                      self, self->cancellable, error))
     return FALSE;
   g_autofree char *gap = kp_past_describe_gap (&past, self->options.at);
-  if (gap != NULL)
-    kp_report_notice (self->report, "%s", gap);
+  if (gap != NULL && past.complete_since >= self->told_gap + 60)
+    {
+      kp_report_notice (self->report, "%s", gap);
+      self->told_gap = past.complete_since;
+    }
   return TRUE;
 }
 

@@ -554,6 +554,9 @@ def test_older_than_the_mirror_keeps(ctl: Any, tmp_path: Path, bucket: str) -> N
     ctl("mirror", "--keep-deleted", "30d", *arguments, check=0)
     for command in ("ls", f"s3://{bucket}/p"), ("restore", f"s3://{bucket}/p", tmp_path / "back"):
         assert "files may be missing" in ctl(*command, "--at", moment, check=0).stderr
+    for where in [f"s3://{bucket}/p/b"], [f"s3://{bucket}/p", "--path=b", "--path=b"]:
+        result = ctl("restore", *where, tmp_path / "part", "--at", moment, check=0)
+        assert result.stderr.count("files may be missing") == 1
 
 
 @pytest.mark.parametrize("contents", [False, True], ids=["named", "contents"])
