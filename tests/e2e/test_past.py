@@ -318,15 +318,15 @@ def hours_ago(hours: float) -> str:
 
 @pytest.mark.parametrize("end", ["replaced", "deleted"])
 def test_moment_within_a_run(ctl: Any, tmp_path: Path, s3: Any, bucket: str, end: str) -> None:
-    """The run of ten hours ago took eight: what it put there was written while it ran."""
+    """The run of ten hours ago came late to the file: what it stored was written while it ran."""
     put_kept(s3, bucket, 10, "replaced/file", "first", ctime=20)
-    put_kept(s3, bucket, 1, f"{end}/file", "second", ctime=5)
-    put_kept(s3, bucket, 1, f"{end}/new", "second", ctime=5)
+    put_kept(s3, bucket, 1, f"{end}/file", "second", ctime=9.2)
+    put_kept(s3, bucket, 1, f"{end}/new", "second", ctime=9.2)
     s3.put_object(Bucket=bucket, Key="p/other", Body=b"today")
     if end == "replaced":
         for name in "file", "new":
             s3.put_object(Bucket=bucket, Key=f"p/{name}", Body=b"today")
-    for hours, expected in (4, {"file": "second", "new": "second"}), (7, {"file": "first"}):
+    for hours, expected in (4, {"file": "second", "new": "second"}), (9.6, {"file": "first"}):
         back = restored(ctl, f"s3://{bucket}/p", hours_ago(hours), tmp_path / f"back{hours}")
         assert {path.name: path.read_text() for path in back.iterdir()} == expected
         shown = ctl("ls", f"s3://{bucket}/p", "--at", hours_ago(hours), check=0).stdout.split()
@@ -334,7 +334,7 @@ def test_moment_within_a_run(ctl: Any, tmp_path: Path, s3: Any, bucket: str, end
     for command in ["restore", f"s3://{bucket}/p", tmp_path / "none"], ["ls", f"s3://{bucket}/p"]:
         result = ctl(*command, "--at", hours_ago(30), check=5)
         assert "There was nothing at" in result.stderr.splitlines()[-1]
-    back = restored(ctl, f"s3://{bucket}/p/file", hours_ago(7), tmp_path / "one")
+    back = restored(ctl, f"s3://{bucket}/p/file", hours_ago(9.6), tmp_path / "one")
     assert (back / "file").read_text() == "first"
 
 
