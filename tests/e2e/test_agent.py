@@ -719,7 +719,7 @@ WRONG: list[tuple[str, str, str, tuple[Any, ...], str]] = [
     *[
         ("Plan", method, signature, (*arguments, {"at": GLib.Variant("x", at)}), "Usage")
         for method, signature, arguments in (
-            ("Restore", "(ayaya{sv})", (b"Pictures", b"/nowhere/at/all")),
+            ("Restore", "(ayaya{sv})", (b"Pictures", b"/dev/null/not/a/folder")),
             ("List", "(aya{sv})", (b"",)),
             ("Browse", "(aya{sv})", (b"",)),
             ("Fetch", "(aya{sv})", (b"Pictures/one",)),
