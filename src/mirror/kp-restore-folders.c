@@ -16,6 +16,7 @@
 
 /* In the table of folders, in the place of an ETag: what is known of one. */
 #define ONLY_MODE "mode"
+#define AS_IT_WAS "as it was"
 #define ALL_METADATA "all"
 
 /**
@@ -43,6 +44,7 @@ static gboolean
 enter_folder (KpRestore *self, const char *path, gboolean has_object, GError **error)
 {
   KpKnown known = { .etag = (char *) ONLY_MODE };
+  gboolean exists = kp_target_stat_directory (self->target_fd, path, &known.info);
   gboolean is_new;
   guint32 mode;
 
@@ -51,6 +53,8 @@ enter_folder (KpRestore *self, const char *path, gboolean has_object, GError **e
   self->folder_is_new = is_new || (*path == '\0' && self->target_is_new);
   if (self->folder_is_new)
     mode = has_object ? KP_TARGET_UNFINISHED_MODE : self->default_mode;
+  else if (exists && self->options.overwrite == KP_OVERWRITE_NEVER)
+    known.etag = (char *) AS_IT_WAS;
   known.info.mode = S_IFDIR | mode;
   return kp_catalogue_put_known (self->catalogue, path, &known, error);
 }
@@ -99,7 +103,9 @@ kp_restore_enter_folders (KpRestore *self, const char *path, GError **error)
 static gboolean
 finish_folder (KpRestore *self, const char *path, KpKnown *known, GError **error)
 {
-  if (g_str_equal (known->etag, ONLY_MODE))
+  if (g_str_equal (known->etag, AS_IT_WAS))
+    kp_target_put_back_times (self->target_fd, path, &known->info);
+  if (!g_str_equal (known->etag, ALL_METADATA))
     return kp_target_leave_directory (self->target_fd, path, known->info.mode & 07777, error);
 
   g_autofree char *text = known->xattrs != NULL ? g_strndup (g_bytes_get_data (known->xattrs, NULL),

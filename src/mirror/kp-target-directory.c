@@ -182,6 +182,52 @@ kp_target_leave_directory (int root_fd, const char *path, guint32 mode, GError *
 }
 
 /**
+ * kp_target_stat_directory:
+ * @path: of a folder below @root_fd; "" for the target itself
+ * @info: (out): what it is
+ *
+ * Returns: whether there is one
+ */
+gboolean
+kp_target_stat_directory (int root_fd, const char *path, KpFileInfo *info)
+{
+  struct stat st;
+  int fd = kp_beneath_open (root_fd, path, O_PATH | O_DIRECTORY);
+
+  if (fd < 0)
+    return FALSE;
+  gboolean ok = fstat (fd, &st) == 0;
+  close (fd);
+  if (ok)
+    kp_file_info_from_stat (info, &st);
+  return ok;
+}
+
+/**
+ * kp_target_put_back_times:
+ * @path: of a folder below @root_fd; "" for the target itself
+ * @info: what it was before something was put into it
+ *
+ * Of a folder that stays as it is. Where that is forbidden, as of one that belongs to somebody
+ * else, it has changed as folders do.
+ */
+void
+kp_target_put_back_times (int root_fd, const char *path, const KpFileInfo *info)
+{
+  g_autoptr (GError) failure = NULL;
+  KpFileInfo now;
+  int fd = kp_beneath_open (root_fd, path, O_RDONLY | O_DIRECTORY);
+
+  if (fd < 0)
+    return;
+  if (kp_target_stat_directory (root_fd, path, &now) && now.mtime != info->mtime)
+    kp_target_set_times (fd, FALSE, info, &failure);
+  close (fd);
+  if (failure != NULL)
+    g_debug ("The time of %s cannot be put back: %s", path, failure->message);
+}
+
+/**
  * kp_target_set_directory:
  * @path: of a folder below @root_fd; "" for the target itself
  * @is_ours: (out): as for kp_target_file_commit()

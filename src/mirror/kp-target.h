@@ -91,6 +91,8 @@ gboolean kp_target_enter_directory (int root_fd, const char *path, gboolean *mad
     G_GNUC_WARN_UNUSED_RESULT;
 gboolean kp_target_leave_directory (int root_fd, const char *path, guint32 mode, GError **error)
     G_GNUC_WARN_UNUSED_RESULT;
+gboolean kp_target_stat_directory (int root_fd, const char *path, KpFileInfo *info);
+void kp_target_put_back_times (int root_fd, const char *path, const KpFileInfo *info);
 gboolean kp_target_set_directory (int root_fd,
                                   const char *path,
                                   const KpFileInfo *info,
