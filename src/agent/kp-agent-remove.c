@@ -28,7 +28,9 @@ keys_cleared_cb (void *data)
   if (keys->error != NULL)
     {
       g_info ("The keys of a removed plan: %s", keys->error->message);
-      kp_agent_announce_keys_left (keys->agent, keys->plan_id, keys->name, keys->error->message);
+      /* Elsewhere there may never have been any. */
+      if (kp_error_is (keys->error, KP_ERROR_KEYRING_LOCKED))
+        kp_agent_announce_keys_left (keys->agent, keys->plan_id, keys->name, keys->error->message);
     }
   g_object_unref (keys->agent);
   g_free (keys->plan_id);

@@ -404,7 +404,8 @@ save (KpSetup *self)
     }
   g_autofree char *text = kp_plan_to_json (self->plan);
   g_auto (GVariantDict) options = G_VARIANT_DICT_INIT (NULL);
-  g_variant_dict_insert (&options, "before", "s", self->before);
+  if (self->before != NULL)
+    g_variant_dict_insert (&options, "before", "s", self->before);
   g_dbus_proxy_call (G_DBUS_PROXY (kp_plan_proxy_get_dbus (now)), "Update",
                      g_variant_new ("(s@a{sv})", text, g_variant_dict_end (&options)),
                      G_DBUS_CALL_FLAGS_NONE, -1, NULL, updated_cb, g_object_ref (self));

@@ -18,7 +18,7 @@ typedef enum
 } PastState;
 
 /* As the statements have them. */
-G_STATIC_ASSERT (PAST_THERE == 0 && PAST_LATER == 2 && PAST_REPLACED == 3);
+G_STATIC_ASSERT (PAST_THERE == 0 && PAST_GONE == 1 && PAST_LATER == 2 && PAST_REPLACED == 3);
 
 static void
 bind_entry (sqlite3_stmt *statement,
@@ -76,7 +76,8 @@ kp_catalogue_add_version (KpCatalogue *catalogue,
  * @entry: an object that was kept when another took its place, or when it was deleted
  * @mirror_key: the key that it had
  * @was_deleted: rather than replaced
- * @was_there: whether it left its place only after the moment in question
+ * @at: the moment in question, in Unix seconds
+ * @was_there: whether the run that kept it began only after that
  *
  * To be called in the order of the runs that kept the objects, and after all versions. The first
  * run after the moment has what was there. Without one, what was replaced before is what was there
@@ -87,6 +88,7 @@ kp_catalogue_add_kept (KpCatalogue *catalogue,
                        const KpS3Entry *entry,
                        const char *mirror_key,
                        gboolean was_deleted,
+                       gint64 at,
                        gboolean was_there,
                        GError **error)
 {
@@ -101,13 +103,14 @@ kp_catalogue_add_kept (KpCatalogue *catalogue,
       bind_entry (statement, entry, mirror_key, state, 0, entry->key);
       ok = kp_catalogue_run (catalogue, statement, error);
     }
-  if (ok && state == PAST_REPLACED)
+  /* It is copied just before another takes its place: until then it was there. */
+  if (ok && state == PAST_REPLACED && entry->last_modified >= at)
     {
       sqlite3_stmt *statement = catalogue->statements[STATEMENT_ADD_BEFORE];
       bind_entry (statement, entry, mirror_key, state, 0, entry->key);
       ok = kp_catalogue_run (catalogue, statement, error);
     }
-  else if (ok && state == PAST_LATER)
+  else if (ok && !was_there)
     ok = kp_catalogue_run_for_key (catalogue, STATEMENT_REMOVE_BEFORE, mirror_key, error);
   g_rec_mutex_unlock (&catalogue->lock);
   return ok;
@@ -144,9 +147,12 @@ kp_catalogue_go_back (KpCatalogue *catalogue, const char *key, gboolean *found, 
   g_rec_mutex_lock (&catalogue->lock);
   gboolean ok = kp_catalogue_run_for_key (catalogue, STATEMENT_TAKE_BEFORE, key, error);
   *found = ok && sqlite3_changes (catalogue->db) > 0;
-  ok = ok
-       && kp_catalogue_run_for_key (
-           catalogue, *found ? STATEMENT_LIST_AGAIN : STATEMENT_REMOVE_LISTED, key, error);
+  if (ok && *found)
+    ok = kp_catalogue_run_for_key (catalogue, STATEMENT_LIST_AGAIN, key, error);
+  else
+    /* Nor is it listed again with another part of the past. */
+    ok = ok && kp_catalogue_run_for_key (catalogue, STATEMENT_SET_GONE, key, error)
+         && kp_catalogue_run_for_key (catalogue, STATEMENT_REMOVE_LISTED, key, error);
   g_rec_mutex_unlock (&catalogue->lock);
   return ok;
 }

@@ -142,6 +142,7 @@ static const char *const statement_texts[N_STATEMENTS] = {
   = ("UPDATE past SET state = ?2, stored = ?3, latest = ?4, size = ?5, etag = ?6,"
      " storage_class = ?7, version_id = ?8, from_key = ?9 WHERE key = ?1 AND state IN (2, 3)"),
   [STATEMENT_ADD_KEPT] = "INSERT OR IGNORE INTO past VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+  [STATEMENT_SET_GONE] = "UPDATE past SET state = 1 WHERE key = ?",
   [STATEMENT_ADD_BEFORE] = "INSERT OR REPLACE INTO past_before VALUES (?1, ?5, ?6, ?7, ?9)",
   [STATEMENT_REMOVE_BEFORE] = "DELETE FROM past_before WHERE key = ?",
   [STATEMENT_TAKE_BEFORE]

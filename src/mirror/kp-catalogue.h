@@ -332,6 +332,7 @@ gboolean kp_catalogue_add_kept (KpCatalogue *catalogue,
                                 const KpS3Entry *entry,
                                 const char *mirror_key,
                                 gboolean was_deleted,
+                                gint64 at,
                                 gboolean was_there,
                                 GError **error) G_GNUC_WARN_UNUSED_RESULT;
 gboolean kp_catalogue_list_past (KpCatalogue *catalogue, guint64 *n_objects, GError **error)

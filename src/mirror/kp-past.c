@@ -212,8 +212,8 @@ add_kept_cb (const KpS3Entry *entry,
     past->result->kept_since = run;
   if (!g_str_has_prefix (mirror_key, past->prefix) || !is_ours (past, mirror_key))
     return TRUE;
-  return kp_catalogue_add_kept (past->catalogue, entry, mirror_key, was_deleted, run > past->at,
-                                error);
+  return kp_catalogue_add_kept (past->catalogue, entry, mirror_key, was_deleted, past->at,
+                                run > past->at, error);
 }
 
 /* --- when what is kept was first there ------------------------------------------------------- */
@@ -352,7 +352,7 @@ remove_what_came_later (Past *past, GError **error)
 
 /* From when on nothing is missing, as far as can be known: the lifecycle rule that Keepsake sets
  * ends old versions, and a mirror that keeps has begun to at some time. Where others keep, and of
- * this source nothing was, it may not be kept until today. */
+ * this source nothing is kept, it is another mirror's that does not, or nothing of it ended. */
 static void
 find_gap (Past *past)
 {
@@ -361,8 +361,10 @@ find_gap (Past *past)
   gint64 now = kp_s3_service_get_now (kp_s3_client_get_service (past->client));
 
   if (!past->seen_versions)
-    past->result->complete_since
-        = past->keeps && past->result->kept_since == 0 ? now : past->result->kept_since;
+    {
+      past->result->complete_since = past->result->kept_since;
+      past->result->is_unsure = past->keeps && past->result->kept_since == 0;
+    }
   else if (!kp_s3_versioning_get_days (past->client, &days, past->cancellable, &error))
     g_debug ("How long versions are kept is not known: %s", error->message);
   if (days > 0)
@@ -378,6 +380,10 @@ find_gap (Past *past)
 char *
 kp_past_describe_gap (const KpPastResult *result, gint64 at)
 {
+  if (result->is_unsure)
+    return g_strdup (
+        "Nothing of this is kept: if anything of it was deleted or replaced, files may "
+        "be missing of the time that was asked for");
   if (result->complete_since <= at)
     return NULL;
   g_autoptr (GDateTime) since = g_date_time_new_from_unix_local (result->complete_since);

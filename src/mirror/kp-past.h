@@ -17,6 +17,7 @@ typedef struct
   gint64 kept_since; /* Unix seconds: the first of the runs that kept objects of it; 0 for none */
   gint64
       complete_since; /* Unix seconds: what ended before that may be missing; 0 for nothing known */
+  gboolean is_unsure; /* others keep, and nothing of this is kept: perhaps nothing of it ended */
 } KpPastResult;
 
 /* Called for each page of a listing with the number of its entries. */

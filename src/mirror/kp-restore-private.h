@@ -61,6 +61,7 @@ struct _KpRestore
   unsigned outstanding;
   unsigned server_failures; /* in a row */
   unsigned replaced;        /* restored, and not what was stored from here */
+  gboolean told_unsure;     /* that nothing of something is kept */
   gint64 told_gap;          /* since when the past is complete, as was said; Unix seconds */
   KpRestoreResult result;
 };

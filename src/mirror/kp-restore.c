@@ -510,11 +510,12 @@ list_past (KpRestore *self, KpS3Client *client, const char *prefix, gboolean is_
                      self, self->cancellable, error))
     return FALSE;
   g_autofree char *gap = kp_past_describe_gap (&past, self->options.at);
-  if (gap != NULL && past.complete_since >= self->told_gap + 60)
-    {
-      kp_report_notice (self->report, "%s", gap);
-      self->told_gap = past.complete_since;
-    }
+  if (gap == NULL
+      || (past.is_unsure ? self->told_unsure : past.complete_since < self->told_gap + 60))
+    return TRUE;
+  kp_report_notice (self->report, "%s", gap);
+  self->told_unsure |= past.is_unsure;
+  self->told_gap = MAX (self->told_gap, past.complete_since);
   return TRUE;
 }
 
@@ -637,8 +638,11 @@ add_hidden_file (KpRestore *self, KpS3Client *client, const char *key, GError **
     return FALSE;
   if (!found)
     return TRUE;
-  /* Of what lies below the address, push_object() does. */
-  if (self->paths != NULL && *self->paths != NULL)
+  gboolean hidden_by_folder;
+  if (!is_hidden_by_folder (self, key, &hidden_by_folder, error))
+    return FALSE;
+  /* Of what lies below the address, push_object() does, but where the folder is empty. */
+  if (hidden_by_folder && self->paths != NULL && *self->paths != NULL)
     return add_object (self, key, 0, NULL, error);
   g_autoptr (GError) hidden
       = g_error_new_literal (KP_ERROR, KP_ERROR_CONFLICT, KP_RESTORE_HIDDEN_BY_FOLDER);
@@ -824,7 +828,7 @@ open_target (KpRestore *self, GError **error)
   if (self->target_is_new || errno == EEXIST)
     self->target_fd = open (self->target, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (self->target_fd >= 0 && fstat (self->target_fd, &st) == 0)
-    self->target_is_new |= (st.st_mode & 07777) == KP_TARGET_UNFINISHED_MODE;
+    self->target_is_new |= KP_TARGET_IS_UNFINISHED (st.st_mode);
   if (self->target_fd >= 0)
     {
       self->began = kp_target_get_time (self->target_fd);

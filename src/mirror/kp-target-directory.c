@@ -142,7 +142,7 @@ kp_target_enter_directory (int root_fd, const char *path, gboolean *made, guint3
           && kp_target_change_mode (fd, TRUE, *mode | 0700) < 0)
         g_debug ("Cannot make %s writable: %s", path, g_strerror (errno));
       sweep (fd);
-      *made = *mode == KP_TARGET_UNFINISHED_MODE;
+      *made = KP_TARGET_IS_UNFINISHED (*mode);
       *mode = *made ? 0 : *mode;
     }
   close (fd);

@@ -86,6 +86,9 @@ KpJoin kp_target_join (int root_fd,
  * that says so to the next restore, as no other folder has it with this mode. */
 #define KP_TARGET_UNFINISHED_MODE 01700
 
+/* Below a folder that says so, a new one belongs to the same group, and says so, too (mkdir(2)). */
+#define KP_TARGET_IS_UNFINISHED(mode) (((mode) &05777) == KP_TARGET_UNFINISHED_MODE)
+
 gint64 kp_target_get_time (int root_fd);
 gboolean kp_target_enter_directory (int root_fd, const char *path, gboolean *made, guint32 *mode)
     G_GNUC_WARN_UNUSED_RESULT;

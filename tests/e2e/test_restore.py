@@ -304,6 +304,41 @@ def test_file_and_empty_folder_of_one_name(
     assert failed["path"] == ("p/note/" if is_file else "p/note")
 
 
+@pytest.mark.parametrize("content", [b"a file", b""], ids=["bytes", "empty"])
+def test_file_that_an_empty_folder_hides_is_named(
+    ctl: Any, tmp_path: Path, s3: Any, bucket: str, content: bytes
+) -> None:
+    s3.put_object(Bucket=bucket, Key="p/note", Body=content)
+    s3.put_object(Bucket=bucket, Key="p/note/")
+    back = tmp_path / "back"
+    result = ctl("restore", "--json", "--path=note", f"s3://{bucket}/p", back, check=2)
+    (failed,) = [row for row in result.json if row["type"] == "failed"]
+    assert (failed["path"], failed["error"]) == ("p/note", "conflict")
+    assert (back / "note").is_dir()
+
+
+def test_restore_that_was_killed_in_a_folder_of_a_group(
+    ctl: Any, photos: Path, tmp_path: Path, bucket: str, proxy: FaultProxy
+) -> None:
+    """There each new folder gets a bit more in its mode, and is to be known again all the same."""
+    group = tmp_path / "group"
+    group.mkdir()
+    group.chmod(0o2775)
+    back = group / "back"
+    hang = Rule(lambda r: r.method == "GET" and r.key == "p/2026/dog", Hang(600), times=None)
+    proxy.rules.append(hang)
+    arguments = ["restore", "--overwrite=never", f"s3://{bucket}/p", back]
+    process = ctl.popen(*arguments, endpoint=proxy)
+    wait_until(lambda: hang.hits and (back / "2026").is_dir(), 20, "a folder that is not finished")
+    process.kill()
+    process.wait()
+    proxy.rules.clear()
+    assert oct((back / "2026").stat().st_mode & 0o7777) == "0o3700"
+    ctl(*arguments, check=0)
+    assert oct((back / "2026").stat().st_mode & 0o777) == "0o750"
+    assert (back / "2026").stat().st_mode & stat.S_ISVTX == 0
+
+
 @pytest.mark.parametrize("overwrite", ["never", "older", "always"])
 def test_folder_in_a_files_place_is_not_kept_in_silence(
     ctl: Any, photos: Path, tmp_path: Path, bucket: str, overwrite: str

@@ -42,7 +42,7 @@ add_kept (KpCatalogue *catalogue,
   entry->key = g_strdup (from);
   entry->etag = g_strdup ("e");
   entry->is_latest = TRUE;
-  g_assert_true (kp_catalogue_add_kept (catalogue, entry, key, deleted, there, &error));
+  g_assert_true (kp_catalogue_add_kept (catalogue, entry, key, deleted, 0, there, &error));
   g_assert_no_error (error);
 }
 
@@ -211,6 +211,51 @@ test_go_back (void)
   assert_listed (catalogue, "replaced<10/replaced/x ");
 }
 
+/* A run keeps what it is going to replace just before it does. What was kept before the moment was
+ * there no more, whatever came then, and was not kept. */
+static void
+test_kept_before (void)
+{
+  static const Version today = { "x", 30, NULL, TRUE, FALSE };
+
+  for (gint64 kept_at = 19; kept_at <= 20; kept_at++)
+    {
+      g_autoptr (KpCatalogue) catalogue = kp_catalogue_open_temporary (NULL);
+      g_autoptr (KpS3Entry) entry = kp_s3_entry_new ();
+      g_autoptr (GError) error = NULL;
+      gboolean found;
+
+      add (catalogue, &today, 20, FALSE);
+      entry->key = g_strdup ("5/replaced/x");
+      entry->etag = g_strdup ("e");
+      entry->last_modified = kept_at;
+      g_assert_true (kp_catalogue_add_kept (catalogue, entry, "x", FALSE, 20, FALSE, &error));
+      add_kept (catalogue, "x", "25/replaced/x", FALSE, TRUE);
+      assert_there (catalogue, "x<25/replaced/x ");
+      g_assert_true (kp_catalogue_go_back (catalogue, "x", &found, &error));
+      g_assert_cmpint (found, ==, kept_at >= 20);
+      assert_listed (catalogue, kept_at >= 20 ? "x<5/replaced/x " : "");
+    }
+}
+
+/* What was found of one part is not found again with the next. */
+static void
+test_parts (void)
+{
+  static const Version today = { "b", 10, NULL, TRUE, FALSE };
+  g_autoptr (KpCatalogue) catalogue = kp_catalogue_open_temporary (NULL);
+  g_autoptr (GError) error = NULL;
+  gboolean found;
+
+  add_kept (catalogue, "a", "25/deleted/a", TRUE, TRUE);
+  assert_there (catalogue, "a<25/deleted/a ");
+  g_assert_true (kp_catalogue_go_back (catalogue, "a", &found, &error));
+  assert_listed (catalogue, "");
+  add (catalogue, &today, 20, FALSE);
+  add_kept (catalogue, "a", "25/deleted/a", TRUE, TRUE);
+  assert_there (catalogue, "b= ");
+}
+
 int
 main (int argc, char **argv)
 {
@@ -219,5 +264,7 @@ main (int argc, char **argv)
   g_test_add_func ("/mirror/past/same-time", test_same_time);
   g_test_add_func ("/mirror/past/kept", test_kept);
   g_test_add_func ("/mirror/past/go-back", test_go_back);
+  g_test_add_func ("/mirror/past/kept-before", test_kept_before);
+  g_test_add_func ("/mirror/past/parts", test_parts);
   return g_test_run ();
 }
