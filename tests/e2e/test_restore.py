@@ -314,6 +314,7 @@ def test_file_that_an_empty_folder_hides_is_named(
     result = ctl("restore", "--json", "--path=note", f"s3://{bucket}/p", back, check=2)
     (failed,) = [row for row in result.json if row["type"] == "failed"]
     assert (failed["path"], failed["error"]) == ("p/note", "conflict")
+    assert "a file and a folder of this name" in failed["message"]
     assert (back / "note").is_dir()
 
 
