@@ -94,7 +94,9 @@ kp_job_describe_result (KpJob *self, const char **reason)
     return describe_early_end (self, reason);
   if (result->guard_reason != NULL)
     {
-      *reason = kp_error_name (KP_ERROR_DELETE_GUARD);
+      /* Of the two, what nobody can answer: see kp_history_is_mended(). */
+      *reason
+          = kp_error_name (result->still_damaged > 0 ? KP_ERROR_CORRUPT : KP_ERROR_DELETE_GUARD);
       return g_strdup_printf ("Nothing was deleted (%" G_GUINT64_FORMAT
                               " objects have no file any more): %s",
                               result->deletions_held, result->guard_reason);

@@ -401,7 +401,7 @@ kp_history_get_summary (KpHistory *self,
  * @verification: one of them
  *
  * Whether a backup has sent again since then what the verification found damaged: any that went
- * well. One that could not do so for all of it says so.
+ * well, be it that it deleted nothing. One that could not do so for all of it says so.
  */
 gboolean
 kp_history_is_mended (GPtrArray *jobs, const KpHistoryJob *verification)
@@ -415,7 +415,9 @@ kp_history_is_mended (GPtrArray *jobs, const KpHistoryJob *verification)
         continue;
       if (g_strcmp0 (job->reason, kp_error_name (KP_ERROR_CORRUPT)) == 0)
         return FALSE;
-      if (job->reason == NULL && job->counts.failed == 0)
+      if (job->counts.failed == 0
+          && (job->reason == NULL
+              || g_str_equal (job->reason, kp_error_name (KP_ERROR_DELETE_GUARD))))
         return TRUE;
     }
   return FALSE;

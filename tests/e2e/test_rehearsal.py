@@ -160,6 +160,29 @@ def test_what_no_backup_can_mend_is_not_called_mended(
     ctl("status", "--check", check=0)
 
 
+@pytest.mark.parametrize("is_here", [True, False])
+def test_damage_and_deletions_that_are_held_back(
+    ctl: Any, tmp_path: Path, s3: Any, bucket: str, is_here: bool
+) -> None:
+    """To be asked about the deletions leaves no alarm for what was sent again, and takes none from what
+    could not be."""
+    folder = write_files(tmp_path / "many", {f"{i:03}": str(i) for i in range(160)})
+    ctl("plan", "add", "Many", f"{folder}/", f"s3://{bucket}/{PREFIX}", "--delete", check=0)
+    run = ["run", "Many", "--foreground", "--json"]
+    ctl(*run, check=0)
+    flip(s3, bucket, "000")
+    flip(s3, bucket, "159")
+    assert failures(ctl(*run, "--verify", check=2)).keys() == {f"{folder}/000", f"{folder}/159"}
+    for number in range(1 if is_here else 0, 130):
+        (folder / f"{number:03}").unlink()
+    ctl(*run, check=3)
+    job = ctl("history", "Many", "--json", check=0).json[0]
+    assert job["reason"] == ("delete-guard" if is_here else "corrupt")
+    assert "Nothing was deleted" in job["message"]
+    status = ctl("status", check=0).stdout
+    assert ("A backup went well since" in status) == is_here
+
+
 def test_known_damage_is_named_until_it_is_proved_to_be_good(
     run: Callable[..., Any], ctl: Any, folder: Path, s3: Any, bucket: str
 ) -> None:

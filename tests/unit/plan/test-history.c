@@ -588,7 +588,8 @@ test_mended (Fixture *fixture, gconstpointer data)
   g_assert_false (is_mended ("+v"));
   g_assert_true (is_mended ("v+"));
   g_assert_true (is_mended ("v+xfg"));
-  g_assert_false (is_mended ("vxfg"));
+  g_assert_false (is_mended ("vxf"));
+  g_assert_true (is_mended ("vxfg"));
   g_assert_false (is_mended ("vd"));
   g_assert_false (is_mended ("v+d"));
   g_assert_true (is_mended ("vd+"));
