@@ -65,13 +65,9 @@ keep_failure (KpJob *self, const KpEvent *event)
   failure->message = g_strdup (message);
   g_autoptr (KpHistoryFailure) replaced
       = insert_failure (self, failure, is_mismatch (self, event->error));
-  if (self->history_id == 0)
-    return;
-  gboolean ok = replaced != NULL ? kp_history_replace_failure (
-                    self->history, self->history_id, replaced, event->path, reason, message, &error)
-                                 : kp_history_add_failure (self->history, self->history_id,
-                                                           event->path, reason, message, &error);
-  if (!ok)
+  if (self->history_id != 0
+      && !kp_history_add_failure (self->history, self->history_id, replaced, event->path, reason,
+                                  message, &error))
     g_warning ("%s", error->message);
 }
 

@@ -570,6 +570,8 @@ kp_history_begin_job (KpHistory *self,
 
 /**
  * kp_history_add_failure:
+ * @replaced: (nullable): one that is kept for the job, and matters less where there are too many:
+ * it stays counted, and gives up its place
  * @path: the file, as the file system has it
  * @reason: name of an error
  * @message: for people
@@ -580,6 +582,7 @@ kp_history_begin_job (KpHistory *self,
 gboolean
 kp_history_add_failure (KpHistory *self,
                         gint64 job_id,
+                        const KpHistoryFailure *replaced,
                         const char *path,
                         const char *reason,
                         const char *message,
@@ -587,49 +590,22 @@ kp_history_add_failure (KpHistory *self,
 {
   g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->lock);
   g_autofree char *text = g_utf8_make_valid (message, -1);
+  gboolean ok;
 
   if (!begin (self, error))
     return FALSE;
-  gboolean ok = run (
-      self, error,
-      "INSERT INTO failure (job, path, reason, message)"
-      " SELECT id, ?2, ?3, ?4 FROM job WHERE id = ?1"
-      " AND failed < " G_STRINGIFY (KP_HISTORY_MAX_FAILURES), "ibss", job_id, path, reason, text)
-      && run (self, error, "UPDATE job SET failed = failed + 1 WHERE id = ?", "i", job_id);
-  return finish (self, ok, error);
-}
-
-/**
- * kp_history_replace_failure:
- * @replaced: that was kept for the job
- * @path: the file, as the file system has it
- * @reason: name of an error
- * @message: for people
- * @error: %KP_ERROR_LOCAL_STORAGE
- *
- * Counts a file that could not be handled, and keeps its name in the place of another, which stays
- * counted. For when there are too many, and this one matters more.
- */
-gboolean
-kp_history_replace_failure (KpHistory *self,
-                            gint64 job_id,
-                            const KpHistoryFailure *replaced,
-                            const char *path,
-                            const char *reason,
-                            const char *message,
-                            GError **error)
-{
-  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->lock);
-  g_autofree char *text = g_utf8_make_valid (message, -1);
-
-  if (!begin (self, error))
-    return FALSE;
-  gboolean ok
-      = run (self, error,
-             "UPDATE failure SET path = ?4, reason = ?5, message = ?6 WHERE id ="
-             " (SELECT min(id) FROM failure WHERE job = ?1 AND path = ?2 AND reason = ?3)",
-             "ibsbss", job_id, replaced->path, replaced->reason, path, reason, text)
-        && run (self, error, "UPDATE job SET failed = failed + 1 WHERE id = ?", "i", job_id);
+  if (replaced != NULL)
+    ok = run (self, error,
+              "UPDATE failure SET path = ?4, reason = ?5, message = ?6 WHERE id ="
+              " (SELECT min(id) FROM failure WHERE job = ?1 AND path = ?2 AND reason = ?3)",
+              "ibsbss", job_id, replaced->path, replaced->reason, path, reason, text);
+  else
+    ok = run (self, error,
+              "INSERT INTO failure (job, path, reason, message)"
+              " SELECT id, ?2, ?3, ?4 FROM job WHERE id = ?1"
+              " AND failed < " G_STRINGIFY (KP_HISTORY_MAX_FAILURES), "ibss", job_id, path, reason,
+                                            text);
+  ok = ok && run (self, error, "UPDATE job SET failed = failed + 1 WHERE id = ?", "i", job_id);
   return finish (self, ok, error);
 }
 

@@ -140,17 +140,11 @@ gint64 kp_history_begin_job (KpHistory *history,
                              GError **error) G_GNUC_WARN_UNUSED_RESULT;
 gboolean kp_history_add_failure (KpHistory *history,
                                  gint64 job_id,
+                                 const KpHistoryFailure *replaced,
                                  const char *path,
                                  const char *reason,
                                  const char *message,
                                  GError **error) G_GNUC_WARN_UNUSED_RESULT;
-gboolean kp_history_replace_failure (KpHistory *history,
-                                     gint64 job_id,
-                                     const KpHistoryFailure *replaced,
-                                     const char *path,
-                                     const char *reason,
-                                     const char *message,
-                                     GError **error) G_GNUC_WARN_UNUSED_RESULT;
 gboolean kp_history_set_counts (KpHistory *history,
                                 gint64 job_id,
                                 const KpHistoryCounts *counts,

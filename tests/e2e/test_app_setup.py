@@ -124,9 +124,8 @@ def secret_of(agent: Agent, plan_id: str) -> str:
     return agent.keyring.lookup(plan=plan_id, kind="s3-secret")
 
 
-def test_edit_after_the_agent_came_back(
-    app: Application, app_agent: Agent, folder: Path, bucket: str
-) -> None:
+def begin_edit(app: Application, app_agent: Agent, folder: Path, bucket: str) -> Plan:
+    """A plan, and the page to change it where all that is left is "Save"."""
     app_agent.start()
     plan = add_plan(app_agent, "Photos", folder, bucket)
     app.start()
@@ -136,6 +135,13 @@ def test_edit_after_the_agent_came_back(
     for step in (2, 3, 4):
         app.key("Alt+n")
         app.wait_for(f"Step {step} of 4")
+    return plan
+
+
+def test_edit_after_the_agent_came_back(
+    app: Application, app_agent: Agent, folder: Path, bucket: str
+) -> None:
+    plan = begin_edit(app, app_agent, folder, bucket)
     app_agent.kill()
     app_agent.start()
     app.set_text("Name of the plan", "Pictures")
@@ -148,15 +154,7 @@ def test_edit_after_the_agent_came_back(
 def test_edit_of_a_plan_that_somebody_else_changed(
     app: Application, app_agent: Agent, folder: Path, bucket: str
 ) -> None:
-    app_agent.start()
-    plan = add_plan(app_agent, "Photos", folder, bucket)
-    app.start()
-    app.show_plan(plan)
-    app.press("Edit…")
-    app.wait_for("Step 1 of 4")
-    for step in (2, 3, 4):
-        app.key("Alt+n")
-        app.wait_for(f"Step {step} of 4")
+    plan = begin_edit(app, app_agent, folder, bucket)
     plan.edit(exclude=["*.tmp"])
     app.set_text("Name of the plan", "Pictures")
     app.key("Alt+s")

@@ -104,7 +104,7 @@ add_failure (KpHistory *history, gint64 job, const char *path)
 {
   g_autoptr (GError) error = NULL;
 
-  g_assert_true (kp_history_add_failure (history, job, path, "changed-while-reading",
+  g_assert_true (kp_history_add_failure (history, job, NULL, path, "changed-while-reading",
                                          "It never stood still", &error));
   g_assert_no_error (error);
 }
@@ -343,7 +343,7 @@ test_failures (Fixture *fixture, gconstpointer data)
   /* What matters more takes the place of another. */
   const KpHistoryFailure replaced = { .path = (char *) "/1", .reason = (char *) first->reason };
   g_assert_true (
-      kp_history_replace_failure (history, id, &replaced, "/bad\xe9", "corrupt", "Bad", &error));
+      kp_history_add_failure (history, id, &replaced, "/bad\xe9", "corrupt", "Bad", &error));
   g_assert_no_error (error);
   g_autoptr (GPtrArray) after = kp_history_list_failures (history, id, G_MAXUINT, &error);
   g_assert_cmpuint (after->len, ==, KP_HISTORY_MAX_FAILURES);
