@@ -132,6 +132,11 @@ struct _RestoreDownload
 };
 
 void kp_restore_report_failure (KpRestore *restore, const char *key, const GError *error);
+gboolean kp_restore_list (KpRestore *restore, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+gboolean kp_restore_is_hidden_by_folder (KpRestore *restore,
+                                         const char *key,
+                                         gboolean *hidden,
+                                         GError **error) G_GNUC_WARN_UNUSED_RESULT;
 gboolean kp_restore_enter_folders (KpRestore *restore, const char *path, GError **error)
     G_GNUC_WARN_UNUSED_RESULT;
 gboolean kp_restore_remember_folder (KpRestore *restore, const RestoreTask *task, GError **error)
