@@ -94,7 +94,7 @@ update (KpJobView *self)
     gtk_progress_bar_set_fraction (self->bar, fraction);
   else if (!is_paused (self))
     gtk_progress_bar_pulse (self->bar);
-  gtk_button_set_label (self->pause_button, is_paused (self) ? _ ("_Resume") : _ ("_Pause"));
+  gtk_button_set_label (self->pause_button, is_paused (self) ? _ ("Res_ume") : _ ("_Pause"));
 }
 
 static void
