@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  * SPDX-FileCopyrightText: The Keepsake authors */
 
-/* "pause", "resume" and "limit": what is asked of the agent as a whole. */
+/* "pause", "resume", "limit" and "autostart": what is asked of the agent as a whole. */
 
 #include "kp-ctl-plans.h"
 #include "kp-size.h"
@@ -22,9 +22,18 @@ static const char limit_examples[]
       "    keepsakectl limit off          no limit\n"
       "    keepsakectl limit plans        what each plan says";
 
+static const char autostart_examples[]
+    = "Examples:\n"
+      "    keepsakectl autostart          say whether it does\n"
+      "    keepsakectl autostart on       now and at each login\n"
+      "    keepsakectl autostart off      it ends with this session\n"
+      "\n"
+      "The agent begins what the schedules of the plans say. Without a desktop, a timer does: see\n"
+      "keepsakectl(1).";
+
 /* Asked anew: what the proxy knows may be older than the call. */
-static gint64
-get_number (KpDBusManager *manager, const char *property)
+static GVariant *
+get_property (KpDBusManager *manager, const char *property)
 {
   GDBusProxy *proxy = G_DBUS_PROXY (manager);
   g_autoptr (GVariant) reply = g_dbus_connection_call_sync (
@@ -36,6 +45,14 @@ get_number (KpDBusManager *manager, const char *property)
 
   if (reply != NULL)
     g_variant_get (reply, "(v)", &value);
+  return g_steal_pointer (&value);
+}
+
+static gint64
+get_number (KpDBusManager *manager, const char *property)
+{
+  g_autoptr (GVariant) value = get_property (manager, property);
+
   return value != NULL && g_variant_is_of_type (value, G_VARIANT_TYPE_INT64)
              ? g_variant_get_int64 (value)
              : 0;
@@ -218,4 +235,78 @@ kp_ctl_limit (char **arguments)
       = rate < 0 ? g_strdup ("Each plan has its own limit") : g_strconcat ("Upload: ", text, NULL);
   report (manager, json, sentence);
   return KP_EXIT_DONE;
+}
+
+/* --- autostart ------------------------------------------------------------------------------ */
+
+static gboolean
+starts_at_login (KpDBusManager *manager)
+{
+  g_autoptr (GVariant) value = get_property (manager, "Autostart");
+
+  return value != NULL && g_variant_is_of_type (value, G_VARIANT_TYPE_BOOLEAN)
+         && g_variant_get_boolean (value);
+}
+
+KpExit
+kp_ctl_autostart (char **arguments)
+{
+  KpCtlOptions options = { .json = FALSE };
+  const GOptionEntry entries[] = {
+    { "json", 0, 0, G_OPTION_ARG_NONE, &options.json, "Print a JSON object", NULL },
+    { NULL },
+  };
+  g_autoptr (GOptionContext) context
+      = kp_ctl_context_new (entries, "[on|off]", "Starts the agent at login.", autostart_examples);
+  g_autoptr (GError) error = NULL;
+
+  if (!kp_ctl_parse (context, &arguments, &error))
+    return kp_ctl_fail (error);
+  const char *wanted = arguments[1];
+  if (wanted != NULL
+      && (arguments[2] != NULL || (!g_str_equal (wanted, "on") && !g_str_equal (wanted, "off"))))
+    return kp_ctl_usage ("[on|off]");
+  g_autoptr (KpDBusManager) manager = find_agent (&error);
+  if (manager == NULL)
+    return kp_ctl_fail (error);
+  if (wanted != NULL
+      && !kp_dbus_manager_call_set_autostart_sync (manager, g_str_equal (wanted, "on"),
+                                                   no_options (), NULL, &error))
+    return fail_call (&error);
+
+  g_autoptr (KpCtlOutput) output = kp_ctl_output_new (&options, NULL, FALSE);
+  gboolean starts = starts_at_login (manager);
+  if (options.json)
+    kp_ctl_output_json (output, "agent", "running", "b", TRUE, "autostart", "b", starts, NULL);
+  else
+    kp_ctl_output_line (output, "%s",
+                        starts ? "The agent runs, and starts at login"
+                               : "The agent runs until this session ends; it does not start at "
+                                 "login");
+  return KP_EXIT_DONE;
+}
+
+/**
+ * kp_ctl_tell_who_begins:
+ * @output: where to say it
+ * @plan: a new one
+ *
+ * Says so where nothing, or nothing from the next login on, begins what the schedule says.
+ */
+void
+kp_ctl_tell_who_begins (KpCtlOutput *output, KpPlan *plan)
+{
+  if (!kp_plan_get_enabled (plan)
+      || kp_schedule_get_kind (kp_plan_get_schedule (plan)) == KP_SCHEDULE_MANUAL)
+    return;
+  g_autoptr (GDBusConnection) bus = kp_ctl_session_bus (NULL);
+  g_autoptr (KpDBusManager) manager
+      = bus != NULL && kp_ctl_agent_runs (bus) ? kp_ctl_call_agent (bus, NULL) : NULL;
+  if (manager == NULL)
+    kp_ctl_output_error_line (output,
+                              "Nothing begins it yet: keepsakectl autostart on has the agent "
+                              "do so, or a timer, see keepsakectl(1)");
+  else if (!starts_at_login (manager))
+    kp_ctl_output_error_line (output, "It begins by itself until this session ends; always, after "
+                                      "keepsakectl autostart on");
 }

@@ -459,9 +459,11 @@ print_plan (KpPlan *plan, gboolean json, gboolean is_new)
     kp_ctl_print_plan_json (output, plan);
   else if (is_new)
     kp_ctl_output_line (output, "%s", kp_plan_get_id (plan));
-  if (is_new && !json && isatty (STDERR_FILENO))
-    kp_ctl_output_error_line (output, "Next: keepsakectl credentials set '%s'",
-                              kp_plan_get_name (plan));
+  if (!is_new || json || !isatty (STDERR_FILENO))
+    return;
+  kp_ctl_output_error_line (output, "Next: keepsakectl credentials set '%s'",
+                            kp_plan_get_name (plan));
+  kp_ctl_tell_who_begins (output, plan);
 }
 
 /* --- the commands --------------------------------------------------------------------------- */

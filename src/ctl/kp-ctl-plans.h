@@ -40,6 +40,7 @@ GDBusConnection *kp_ctl_session_bus (GError **error) G_GNUC_WARN_UNUSED_RESULT;
 gboolean kp_ctl_agent_runs (GDBusConnection *bus);
 KpDBusManager *kp_ctl_call_agent (GDBusConnection *bus, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 void kp_ctl_explain_agent_error (GError **error);
+void kp_ctl_tell_who_begins (KpCtlOutput *output, KpPlan *plan);
 
 /* The subcommands of "plan". */
 KpExit kp_ctl_plan_add (char **arguments);

@@ -438,7 +438,10 @@ print_agent (KpCtlOutput *output, GDBusObjectManager *agent, gint64 now)
   if (agent == NULL)
     kp_ctl_output_line (output,
                         "The agent does not run: nothing begins by itself, unless a timer of "
-                        "yours does it.");
+                        "yours does it. keepsakectl autostart on starts it.");
+  if (manager != NULL && !kp_dbus_manager_get_autostart (manager))
+    kp_ctl_output_line (output, "The agent does not start at login: keepsakectl autostart on "
+                                "changes that.");
   if (paused != 0)
     kp_ctl_output_line (output, "Paused%s%s",
                         paused > 0 ? "; goes on " : " until keepsakectl resume",

@@ -142,6 +142,7 @@ KpExit kp_ctl_history (char **arguments);
 KpExit kp_ctl_pause (char **arguments);
 KpExit kp_ctl_resume (char **arguments);
 KpExit kp_ctl_limit (char **arguments);
+KpExit kp_ctl_autostart (char **arguments);
 KpExit kp_ctl_credentials (char **arguments);
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (KpCtlOptions, kp_ctl_options_clear)

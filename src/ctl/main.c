@@ -32,6 +32,7 @@ static const struct
   { "pause", kp_ctl_pause, "hold all jobs for a while" },
   { "resume", kp_ctl_resume, "let them go on" },
   { "limit", kp_ctl_limit, "limit the upload of whatever runs" },
+  { "autostart", kp_ctl_autostart, "start the agent that begins what is due, at each login" },
   { "credentials", kp_ctl_credentials, "keep the keys of a plan in the keyring" },
 };
 
@@ -62,6 +63,7 @@ print_help (FILE *file)
       "  keepsakectl plan add Photos ~/Pictures s3://my-bucket/laptop --schedule '@daily 12:30'\n"
       "  keepsakectl credentials set Photos\n"
       "  keepsakectl run Photos\n"
+      "  keepsakectl autostart on\n"
       "  keepsakectl status\n",
       file);
 }

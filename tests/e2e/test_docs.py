@@ -104,6 +104,7 @@ SECTIONS_OF = {
     "pause": ["PLANS"],
     "resume": ["PLANS"],
     "limit": ["PLANS"],
+    "autostart": ["PLANS"],
     "plan add": ["OF PLAN ADD AND PLAN EDIT"],
     "plan edit": ["OF PLAN ADD AND PLAN EDIT"],
     "plan list": ["PLANS"],

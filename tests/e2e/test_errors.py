@@ -731,7 +731,7 @@ def test_usage(ctl: Any, folder: Path, line: str, sentence: str) -> None:
 COMMANDS = [
     "mirror", "restore", "ls", "verify", "probe", "versions", "recover", "plan add", "plan list",
     "plan show", "plan edit", "plan remove", "plan export", "plan import", "run", "status", "history",
-    "pause", "resume", "limit", "credentials set", "credentials clear", "credentials check",
+    "pause", "resume", "limit", "autostart", "credentials set", "credentials clear", "credentials check",
 ]  # fmt: skip
 
 

@@ -674,7 +674,7 @@ def test_run_without_a_bus_names_the_way_out(ctl: Any, add: Callable[..., str]) 
     sentence = the_sentence(ctl("run", "Photos"), 1)
     assert sentence.startswith("There is no session bus here")
     assert sentence.endswith("add --foreground to run the plan without an agent")
-    for command in (["pause"], ["resume"], ["limit", "1M"]):
+    for command in (["pause"], ["resume"], ["limit", "1M"], ["autostart"]):
         assert "this is for the agent" in the_sentence(ctl(*command), 1)
 
 
@@ -852,7 +852,7 @@ def test_a_reader_who_has_had_enough(ctl: Any, add: Callable[..., str]) -> None:
 @pytest.mark.parametrize(
     "command",
     ["plan add", "plan list", "plan show", "plan edit", "plan remove", "plan export", "plan import",
-     "run", "status", "history", "pause", "resume", "limit", "credentials set",
+     "run", "status", "history", "pause", "resume", "limit", "autostart", "credentials set",
      "credentials clear", "credentials check"],
 )  # fmt: skip
 def test_help_teaches_by_example(ctl: Any, command: str) -> None:

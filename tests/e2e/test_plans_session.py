@@ -644,7 +644,7 @@ def test_no_agent_at_all(there: Session, agent: Agent) -> None:
     sentence = the_sentence(there("run", "Photos"), 1)
     assert sentence.startswith("The agent (keepsake-agent) does not run and cannot be started")
     assert sentence.endswith("add --foreground to run the plan without an agent")
-    for command in (["pause"], ["resume"], ["limit", "1M"]):
+    for command in (["pause"], ["resume"], ["limit", "1M"], ["autostart"]):
         assert "cannot be started" in the_sentence(there(*command), 1)
     assert "The agent does not run" in there("status", check=0).stdout
 
@@ -674,6 +674,36 @@ def test_pause_and_resume(there: Session, agent: Agent) -> None:
     assert agent.get("PausedUntil") > now
     assert there("resume", "--json", check=0).json[0]["paused_until"] == 0
     there("resume", check=0)
+
+
+def test_autostart(there: Session, folder: Path, agent: Agent) -> None:
+    """Who sets up a plan in a terminal is told what begins it."""
+
+    def add(name: str, *options: Any) -> str:
+        terminal = there.terminal("plan", "add", name, folder, f"s3://a-bucket/{name}", *options)
+        terminal.wait_for("Next: keepsakectl credentials set")
+        assert terminal.end() == 0
+        return terminal.said
+
+    assert "Nothing begins it yet: keepsakectl autostart on" in add("daily")
+    assert "autostart" not in add("manual", "--schedule", "manual") + add("off", "--disable")
+    assert not agent.is_running()
+    until = "The agent runs until this session ends; it does not start at login\n"
+    assert there("autostart", check=0).stdout == until
+    assert agent.is_running()
+    assert "It begins by itself until this session ends" in add("hourly", "--schedule", "@hourly")
+    assert "does not start at login: keepsakectl autostart on" in there("status", check=0).stdout
+    for _ in range(2):
+        assert there("autostart", "on", check=0).stdout == "The agent runs, and starts at login\n"
+        assert agent.get("Autostart")
+    assert "autostart" not in add("weekly", "--schedule", "@weekly") + there("status", check=0).stdout
+    (line,) = there("autostart", "--json", check=0).json
+    assert line == {"type": "agent", "running": True, "autostart": True}
+    for words in (["yes"], ["on", "off"]):
+        assert "Usage: keepsakectl autostart [on|off]" in there("autostart", *words).stderr
+    assert agent.get("Autostart")
+    assert there("autostart", "off", check=0).stdout == until
+    assert not agent.get("Autostart")
 
 
 def test_pause_holds_a_job(there: Session, folder: Path, agent: Agent) -> None:
