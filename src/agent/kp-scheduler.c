@@ -182,9 +182,9 @@ look_back (GPtrArray *jobs, Past *past)
       row_ended |= job->state == KP_HISTORY_FINISHED || job->state == KP_HISTORY_CANCELLED;
       if (!row_ended && job->state == KP_HISTORY_FAILED)
         past->failed++;
-      /* Not those that made way: this is about what takes its process along. */
-      if (!row_ended && job->state == KP_HISTORY_INTERRUPTED
-          && g_strcmp0 (job->reason, KP_JOB_REASON_MADE_WAY) != 0)
+      /* Not those that made way, or whose session ended: this is about what takes its process
+       * along, and could not say so. */
+      if (!row_ended && job->state == KP_HISTORY_INTERRUPTED && job->ended == 0)
         past->interrupted++;
     }
 }

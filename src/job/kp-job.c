@@ -580,12 +580,13 @@ kp_job_cancel (KpJob *self, GError **error)
  * kp_job_interrupt:
  *
  * Cancels the job because the process ends, and not because somebody does not want it. The history
- * says so, and whoever reads it knows that the job is still wanted.
+ * says so, and whoever reads it knows that the job is still wanted; one that somebody has cancelled
+ * is not.
  */
 void
 kp_job_interrupt (KpJob *self)
 {
-  if (self->interrupted)
+  if (self->interrupted || g_cancellable_is_cancelled (self->cancellable))
     return;
   self->interrupted = TRUE;
   if (!kp_job_has_ended (self) && !kp_job_cancel (self, NULL))
@@ -602,8 +603,8 @@ kp_job_make_way (KpJob *self)
 {
   if (self->interrupted)
     return;
-  self->made_way = TRUE;
   kp_job_interrupt (self);
+  self->made_way = self->interrupted;
 }
 
 /**

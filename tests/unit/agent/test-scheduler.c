@@ -281,19 +281,46 @@ test_failure_that_stays (Fixture *fixture, gconstpointer data)
   g_assert_cmpint (timing_at (fixture, NOW + 4 * HOUR)->due_since, ==, HALF_PAST_TWELVE);
 }
 
+/* Its process ended, and could not say so. */
+static void
+add_crash (Fixture *fixture, gint64 start)
+{
+  g_autoptr (GError) error = NULL;
+  g_autofree char *path = temporary_tree_path (fixture->tree, "history");
+  KpHistory *crashed = kp_history_open (path, &error);
+  g_assert_no_error (error);
+  gint64 id = kp_history_begin_job (crashed, kp_plan_get_id (fixture->plan), KP_HISTORY_BACKUP,
+                                    KP_HISTORY_SCHEDULED, start, &error);
+  g_assert_cmpint (id, >, 0);
+  kp_history_unref (crashed);
+  g_assert_true (kp_history_mark_interrupted (fixture->history, &error));
+}
+
 static void
 test_interrupted (Fixture *fixture, gconstpointer data)
 {
   add_plan (fixture, "@daily 12:30");
   for (int i = 0; i < 3; i++)
     {
-      add_job (fixture, KP_HISTORY_BACKUP, NOW + i, KP_HISTORY_INTERRUPTED, -1);
+      add_crash (fixture, NOW + i);
       g_assert_cmpint (timing_at (fixture, NOW + 60)->due_since, ==, NOW + i);
       g_assert_cmpint (timing_at (fixture, NOW + 60)->retry_at, ==, 0);
     }
   /* What takes its process along each time does not do so for ever. */
-  add_job (fixture, KP_HISTORY_BACKUP, NOW + 4, KP_HISTORY_INTERRUPTED, -1);
+  add_crash (fixture, NOW + 4);
   g_assert_cmpint (timing_at (fixture, NOW + 60)->due_since, ==, 0);
+}
+
+/* A first backup that takes days of a computer that is on for some hours goes on at each login. */
+static void
+test_ended_with_its_session (Fixture *fixture, gconstpointer data)
+{
+  add_plan (fixture, "@monthly");
+  for (int i = 0; i < 10; i++)
+    {
+      add_job (fixture, KP_HISTORY_BACKUP, NOW + i * HOUR, KP_HISTORY_INTERRUPTED, -1);
+      g_assert_cmpint (timing_at (fixture, NOW + i * HOUR + 600)->due_since, ==, NOW + i * HOUR);
+    }
 }
 
 /* It waited, and somebody asked for another job: that may come as often as it likes. */
@@ -678,6 +705,7 @@ main (int argc, char **argv)
   ADD ("/agent/scheduler/back-off", test_back_off);
   ADD ("/agent/scheduler/failure-that-stays", test_failure_that_stays);
   ADD ("/agent/scheduler/interrupted", test_interrupted);
+  ADD ("/agent/scheduler/ended-with-its-session", test_ended_with_its_session);
   ADD ("/agent/scheduler/made-way", test_made_way);
   ADD ("/agent/scheduler/cancelled", test_cancelled);
   ADD ("/agent/scheduler/erased", test_erased);

@@ -333,6 +333,27 @@ test_interrupted (Fixture *fixture, const void *data)
   assert_finalized (job);
 }
 
+/* Somebody did not want it any more, before its process ended. */
+static void
+test_cancelled_and_interrupted (Fixture *fixture, const void *data)
+{
+  g_autoptr (GError) error = NULL;
+  KpJob *job = new_backup (fixture);
+
+  g_assert_true (kp_job_pause (job, &error));
+  kp_job_execute_async (job, fixture->credentials, executed_cb, fixture);
+  g_assert_true (kp_job_cancel (job, &error));
+  kp_job_make_way (job);
+  kp_job_interrupt (job);
+  g_main_loop_run (fixture->loop);
+  g_autoptr (KpHistoryJob) entry
+      = kp_history_get_job (fixture->history, kp_job_get_history_id (job), &error);
+  g_assert_no_error (error);
+  g_assert_cmpint (entry->state, ==, KP_HISTORY_CANCELLED);
+  g_assert_cmpstr (entry->reason, !=, KP_JOB_REASON_MADE_WAY);
+  assert_finalized (job);
+}
+
 /* What does not get as far as its thread ends as others do. */
 static void
 test_plan_that_cannot_work (Fixture *fixture, const void *data)
@@ -383,6 +404,7 @@ main (int argc, char **argv)
   ADD ("cancel-before-the-start", test_cancel_before_the_start);
   ADD ("hold", test_hold);
   ADD ("interrupted", test_interrupted);
+  ADD ("cancelled-and-interrupted", test_cancelled_and_interrupted);
   g_test_add ("/job/job/made-way", Fixture, KP_JOB_REASON_MADE_WAY, set_up, test_interrupted,
               tear_down);
   ADD ("plan-that-cannot-work", test_plan_that_cannot_work);
