@@ -314,13 +314,34 @@ kp_agent_announce_state (KpAgent *self)
 
 /* --- notifications -------------------------------------------------------------------------- */
 
+/* The same failure, tried again by itself, is told once. */
+static gboolean
+is_known_failure (KpAgentPlan *plan, KpAgentJob *job)
+{
+  KpAgent *self = plan->agent;
+  const char *id = kp_plan_get_id (plan->plan);
+  const KpTiming *timing = kp_scheduler_get_timing (self->scheduler, id);
+  gint64 told = kp_agent_state_get (self->state, id, "failure-told");
+
+  if (kp_agent_job_is_manual (job))
+    return FALSE;
+  gint64 now = kp_clock_get_now (self->clock);
+
+  return told != 0 && told <= now && timing != NULL && timing->summary.last_success < told
+         && now - told < SECONDS_PER_DAY;
+}
+
 static gboolean
 is_worth_notifying (KpAgent *self, KpAgentJob *job)
 {
   KpProgress progress;
   KpJob *kp_job = kp_agent_job_get_job (job);
+  KpAgentPlan *plan = kp_agent_find_plan (self, kp_agent_job_get_plan_id (job));
 
   if (kp_settings_get_notify_finished (self->settings) == KP_NOTIFY_NEVER)
+    return FALSE;
+  /* It would take the place of the failure, which nobody may have seen yet. */
+  if (plan != NULL && is_known_failure (plan, job))
     return FALSE;
   kp_job_get_progress (kp_job, &progress);
   if (progress.transfer_started == 0 || progress.bytes_total == 0)
@@ -420,6 +441,7 @@ are_problems_told (KpAgent *self)
 static void
 show_critical (KpAgentPlan *plan, const char *title, const char *body, const char *const *buttons)
 {
+  plan->is_told = FALSE;
   kp_notifier_show (plan->agent->notifier, kp_plan_get_id (plan->plan),
                     &(KpNotification){ .title = title,
                                        .body = body,
@@ -448,23 +470,6 @@ notify_problem (KpAgentPlan *plan, const char *title, const char *body)
     show_problem (plan, title, body);
   else
     kp_notifier_withdraw (plan->agent->notifier, kp_plan_get_id (plan->plan));
-}
-
-/* The same failure, tried again by itself, is told once. */
-static gboolean
-is_known_failure (KpAgentPlan *plan, KpAgentJob *job)
-{
-  KpAgent *self = plan->agent;
-  const char *id = kp_plan_get_id (plan->plan);
-  const KpTiming *timing = kp_scheduler_get_timing (self->scheduler, id);
-  gint64 told = kp_agent_state_get (self->state, id, "failure-told");
-
-  if (kp_agent_job_is_manual (job))
-    return FALSE;
-  gint64 now = kp_clock_get_now (self->clock);
-
-  return told != 0 && told <= now && timing != NULL && timing->summary.last_success < told
-         && now - told < SECONDS_PER_DAY;
 }
 
 /* An alarm: what the storage holds is not what was sent to it. Told each time. */
@@ -501,13 +506,24 @@ describe_erased (KpJob *job)
   return g_string_free (g_steal_pointer (&text), FALSE);
 }
 
+static char *
+make_erased_id (KpAgentPlan *plan)
+{
+  return g_strconcat (kp_plan_get_id (plan->plan), "-erased", NULL);
+}
+
 /* Somebody asked for it and was warned: how it ended is told in any case. */
 static void
 notify_erased (KpAgentPlan *plan, KpJob *job, const char *problem)
 {
   const char *name = kp_plan_get_name (plan->plan);
+  const char *plan_id = kp_plan_get_id (plan->plan);
+  /* With the plan goes what was said of it. */
+  g_autofree char *id = problem != NULL ? g_strdup (plan_id) : make_erased_id (plan);
   const char *buttons[] = { ACTION_DETAILS, _ ("Details"), NULL };
   g_autofree char *count = describe_erased (job);
+  if (problem == NULL)
+    kp_notifier_withdraw (plan->agent->notifier, plan_id);
   if (problem != NULL ? !are_problems_told (plan->agent)
                       : kp_settings_get_notify_finished (plan->agent->settings) == KP_NOTIFY_NEVER)
     {
@@ -521,7 +537,7 @@ notify_erased (KpAgentPlan *plan, KpJob *job, const char *problem)
                       : _ ("“%s” and its backup are deleted"),
       name);
 
-  kp_notifier_show (plan->agent->notifier, kp_plan_get_id (plan->plan),
+  kp_notifier_show (plan->agent->notifier, id,
                     &(KpNotification){ .title = title,
                                        .body = problem != NULL ? problem : count,
                                        .urgency = problem != NULL ? KP_NOTIFICATION_CRITICAL
@@ -544,8 +560,10 @@ kp_agent_announce_end (KpAgentPlan *plan, KpAgentJob *job)
   KpJob *kp_job = kp_agent_job_get_job (job);
   const char *reason;
   g_autofree char *message = kp_job_describe_end (kp_job, &reason);
-  gboolean was_notified = kp_agent_job_is_notified (job);
+  gboolean was_notified = kp_agent_job_is_notified (job) || plan->is_told;
 
+  /* Whatever comes now takes the place of that. */
+  plan->is_told = FALSE;
   if (kp_job_get_state (kp_job) == KP_JOB_CANCELLED)
     {
       kp_notifier_withdraw (self->notifier, id);
@@ -572,7 +590,7 @@ kp_agent_announce_end (KpAgentPlan *plan, KpAgentJob *job)
       if (is_known_failure (plan, job))
         {
           if (was_notified)
-            kp_notifier_withdraw (self->notifier, id);
+            notify_problem (plan, title, message);
           return;
         }
       kp_agent_state_set (self->state, id, "failure-told", kp_clock_get_now (self->clock));
@@ -610,7 +628,9 @@ kp_agent_announce_not_removed (KpAgentPlan *plan, const char *message)
                                             kp_plan_get_name (plan->plan));
   /* Translators: %s is why, a sentence */
   g_autofree char *body = g_strdup_printf (_ ("%s. It does not run by itself any more."), message);
+  g_autofree char *erased_id = make_erased_id (plan);
 
+  kp_notifier_withdraw (plan->agent->notifier, erased_id);
   show_critical (plan, title, body, buttons);
 }
 
@@ -656,8 +676,8 @@ kp_agent_announce_held (KpAgentPlan *plan)
   /* Translators: %s is the name of a plan */
   g_autofree char *title
       = g_strdup_printf (_ ("“%s” cannot be backed up"), kp_plan_get_name (plan->plan));
-  plan->is_told = TRUE;
   show_critical (plan, title, plan->held_message, buttons);
+  plan->is_told = TRUE;
 }
 
 /* Why a plan that is overdue has no backup; "" where that is plain to see. */
@@ -751,6 +771,19 @@ kp_agent_announce_plan_problems (KpAgent *self, GPtrArray *problems)
     return;
   notify_plan_problems (self);
   kp_agent_consider_soon (self);
+}
+
+/**
+ * kp_agent_forget_plan_notifications:
+ *
+ * The plan is removed: nothing that is said of it, and no button, means anything any more.
+ */
+void
+kp_agent_forget_plan_notifications (KpAgentPlan *plan)
+{
+  if (plan->agent->notifier != NULL)
+    kp_notifier_withdraw (plan->agent->notifier, kp_plan_get_id (plan->plan));
+  plan->is_told = FALSE;
 }
 
 /**

@@ -193,5 +193,6 @@ void kp_agent_announce_held (KpAgentPlan *plan);
 void kp_agent_announce_overdue (KpAgentPlan *plan);
 void kp_agent_announce_plan_problems (KpAgent *agent, GPtrArray *problems);
 void kp_agent_forget_notifications (KpAgentPlan *plan);
+void kp_agent_forget_plan_notifications (KpAgentPlan *plan);
 
 G_END_DECLS

@@ -468,7 +468,7 @@ plan_removed_cb (KpAgent *self, KpPlan *plan)
   if (agent_plan->job != NULL && !kp_job_has_ended (kp_agent_job_get_job (agent_plan->job))
       && !kp_job_cancel (kp_agent_job_get_job (agent_plan->job), NULL))
     g_warn_if_reached ();
-  kp_agent_forget_notifications (agent_plan);
+  kp_agent_forget_plan_notifications (agent_plan);
   g_dbus_object_manager_server_unexport (
       self->server, g_dbus_object_get_object_path (G_DBUS_OBJECT (agent_plan->object)));
   if (agent_plan->ended_job != NULL)

@@ -20,7 +20,7 @@ from fixtures.agent import ROOT, Agent, Plan
 from fixtures.app import add_plan
 from fixtures.checks import keys, write_files
 from fixtures.desktop import Desktop
-from fixtures.fault_proxy import FaultProxy, Refuse, Reply, Rule
+from fixtures.fault_proxy import Exchange, FaultProxy, Refuse, Reply, Rule
 from fixtures.large_files import WhenDone
 from fixtures.system_bus import SystemBus
 
@@ -317,6 +317,9 @@ def test_deletion_of_a_backup(
     plan.call("Remove", "(a{sv})", delete)
     shown = desktop.notifications.wait_for(summary="“Photos” and its backup are deleted")
     assert shown.body == "3 objects, 2 B" and not plan.file.exists()
+    agent.settle()
+    visible = [shown.summary]
+    wait_until(lambda: [n.summary for n in desktop.notifications.visible] == visible, 10, "no other")
 
 
 def test_what_is_left_of_a_deleted_backup_is_told(
@@ -353,3 +356,68 @@ def test_a_plan_that_cannot_be_removed_with_its_backup(
     assert plan.jobs()[0]["kind"] == "erase" and keys(s3, bucket) == []
     plan.run().wait()
     assert plan.get("Erased") == {} and len(keys(s3, bucket)) == 3
+
+
+# -- failures that stay -------------------------------------------------------------------------
+
+
+def stays(agent: Agent, desktop: Desktop, folder: Path, bucket: str, summary: str) -> bool:
+    """Also when something else was told since."""
+    agent.settle()
+    add_plan(agent, "Other", folder, bucket, schedule="manual").run().wait()
+    desktop.notifications.wait_for(summary="“Other” is done")
+    return summary in [n.summary for n in desktop.notifications.visible]
+
+
+def test_failure_after_a_locked_keyring(
+    agent: Agent, desktop: Desktop, folder: Path, bucket: str
+) -> None:
+    """It is not taken back with what was said before it."""
+    start(agent, desktop)
+    text = agent.make_plan("Photos", folder, bucket, schedule="@daily 12:30")
+    agent.store_keys(text["id"], secret="wrong")
+    agent.keyring.lock()
+    Plan(agent, text).write()
+    desktop.notifications.wait_for(summary="“Photos” cannot be backed up")
+    agent.keyring.answer("ok")
+    desktop.accessibility.wait_for(name="Unlock Keyring", role="push button").press()
+    desktop.notifications.wait_for(summary=FAILS, timeout=30, ever=True)
+    assert stays(agent, desktop, folder, bucket, FAILS)
+
+
+class Late(Reply):
+    def run(self, exchange: Exchange) -> bool:
+        exchange.hang(5)
+        return super().run(exchange)
+
+
+def test_failure_is_not_hidden_by_its_retry(
+    agent: Agent, desktop: Desktop, folder: Path, bucket: str, proxy: FaultProxy
+) -> None:
+    """Nor by its progress, which is told of jobs that take a while."""
+    start(agent, desktop)
+    denied = Late(403, {}, b"<Error><Code>InvalidAccessKeyId</Code></Error>")
+    proxy.rules.append(Rule(lambda r: r.method == "PUT" and r.key.endswith("/two"), denied, None))
+    plan = add_plan(agent, "Photos", folder, bucket, schedule="@hourly", endpoint=proxy.endpoint)
+    desktop.notifications.wait_for(summary=FAILS, timeout=30)
+    agent.settle()
+    plan.edit(**{"upload-limit": "20K"})
+    (folder / "one").write_bytes(os.urandom(120 << 10))
+    agent.set_time("2026-03-01 14:30")
+    assert [job["state"] for job in plan.jobs()] == ["failed", "failed"]
+    assert stays(agent, desktop, folder, bucket, FAILS)
+    summaries = [n.summary for n in desktop.notifications.all if "Photos" in n.summary]
+    assert summaries[summaries.index(FAILS) :] == [FAILS]
+
+
+def test_removed_plan_leaves_no_failure(
+    agent: Agent, desktop: Desktop, folder: Path, bucket: str, proxy: FaultProxy
+) -> None:
+    """Its buttons would do nothing."""
+    start(agent, desktop)
+    refuse(proxy)
+    plan = add_plan(agent, "Photos", folder, bucket, schedule="manual", endpoint=proxy.endpoint)
+    plan.run().wait()
+    desktop.notifications.wait_for(summary=FAILS)
+    plan.file.unlink()
+    wait_until(lambda: not desktop.notifications.visible, 10, "nothing left")
