@@ -175,15 +175,67 @@ learn_versions (KpS3Client *client, KpS3Reply *reply)
     kp_s3_service_learn_versions (client->service);
 }
 
+/* Whether the object can be what was just sent. Its size is not enough: one that was there before
+ * may have the same, and that of an empty one is in any empty reply. Neither is its metadata, where
+ * a file is sent once more because its object was damaged. */
+static gboolean
+can_be_stored (KpS3Client *client, const KpS3Object *object, KpS3HeaderList *headers, GBytes *body)
+{
+  g_autoptr (KpS3Location) location = kp_s3_service_ref_location (client->service);
+  gsize size;
+  const void *data = g_bytes_get_data (body, &size);
+
+  if (object->size != size || (headers != NULL && !kp_s3_object_has_metadata_of (object, headers)))
+    return FALSE;
+  if (!kp_s3_location_get_provider (location)->md5_etag || !object->is_md5_etag)
+    return TRUE;
+  g_autofree char *md5 = kp_s3_md5_hex (data, size);
+  return g_ascii_strcasecmp (object->etag, md5) == 0;
+}
+
+/* The ETag of an object that is said to be stored without one. Something on the way, as a filter of
+ * uploads, may have taken the body and said so: then it would be recorded as stored, and what it
+ * was to replace be deleted. So the object is asked, by the version that was made where there is
+ * one. */
+static char *
+find_put_etag (KpS3Client *client,
+               const char *key,
+               KpS3HeaderList *headers,
+               GBytes *body,
+               const char *version_id,
+               GCancellable *cancellable,
+               GError **error)
+{
+  g_autoptr (GError) local_error = NULL;
+  g_autoptr (KpS3Object) object
+      = kp_s3_client_head (client, key, version_id, cancellable, &local_error);
+
+  if (object != NULL && can_be_stored (client, object, headers, body))
+    return g_strdup (object->etag);
+  if (object == NULL && !kp_error_is (local_error, KP_ERROR_NOT_FOUND))
+    {
+      g_propagate_error (error, g_steal_pointer (&local_error));
+      return NULL;
+    }
+  g_autoptr (KpS3Location) location = kp_s3_service_ref_location (client->service);
+  g_autofree char *shown = kp_s3_xml_display (key);
+  g_set_error (error, KP_ERROR, KP_ERROR_SERVER,
+               "%s says that it has stored “%s”, without an ETag, and does not have it",
+               kp_s3_location_get_endpoint (location), shown);
+  return NULL;
+}
+
 /**
  * kp_s3_client_put:
  * @headers: (nullable): metadata, content type, storage class
  * @body: the whole object, at most 5 GiB
  * @sha256: (nullable): SHA-256 of @body in hexadecimal, where it is known
- * @error: %KP_ERROR_CORRUPT when the server says that it has stored something else; any other
- *   #KpError of kp_s3_request_send()
+ * @error: %KP_ERROR_CORRUPT when the server says that it has stored something else;
+ *   %KP_ERROR_SERVER also when it says that it has stored the object, and does not have it; any
+ *   other #KpError of kp_s3_request_send()
  *
- * Returns: (transfer full): the ETag of the object
+ * Returns: (transfer full): the ETag of the object; where the reply has none, that is asked for
+ * with a HEAD
  */
 char *
 kp_s3_client_put (KpS3Client *client,
@@ -203,7 +255,11 @@ kp_s3_client_put (KpS3Client *client,
   if (reply == NULL)
     return NULL;
   learn_versions (client, reply);
-  return reply_etag (reply);
+  g_autofree char *etag = reply_etag (reply);
+  if (*etag != '\0')
+    return g_steal_pointer (&etag);
+  return find_put_etag (client, key, headers, body,
+                        kp_s3_reply_get_header (reply, "x-amz-version-id"), cancellable, error);
 }
 
 /**

@@ -21,13 +21,14 @@ from fixtures.checks import (
     body_bytes,
     keys,
     metadata,
+    operation,
     operations,
     rsync_changes,
     sent_keys,
     unfinished_uploads,
     write_files,
 )
-from fixtures.fault_proxy import FaultProxy, Request, Rule
+from fixtures.fault_proxy import FaultProxy, Reply, Request, Rule
 from fixtures.large_files import (
     After,
     OneByOne,
@@ -551,3 +552,16 @@ def test_files_that_cannot_be_sent_after_all_keep_their_old_objects(
     few("--delete", check=3)
     assert denied.hits >= 1
     assert body(s3, few.bucket, "a") == b"apple"
+
+
+def test_file_that_is_swallowed_after_all_keeps_its_old_object(few: Mirror, s3: Any) -> None:
+    """What is sent instead of a copy is told to be stored, and is not."""
+    (few / "a").rename(few / "z")
+    swallowed = Rule(lambda r: operation(r) == "put" and r.key == "z", Reply(200), None)
+    few.proxy.rules += [Rule(is_copy, refusal(501, "NotImplemented"), None), swallowed]
+    few("--delete", check=3)
+    assert swallowed.hits == 1
+    assert body(s3, few.bucket, "a") == b"apple"
+    few.proxy.rules.clear()
+    few()
+    assert has_all(s3, few)

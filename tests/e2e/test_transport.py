@@ -38,6 +38,7 @@ from fixtures.fault_proxy import (
     FaultProxy,
     Hang,
     HangAfterReplyBytes,
+    Headers,
     Refuse,
     ReplaceReply,
     Reply,
@@ -45,6 +46,7 @@ from fixtures.fault_proxy import (
     ResetAfterReplyBytes,
     ResetAfterRequestBytes,
     Rule,
+    without,
 )
 from fixtures.trees import MIB, make_tree
 
@@ -219,6 +221,47 @@ def test_success_that_is_none(
     assert metadata(s3, bucket, "touched")["mtime"] == "1.000000000"
     assert unfinished_uploads(s3, bucket) == []
     assert operations(proxy)["part"] == 2, "the large file was sent twice"
+
+
+def test_put_that_is_swallowed(
+    ctl: Any, tmp_path: Path, s3: Any, bucket: str, proxy: FaultProxy
+) -> None:
+    """Something on the way takes the body and says that all is well, without an ETag."""
+    files = {"changed": "1", "stays": "2"}
+    folder = write_files(tmp_path / "folder", files)
+    arguments = ["mirror", f"{folder}/", f"s3://{bucket}"]
+    ctl(*arguments, check=0, endpoint=proxy)
+    # Of the old object under its name, the size tells nothing; of an empty one, none does.
+    write_files(folder, {"changed": "3", "new": "4", "empty": ""})
+    rule = Rule(KINDS["put"], Reply(200), times=None)
+    proxy.rules.append(rule)
+    result = ctl(*arguments, check=2, endpoint=proxy)
+    assert rule.hits == 3
+    for name in ("changed", "new", "empty"):
+        said = rf"failed .*/{name}: .* says that it has stored “{name}”, .*, and does not have it"
+        assert re.search(said, result.stderr)
+    proxy.rules.clear()
+    ctl(*arguments, check=0, endpoint=proxy)
+    assert contents(s3, bucket) == files_of(folder)
+
+
+def test_server_that_says_no_etag(
+    ctl: Any, tmp_path: Path, s3: Any, bucket: str, proxy: FaultProxy
+) -> None:
+    """Each object is asked for it once, and is known from then on."""
+
+    def without_etag(status: int, headers: Headers, content: bytes) -> tuple[int, Headers, bytes]:
+        return status, without(headers, "etag"), content
+
+    folder = write_files(tmp_path / "folder", {"a": "1", "b": "", "sub/c": "3" * 5000})
+    rule = Rule(KINDS["put"], ReplaceReply(without_etag), times=None)
+    proxy.rules.append(rule)
+    ctl("mirror", f"{folder}/", f"s3://{bucket}", check=0, endpoint=proxy)
+    assert operations(proxy)["head"] == rule.hits == len(keys(s3, bucket))
+    assert contents(s3, bucket) == files_of(folder)
+    proxy.reset()
+    ctl("mirror", f"{folder}/", f"s3://{bucket}", check=0, endpoint=proxy)
+    assert operations(proxy) == {"list": 1}
 
 
 def test_hard_link_whose_copy_fails_inside_a_success(

@@ -43,7 +43,6 @@ static void
 test_put (void)
 {
   static const FakeReply replies[] = { { .headers = "ETag: \"" MD5_A "\"\r\n" },
-                                       { 0 },
                                        { .body = "<html>Log in first</html>" },
                                        { .headers = "ETag: \"" MD5_B "\"\r\n" },
                                        { .status = 403 } };
@@ -61,10 +60,6 @@ test_put (void)
   assert_sent_body (fixture, 0, "hello");
   assert_some_headers (fixture, 0);
 
-  g_autofree char *none = kp_s3_client_put (fixture->client, "k", NULL, body, NULL, NULL, &error);
-  g_assert_no_error (error);
-  g_assert_cmpstr (none, ==, "");
-
   /* A page of another server on the way is no success. */
   g_autofree char *second = kp_s3_client_put (fixture->client, "k", NULL, body, NULL, NULL, &error);
   g_assert_no_error (error);
@@ -75,6 +70,68 @@ test_put (void)
 }
 
 #define MD5_OF_HELLO "5d41402abc4b2a76b9719d911017c592"
+
+/* A success without an ETag may come from something on the way: the object has to be there, and to
+ * be the one that was sent. */
+static void
+test_put_without_etag (void)
+{
+#define STORED "Content-Length: 5\r\nx-amz-meta-mode: 33188\r\n"
+  static const struct
+  {
+    const char *headers; /* of the answer to the PUT */
+    FakeReply head;
+    const char *query; /* of the HEAD */
+    const char *etag;  /* NULL for none… */
+    KpError code;      /* …and an error */
+  } cases[] = {
+    { NULL, { .headers = STORED "ETag: \"e\"\r\n" }, "", "e", 0 },
+    { NULL, { .headers = STORED "ETag: \"" MD5_OF_HELLO "\"\r\n" }, "", MD5_OF_HELLO, 0 },
+    { "x-amz-version-id: v/1\r\n",
+      { .headers = STORED "ETag: \"e\"\r\n" },
+      "versionId=v%2F1",
+      "e",
+      0 },
+    { "ETag: \"\"\r\n", { .headers = STORED }, "", "", 0 },
+    { NULL, { .status = 404 }, "", NULL, KP_ERROR_SERVER },
+    /* one that was there before */
+    { NULL,
+      { .headers = "Content-Length: 6\r\nx-amz-meta-mode: 33188\r\n" },
+      "",
+      NULL,
+      KP_ERROR_SERVER },
+    { NULL,
+      { .headers = "Content-Length: 5\r\nx-amz-meta-mode: 33152\r\n" },
+      "",
+      NULL,
+      KP_ERROR_SERVER },
+    { NULL, { .headers = STORED "ETag: \"" MD5_A "\"\r\n" }, "", NULL, KP_ERROR_SERVER },
+    /* whoever answers anything so */
+    { NULL, { 0 }, "", NULL, KP_ERROR_SERVER },
+    { NULL, { .status = 403 }, "", NULL, KP_ERROR_ACCESS_DENIED },
+  };
+#undef STORED
+  g_autoptr (GBytes) body = g_bytes_new_static ("hello", 5);
+
+  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      const FakeReply replies[] = { { .headers = cases[i].headers }, cases[i].head };
+      g_autoptr (Fixture) fixture = fixture_new ("minio", NULL);
+      g_autoptr (KpS3HeaderList) headers = some_headers ();
+      g_autoptr (GError) error = NULL;
+
+      g_test_message ("%" G_GSIZE_FORMAT, i);
+      fixture_script (fixture, replies);
+      g_autofree char *etag
+          = kp_s3_client_put (fixture->client, "k", headers, body, NULL, NULL, &error);
+      g_assert_cmpstr (etag, ==, cases[i].etag);
+      if (etag != NULL)
+        g_assert_no_error (error);
+      else
+        g_assert_error (error, KP_ERROR, (int) cases[i].code);
+      assert_sent (fixture, 1, "HEAD", "/bucket/k", cases[i].query);
+    }
+}
 
 static char *
 put_or_send_part (Fixture *fixture, gboolean is_part, GBytes *body, GError **error)
@@ -106,6 +163,7 @@ test_stored_otherwise (void)
     { "gcs", "ETag: " MD5_A "\r\nx-goog-encryption-kms-key-name: k\r\n", FALSE },
     { "other", "ETag: \"" MD5_A "\"\r\n", FALSE },
   };
+  static const FakeReply head = { .headers = "Content-Length: 5\r\n" };
   g_autoptr (GBytes) body = g_bytes_new_static ("hello", 5);
 
   for (gsize i = 0; i < 2 * G_N_ELEMENTS (cases); i++)
@@ -119,6 +177,8 @@ test_stored_otherwise (void)
       fake_server_script (fixture->server, &reply, 1);
       if (cases[j].is_wrong)
         fake_server_script (fixture->server, &reply, 1);
+      else if (cases[j].headers == NULL && i % 2 == 0)
+        fake_server_script (fixture->server, &head, 1);
       g_autofree char *etag = put_or_send_part (fixture, i % 2 == 1, body, &error);
       if (cases[j].is_wrong)
         {
@@ -692,6 +752,7 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/s3/client/defaults", test_defaults);
   g_test_add_func ("/s3/client/put", test_put);
+  g_test_add_func ("/s3/client/put-without-etag", test_put_without_etag);
   g_test_add_func ("/s3/client/stored-otherwise", test_stored_otherwise);
   g_test_add_func ("/s3/client/stored-otherwise-once", test_stored_otherwise_once);
   g_test_add_func ("/s3/client/stored-otherwise-large", test_stored_otherwise_large);
