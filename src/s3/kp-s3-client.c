@@ -535,6 +535,14 @@ read_delete_result (KpS3Reply *reply, KpS3DeleteErrorFunc func, void *user_data,
 
   if (xml == NULL)
     return FALSE;
+  /* Of anything else, as a proxy's page, no silence about a key says that it is gone. */
+  if (!g_str_equal (kp_s3_xml_get_root (xml), "DeleteResult"))
+    {
+      g_autofree char *root = kp_s3_xml_display (kp_s3_xml_get_root (xml));
+      g_set_error (error, KP_ERROR, KP_ERROR_SERVER,
+                   "The server answered a deletion with a document “%s”", root);
+      return FALSE;
+    }
   for (guint i = 0; i < kp_s3_xml_get_n_records (xml); i++)
     {
       const KpS3Record *record = kp_s3_xml_get_record (xml, i);

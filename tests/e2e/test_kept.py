@@ -725,7 +725,11 @@ def test_clock_that_is_ahead(few: Mirror) -> None:
     assert all(run <= run_name(time.time() + 5) for run in few.runs), "named by the server's clock"
 
 
-@pytest.mark.parametrize("fault", [refusal(403, "AccessDenied"), refusal(400, "Odd")])
+@pytest.mark.parametrize(
+    "fault",
+    [refusal(403, "AccessDenied"), refusal(400, "Odd"), Reply(200, {}, b"<html/>")],
+    ids=["denied", "odd", "another document"],
+)
 @pytest.mark.parametrize("which", ["list", "delete"])
 def test_sweep_that_fails(few: Mirror, fault: Reply, which: str) -> None:
     old = few.put(f"{few.kept_prefix}{run_name(0)}/deleted/x")

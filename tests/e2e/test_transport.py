@@ -264,6 +264,24 @@ def test_server_that_says_no_etag(
     assert operations(proxy) == {"list": 1}
 
 
+def test_deletion_that_another_document_answers(
+    ctl: Any, tmp_path: Path, s3: Any, bucket: str, proxy: FaultProxy
+) -> None:
+    """It says nothing of what was deleted; the next run does it."""
+    folder = write_files(tmp_path / "folder", {"goes": "1", "stays": "2"})
+    arguments = ["mirror", "--delete", f"{folder}/", f"s3://{bucket}"]
+    ctl(*arguments, check=0, endpoint=proxy)
+    (folder / "goes").unlink()
+    rule = Rule(KINDS["delete"], Reply(200, {}, b"<html><body>Welcome</body></html>"))
+    proxy.rules.append(rule)
+    sentence = the_sentence(ctl(*arguments, endpoint=proxy), 5)
+    assert "answered a deletion with a document “html”" in sentence
+    assert rule.hits == 1
+    assert "goes" in keys(s3, bucket)
+    ctl(*arguments, check=0, endpoint=proxy)
+    assert contents(s3, bucket) == files_of(folder)
+
+
 def test_hard_link_whose_copy_fails_inside_a_success(
     ctl: Any, tmp_path: Path, s3: Any, bucket: str, proxy: FaultProxy
 ) -> None:

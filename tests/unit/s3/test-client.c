@@ -630,6 +630,44 @@ test_delete_many_failures (void)
   g_assert_cmpstr (failed, ==, "a\x01 conflict;a server;b& access-denied;");
 }
 
+/* Only a DeleteResult says by its silence that a key is gone: with a name space or without, empty
+ * or not. */
+static void
+test_delete_many_other_document (void)
+{
+  static const char *const keys[] = { "a", "b", NULL };
+  static const struct
+  {
+    FakeReply reply;
+    gboolean is_right;
+  } cases[] = {
+    { { .body = FAKE_XML "<DeleteResult " XMLNS "></DeleteResult>" }, TRUE },
+    { { .body = "<DeleteResult/>" }, TRUE },
+    { { .action = FAKE_SEND_CHUNKED, .body = FAKE_XML "\n <DeleteResult " XMLNS "/>\n" }, TRUE },
+    { { .body = "<html><body>Log in first</body></html>" }, FALSE },
+    { { .body = FAKE_XML "<ListBucketResult " XMLNS "/>" }, FALSE },
+    { { .body = FAKE_XML "<x><DeleteResult/></x>" }, FALSE },
+    { { .body = "" }, FALSE },
+  };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      g_autoptr (Fixture) fixture = fixture_new (NULL, NULL);
+      g_autofree char *failed = NULL;
+      g_autoptr (GError) error = NULL;
+
+      g_test_message ("%" G_GSIZE_FORMAT, i);
+      kp_s3_client_set_max_attempts (fixture->client, 1);
+      fake_server_script (fixture->server, &cases[i].reply, 1);
+      g_assert_cmpint (delete_many (fixture, keys, &failed, &error), ==, cases[i].is_right);
+      g_assert_cmpstr (failed, ==, "");
+      if (cases[i].is_right)
+        g_assert_no_error (error);
+      else
+        g_assert_error (error, KP_ERROR, KP_ERROR_SERVER);
+    }
+}
+
 static void
 test_delete_many_stops (void)
 {
@@ -768,6 +806,7 @@ main (int argc, char **argv)
   g_test_add_func ("/s3/client/delete-many", test_delete_many);
   g_test_add_func ("/s3/client/delete-many-one-by-one", test_delete_many_one_by_one);
   g_test_add_func ("/s3/client/delete-many-failures", test_delete_many_failures);
+  g_test_add_func ("/s3/client/delete-many-other-document", test_delete_many_other_document);
   g_test_add_func ("/s3/client/delete-many-stops", test_delete_many_stops);
   g_test_add_func ("/s3/client/delete-many-not-implemented", test_delete_many_not_implemented);
   g_test_add_func ("/s3/client/get-versioning", test_get_versioning);
