@@ -12,9 +12,6 @@
 
 #include <string.h>
 
-/* What one request may hold, however much a server puts on a page of a listing. */
-#define KEYS_AT_ONCE 1000
-
 /* Where another plan keeps a source. */
 typedef struct
 {
@@ -279,7 +276,7 @@ delete_page (KpErase *self, GPtrArray *entries, GError **error)
       if (!is_ours (self, entry->key) || is_spared (self, entry->key))
         continue;
       g_ptr_array_add (batch, entry);
-      if (batch->len < KEYS_AT_ONCE)
+      if (batch->len < KP_S3_DELETE_AT_ONCE)
         continue;
       if (!delete_batch (self, batch, error))
         return FALSE;

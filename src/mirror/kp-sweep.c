@@ -63,10 +63,27 @@ is_ours (KpMirror *mirror, const char *key)
 }
 
 static gboolean
+delete_batch (Sweep *sweep, KpS3Client *client, const char *const *keys, guint n_keys)
+{
+  g_autoptr (GError) error = NULL;
+  guint64 failed_before = sweep->n_failed;
+
+  if (!kp_s3_client_delete_many (client, keys, n_keys, delete_failed_cb, sweep,
+                                 sweep->mirror->cancellable, &error))
+    {
+      /* A key before may have had one of its own. */
+      if (sweep->error == NULL)
+        sweep->error = g_steal_pointer (&error);
+      return FALSE;
+    }
+  sweep->mirror->result.swept += n_keys - (sweep->n_failed - failed_before);
+  return TRUE;
+}
+
+static gboolean
 sweep_page (Sweep *sweep, KpS3Client *client, GPtrArray *page, gboolean *met_young)
 {
   g_autoptr (GPtrArray) keys = g_ptr_array_new ();
-  guint64 failed_before = sweep->n_failed;
 
   for (guint i = 0; i < page->len; i++)
     {
@@ -82,13 +99,10 @@ sweep_page (Sweep *sweep, KpS3Client *client, GPtrArray *page, gboolean *met_you
       else
         *met_young = TRUE;
     }
-  if (keys->len == 0)
-    return TRUE;
-  if (!kp_s3_client_delete_many (client, (const char *const *) keys->pdata, keys->len,
-                                 delete_failed_cb, sweep, sweep->mirror->cancellable,
-                                 sweep->error == NULL ? &sweep->error : NULL))
-    return FALSE;
-  sweep->mirror->result.swept += keys->len - (sweep->n_failed - failed_before);
+  for (guint i = 0; i < keys->len; i += KP_S3_DELETE_AT_ONCE)
+    if (!delete_batch (sweep, client, (const char *const *) keys->pdata + i,
+                       MIN (keys->len - i, KP_S3_DELETE_AT_ONCE)))
+      return FALSE;
   return TRUE;
 }
 

@@ -14,8 +14,6 @@
 
 #include <string.h>
 
-#define KEYS_AT_ONCE 1000
-
 /* The source to which @key belongs, or NULL: then it is not ours to delete. */
 static KpSource *
 find_source (KpMirror *mirror, const char *key)
@@ -258,7 +256,7 @@ kp_vanished_judge (KpMirror *mirror, guint64 n_vanished, guint64 n_deletions, GE
 typedef struct
 {
   KpMirror *mirror;
-  GHashTable *failed; /* of keys, at most KEYS_AT_ONCE */
+  GHashTable *failed; /* of keys, at most KP_S3_DELETE_AT_ONCE */
 } Deletion;
 
 static void
@@ -419,7 +417,7 @@ kp_vanished_delete (KpMirror *mirror, GError **error)
         g_ptr_array_add (batch, g_steal_pointer (&change));
       else
         kp_change_clear (change);
-      if ((result == 0 || batch->len == KEYS_AT_ONCE)
+      if ((result == 0 || batch->len == KP_S3_DELETE_AT_ONCE)
           && !delete_batch (mirror, client, batch, error))
         return FALSE;
     }

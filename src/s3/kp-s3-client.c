@@ -565,7 +565,7 @@ read_delete_result (KpS3Reply *reply, KpS3DeleteErrorFunc func, void *user_data,
 
 /**
  * kp_s3_client_delete_many:
- * @keys: at most 1,000 keys
+ * @keys: at most %KP_S3_DELETE_AT_ONCE keys
  * @func: (nullable): called for each key that could not be deleted
  * @error: the request as a whole failed
  *
@@ -587,7 +587,7 @@ kp_s3_client_delete_many (KpS3Client *client,
   g_autofree const char **held = g_new (const char *, n_keys + 1);
   guint n_held = 0;
 
-  g_return_val_if_fail (n_keys <= 1000, FALSE);
+  g_return_val_if_fail (n_keys <= KP_S3_DELETE_AT_ONCE, FALSE);
 
   g_autoptr (GString) document
       = g_string_new ("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"

@@ -75,6 +75,9 @@ gboolean kp_s3_client_delete (KpS3Client *client,
                               GCancellable *cancellable,
                               GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+/* How many keys one request can delete. A page of a listing may hold more. */
+#define KP_S3_DELETE_AT_ONCE 1000
+
 /* Called for each key that could not be deleted. */
 typedef void (*KpS3DeleteErrorFunc) (const char *key, const GError *error, void *user_data);
 gboolean kp_s3_client_delete_many (KpS3Client *client,

@@ -710,6 +710,22 @@ def test_sweep_of_many(few: Mirror, s3: Any) -> None:
     assert len(few.kept_keys) == 1010 and few.runs == [young]
 
 
+def test_sweep_of_a_large_page(few: Mirror) -> None:
+    """A page may hold more than one request can delete."""
+    names = [f"{few.kept_prefix}{run_name(0)}/deleted/{i:04}" for i in range(2001)]
+    entries = "".join(f"<Contents><Key>{name}</Key></Contents>" for name in names)
+    page = f"<ListBucketResult>{entries}</ListBucketResult>".encode()
+    few.put(names[0])
+    few.put(names[-1])
+    rule = Rule(lambda r: r.params.get("prefix") == few.kept_prefix, Reply(200, {}, page))
+    few.proxy.rules.append(rule)
+    result = few("--json")
+    assert rule.hits == 1
+    assert [r.body.count(b"<Key>") for r in few.proxy.requests if is_deletion(r)] == [1000, 1000, 1]
+    assert result_of(result)["swept"] == 2001
+    assert few.kept_keys == []
+
+
 @no_preloading
 def test_clock_that_is_ahead(few: Mirror) -> None:
     """By more than anything was to be kept: neither clock alone ends it."""
