@@ -782,13 +782,16 @@ expected_upload_etag (const char *const *part_etags, guint n_parts)
  * than in listings (Riak CS, SeaweedFS): recorded, it would make the object look like somebody
  * else's in the next job, and in all that follow. So where it is not the usual one, the object is
  * asked, by the version that we made where there is one. That it cannot be asked is no failure of
- * the upload.
+ * the upload; what has other metadata is an object that somebody else has put there since, whose
+ * ETag recorded for ours would hide it for good.
  *
+ * @headers: (nullable): what the upload was begun with
  * @said: (nullable): by the answer
  * @expected: (nullable): of most servers */
 static char *
 find_upload_etag (KpS3Client *client,
                   const char *key,
+                  KpS3HeaderList *headers,
                   const char *said,
                   const char *expected,
                   const char *version_id,
@@ -803,8 +806,10 @@ find_upload_etag (KpS3Client *client,
     return g_steal_pointer (&etag);
 
   g_autoptr (KpS3Object) object = kp_s3_client_head (client, key, version_id, cancellable, NULL);
-  return object != NULL && *object->etag != '\0' ? g_strdup (object->etag)
-                                                 : g_steal_pointer (&etag);
+  if (object == NULL || *object->etag == '\0'
+      || (headers != NULL && !kp_s3_object_has_metadata_of (object, headers)))
+    return g_steal_pointer (&etag);
+  return g_strdup (object->etag);
 }
 
 /**
@@ -865,7 +870,7 @@ kp_s3_client_complete_upload (KpS3Client *client,
                        "The server answered the end of an upload with a document “%s”", root);
           return NULL;
         }
-      return find_upload_etag (client, key, kp_s3_xml_get (xml, "ETag"), expected,
+      return find_upload_etag (client, key, headers, kp_s3_xml_get (xml, "ETag"), expected,
                                kp_s3_reply_get_header (reply, "x-amz-version-id"), cancellable);
     }
 

@@ -183,11 +183,14 @@ test_complete_upload_another_etag (void)
     const char *query; /* of the HEAD */
     const char *etag;
   } cases[] = {
-    { NULL, { .headers = "ETag: \"listed-9\"\r\n" }, "", "listed-9" },
+    { NULL, { .headers = "ETag: \"listed-9\"\r\nx-amz-meta-mode: 33188\r\n" }, "", "listed-9" },
     { "x-amz-version-id: v/1\r\n",
-      { .headers = "ETag: \"listed-9\"\r\n" },
+      { .headers = "ETag: \"listed-9\"\r\nx-amz-meta-mode: 33188\r\n" },
       "versionId=v%2F1",
       "listed-9" },
+    /* somebody else's, who came between */
+    { NULL, { .headers = "ETag: \"listed-9\"\r\nx-amz-meta-mode: 33152\r\n" }, "", "theirs-2" },
+    { NULL, { .headers = "ETag: \"listed-9\"\r\n" }, "", "theirs-2" },
     /* the upload has been put together all the same */
     { NULL, { .status = 404 }, "", "theirs-2" },
     { NULL, { .status = 403 }, "", "theirs-2" },
@@ -200,10 +203,12 @@ test_complete_upload_another_etag (void)
           = { { .headers = cases[i].headers, .body = COMPLETED ("&quot;theirs-2&quot;") },
               cases[i].head };
       g_autoptr (Fixture) fixture = fixture_new (NULL, NULL);
+      g_autoptr (KpS3HeaderList) headers = some_headers ();
       g_autoptr (GError) error = NULL;
 
+      g_test_message ("%" G_GSIZE_FORMAT, i);
       fixture_script (fixture, replies);
-      g_autofree char *etag = kp_s3_client_complete_upload (fixture->client, "k", "id", NULL,
+      g_autofree char *etag = kp_s3_client_complete_upload (fixture->client, "k", "id", headers,
                                                             part_etags, 2, NULL, &error);
       g_assert_no_error (error);
       g_assert_cmpstr (etag, ==, cases[i].etag);
