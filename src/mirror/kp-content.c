@@ -15,11 +15,8 @@
 #define READ_SIZE (256 * 1024)
 #define MEBIBYTE (1024 * 1024)
 
-/* A change that comes within the clock tick of the one before leaves no trace in the times. Kernel
- * ticks are at most 10 ms; file systems that count whole seconds show it by times without a
- * fraction. */
+/* Kernel ticks are at most 10 ms. */
 #define TICK (20 * G_TIME_SPAN_MILLISECOND)
-#define COARSE_TICK (2 * G_TIME_SPAN_SECOND)
 
 /* A page stays dirty for so long at most, by what kernels do unless told otherwise
  * (vm.dirty_expire_centisecs, and the interval at which that is looked at), and some more. */
@@ -123,6 +120,13 @@ last_change (const KpFileInfo *info, gint64 now)
   return MAX (info->ctime / 1000, mtime <= now ? mtime : G_MININT64);
 }
 
+/* A change that comes within so many microseconds of the one before leaves no trace in the times. */
+static gint64
+get_tick (const KpFileInfo *info)
+{
+  return MAX (TICK, kp_metadata_get_precision (info->ctime) / 1000);
+}
+
 /**
  * kp_content_is_settled:
  * @info: what the file was when its bytes had been read
@@ -134,10 +138,7 @@ last_change (const KpFileInfo *info, gint64 now)
 gboolean
 kp_content_is_settled (const KpFileInfo *info, gint64 now)
 {
-  gint64 changed = last_change (info, now);
-  gint64 tick = info->ctime % 1000000000 == 0 ? COARSE_TICK : TICK;
-
-  return now - changed > tick;
+  return now - last_change (info, now) > get_tick (info);
 }
 
 /**
@@ -161,7 +162,7 @@ kp_content_wait_settled (int fd, KpFileInfo *info, gint64 *at, GError **error)
   gint64 now = g_get_real_time ();
   if (!kp_content_is_settled (info, now))
     {
-      g_usleep (info->ctime % 1000000000 == 0 ? COARSE_TICK : TICK);
+      g_usleep ((gulong) get_tick (info));
       now = g_get_real_time ();
       if (!kp_content_stat (fd, info, error))
         return FALSE;

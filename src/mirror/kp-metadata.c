@@ -49,6 +49,20 @@ kp_metadata_make_time (gint64 seconds, gint64 nanoseconds)
 }
 
 /**
+ * kp_metadata_get_precision:
+ * @ctime: as #KpFileInfo has it
+ *
+ * File systems that count whole seconds, or two, show it by times without a fraction.
+ *
+ * Returns: how many nanoseconds may have been cut off
+ */
+gint64
+kp_metadata_get_precision (gint64 ctime)
+{
+  return ctime % NANOSECONDS == 0 ? 2 * NANOSECONDS : 0;
+}
+
+/**
  * kp_metadata_split_time:
  * @time: as #KpFileInfo has it
  * @seconds: (out): since 1970, rounded down

@@ -36,6 +36,7 @@ void kp_file_info_from_stat (KpFileInfo *info, const struct stat *st);
 gboolean kp_file_info_same_content (const KpFileInfo *a, const KpFileInfo *b);
 
 gint64 kp_metadata_make_time (gint64 seconds, gint64 nanoseconds);
+gint64 kp_metadata_get_precision (gint64 ctime);
 void kp_metadata_split_time (gint64 time, gint64 *seconds, gint64 *nanoseconds);
 int kp_metadata_compare_times (gint64 a, gint64 b);
 char *kp_metadata_format_time (gint64 nanoseconds);

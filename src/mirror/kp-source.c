@@ -250,10 +250,12 @@ kp_source_has_changed (KpSource *source, const char *path, gint64 since)
         return TRUE;
       *(slash != NULL ? slash : folder) = '\0';
     }
-  gboolean changed = fstat (fd, &st) < 0
-                     || kp_metadata_make_time (st.st_ctim.tv_sec, st.st_ctim.tv_nsec) >= since;
+  int result = fstat (fd, &st);
   close (fd);
-  return changed;
+  if (result < 0)
+    return TRUE;
+  gint64 changed = kp_metadata_make_time (st.st_ctim.tv_sec, st.st_ctim.tv_nsec);
+  return changed >= since - kp_metadata_get_precision (changed);
 }
 
 /**

@@ -12,6 +12,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from fixtures.checks import body, keys, operations, write_files
 from fixtures.clocks import at_another_time
 from fixtures.fault_matrix import error
 from fixtures.fault_proxy import FaultProxy, Refuse, Reply, Rule
-from fixtures.guard import TMPFS, held_back, mounted
+from fixtures.guard import TMPFS, coarse_file_system, held_back, mounted
 from fixtures.impatience import Impatience
 from fixtures.large_files import After
 from fixtures.trees import MIB
@@ -341,6 +342,26 @@ def test_file_that_is_moved_during_the_scan(
     result = mirror(folder, env=late, check=0)
     assert "until the next run" not in result.stderr
     assert len(keys(s3, bucket)) == len(before) - n + (where == "name of a folder")
+
+
+@no_preloading
+def test_file_that_is_moved_during_the_scan_of_whole_seconds(
+    mirror: Mirror, tmp_path: Path, s3: Any, bucket: str
+) -> None:
+    """The time of its folder is that of before the scan began."""
+    with coarse_file_system(tmp_path / "coarse") as disk:
+        folder = write_files(disk / "folder", {"a/1": "1", "b/2": "2"})
+        mirror(folder, check=0)
+        (folder / "b/2").unlink()
+        seconds = (folder / "b").stat().st_ctime
+        assert seconds == int(seconds)
+        # The program begins within the second, however busy the computer is.
+        within = {**at_another_time(f"@{datetime.fromtimestamp(seconds)}"), "NO_FAKE_STAT": "1"}
+        result = mirror(folder, env=within, check=0)
+        assert "1 objects stay until the next run" in result.stderr
+        assert "p/b/2" in keys(s3, bucket)
+        mirror(folder, check=0)
+        assert "p/b/2" not in keys(s3, bucket)
 
 
 @no_preloading

@@ -28,6 +28,7 @@ from fixtures.checks import (
     write_files,
 )
 from fixtures.fault_proxy import FaultProxy, Request, ResetAfterReplyBytes, Rule
+from fixtures.guard import coarse_file_system
 from fixtures.large_files import (
     After,
     WhenDone,
@@ -177,19 +178,8 @@ def test_folder_that_became_a_file(mirror: Mirror, s3: Any) -> None:
 
 @pytest.fixture
 def coarse(tmp_path: Path) -> Iterator[Path]:
-    """A file system that counts whole seconds."""
-    image, folder = tmp_path / "image", tmp_path / "coarse"
-    folder.mkdir()
-    with open(image, "wb") as file:
-        file.truncate(64 * MIB)
-    subprocess.run(["mkfs.ext4", "-q", "-F", "-I", "128", image], check=True)
-    done = subprocess.run(["mount", "-o", "loop", image, folder], capture_output=True, text=True)
-    if done.returncode != 0:
-        pytest.skip(f"cannot mount: {done.stderr.strip()}")
-    try:
+    with coarse_file_system(tmp_path / "coarse") as folder:
         yield folder
-    finally:
-        subprocess.run(["umount", folder], check=True)
 
 
 @pytest.mark.parametrize("size", [9, 9 * MIB], ids=["small", "large"])
