@@ -120,7 +120,8 @@ last_change (const KpFileInfo *info, gint64 now)
   return MAX (info->ctime / 1000, mtime <= now ? mtime : G_MININT64);
 }
 
-/* A change that comes within so many microseconds of the one before leaves no trace in the times. */
+/* A change that comes within so many microseconds of the one before leaves no trace in the times.
+ */
 static gint64
 get_tick (const KpFileInfo *info)
 {

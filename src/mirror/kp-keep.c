@@ -496,13 +496,19 @@ gboolean
 kp_task_keep (KpTask *task, KpS3Client *client, GError **error)
 {
   KpMirror *mirror = task->transfer->mirror;
-  const char *key = task->change.local.key;
+  const KpChange *change = &task->change;
+  const char *key = change->local.key;
+  const KpEnded *old = &change->old;
+  KpEnded remembered = { .etag = change->known.etag, .size = change->known.info.size };
   g_autoptr (GError) local_error = NULL;
 
-  if (mirror->keep == NULL || task->is_kept || task->change.old.etag == NULL)
+  /* A listing may leave out what is there: then what we stored has to be asked for. */
+  if (old->etag == NULL && change->has_known && change->from_key == NULL)
+    old = &remembered;
+  if (mirror->keep == NULL || task->is_kept || old->etag == NULL || *old->etag == '\0')
     return TRUE;
-  KpKeepOutcome outcome = kp_keep_object (mirror->keep, client, KP_KEPT_REPLACED, key,
-                                          &task->change.old, record_task_cb, task, &local_error);
+  KpKeepOutcome outcome = kp_keep_object (mirror->keep, client, KP_KEPT_REPLACED, key, old,
+                                          record_task_cb, task, &local_error);
   if (outcome == KP_KEEP_FAILED)
     {
       task->keep_failed = TRUE;

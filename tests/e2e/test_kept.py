@@ -577,6 +577,29 @@ def test_somebody_else_is_faster(
     assert not any(key.endswith(f"/{name}") for key in set(few.kept_keys) - kept)
 
 
+@pytest.mark.parametrize("is_there", [True, False])
+def test_listing_that_leaves_an_object_out(few: Mirror, is_there: bool) -> None:
+    """What it would have been replaced by is no reason to lose it."""
+    before = few.mirrored["a"]
+    left_out = []
+
+    def leave_out(status: int, headers: Any, body: bytes) -> Any:
+        shorter, n = re.subn(rb"<Contents>\s*<Key>p(/|%2F)a</Key>.*?</Contents>", b"", body)
+        left_out.append(n)
+        return status, headers, shorter
+
+    if not is_there:
+        few.s3.delete_object(Bucket=few.bucket, Key="p/a")
+    few.proxy.rules.append(
+        Rule(lambda r: r.params.get("prefix") == "p/" and not r.key, ReplaceReply(leave_out))
+    )
+    (few / "a").write_text("another apple")
+    few()
+    assert left_out == [1 if is_there else 0]
+    assert few.mirrored["a"].body == b"another apple"
+    assert few.kept == ({"replaced/a": before} if is_there else {})
+
+
 def test_name_that_has_no_room(few: Mirror) -> None:
     """The kept key is longer than the key: what is new is stored all the same, and what is gone
     stays where it is."""
