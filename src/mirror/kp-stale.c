@@ -120,7 +120,8 @@ kp_stale_end_twins (KpMirror *mirror,
 static gboolean
 may_pass (const GError *error)
 {
-  return kp_error_is (error, KP_ERROR_SERVER) || kp_error_is (error, KP_ERROR_WRONG_REGION);
+  return kp_error_is (error, KP_ERROR_SERVER) || kp_error_is (error, KP_ERROR_WRONG_REGION)
+         || kp_error_is (error, KP_ERROR_CORRUPT);
 }
 
 /* What cannot be looked for today is left for the next job; the backup goes on. */

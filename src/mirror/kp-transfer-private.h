@@ -51,6 +51,7 @@ typedef enum
   KP_TASK_PART,         /* one part of a large file, for a worker */
   KP_TASK_CHUNKS,       /* finding the chunks of a large file, for a worker */
   KP_TASK_BEGINNING,    /* to be recorded: an upload is about to be begun */
+  KP_TASK_NOT_BEGUN,    /* to be recorded: the server would not begin it */
   KP_TASK_UPLOAD_BEGUN, /* to be recorded: the server has begun an upload */
   KP_TASK_PART_DONE,    /* to be recorded: the server has a part */
   KP_TASK_UPLOAD_GONE,  /* to be recorded: an upload was ended without an object */

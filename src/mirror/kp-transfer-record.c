@@ -292,6 +292,8 @@ take_result (KpTransfer *transfer, KpTask **owned, GError **error)
     case KP_TASK_BEGINNING:
       return kp_catalogue_put_beginning (catalogue, task->change.local.key,
                                          kp_s3_service_get_now (transfer->mirror->service), error);
+    case KP_TASK_NOT_BEGUN:
+      return kp_catalogue_remove_beginning (catalogue, task->row->key, error);
     case KP_TASK_UPLOAD_BEGUN:
       return kp_catalogue_put_upload (catalogue, task->row, error);
     case KP_TASK_PART_DONE:

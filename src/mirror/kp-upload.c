@@ -30,6 +30,7 @@ struct _KpUpload
   KpLayout *layout;
   gboolean copy_refused;     /* it was UploadPartCopy that the server would not do */
   unsigned attempt;          /* how often the file was begun, from 1 */
+  gboolean earlier_waits;    /* the upload of an earlier job is left for the next one */
   gboolean has_known_chunks; /* the chunks were there before: each part is held against them */
   KpPartChunks *part_chunks; /* finds them in the parts as they are sent; else NULL */
 
@@ -700,8 +701,34 @@ choose_layout (KpUpload *upload)
   task->carried_out = KP_ACTION_PUT;
 }
 
-/* Goes on with an upload of an earlier job, where file and plan are still the same. Returns FALSE
- * with an error when asking fails for a reason other than that the upload is no more. */
+/* Ends an upload of an earlier job that is of no use any more. Where it cannot be ended, the file
+ * is more important. */
+static void
+give_earlier_up (KpUpload *upload, KpS3Client *client)
+{
+  KpTask *task = upload->task;
+  KpMirror *mirror = task->transfer->mirror;
+  g_autoptr (GError) error = NULL;
+
+  if (kp_s3_client_abort_upload (client, task->change.local.key, task->earlier->upload_id,
+                                 mirror->cancellable, &error))
+    record (upload, KP_TASK_UPLOAD_GONE, 0, NULL);
+  else
+    kp_stale_report_left (mirror, task->change.local.key, error);
+}
+
+/* Whether the next job may be told of the parts: this one stops, or the server is not well. Any
+ * other answer, as that the key may not list them, would be the same each time and block the file.
+ */
+static gboolean
+may_be_listed_later (const GError *error)
+{
+  return kp_error_is (error, KP_ERROR_SERVER)
+         || (kp_error_stops_job (error) && !kp_error_is (error, KP_ERROR_ACCESS_DENIED));
+}
+
+/* Goes on with an upload of an earlier job, where file and plan are still the same and the server
+ * says which parts it has. Returns FALSE with an error when the next job may go on with it. */
 static gboolean
 continue_earlier (KpUpload *upload, KpS3Client *client, GError **error)
 {
@@ -713,10 +740,7 @@ continue_earlier (KpUpload *upload, KpS3Client *client, GError **error)
 
   if (!is_same_file (&earlier->info, &upload->info) || !g_str_equal (earlier->layout, present))
     {
-      /* Ours, and of no use any more. Where it cannot be ended, the file is more important. */
-      if (!kp_s3_client_abort_upload (client, task->change.local.key, earlier->upload_id,
-                                      transfer->mirror->cancellable, &local_error))
-        kp_stale_report_left (transfer->mirror, task->change.local.key, local_error);
+      give_earlier_up (upload, client);
       return TRUE;
     }
 
@@ -725,10 +749,12 @@ continue_earlier (KpUpload *upload, KpS3Client *client, GError **error)
                                  transfer->mirror->cancellable, &local_error);
   if (parts == NULL)
     {
-      if (kp_error_is (local_error, KP_ERROR_NOT_FOUND))
-        return TRUE;
-      g_propagate_error (error, g_steal_pointer (&local_error));
-      return FALSE;
+      upload->earlier_waits = may_be_listed_later (local_error);
+      if (upload->earlier_waits)
+        g_propagate_error (error, g_steal_pointer (&local_error));
+      else if (!kp_error_is (local_error, KP_ERROR_NOT_FOUND))
+        give_earlier_up (upload, client);
+      return !upload->earlier_waits;
     }
   upload->upload_id = g_strdup (earlier->upload_id);
   for (guint i = 0; i < parts->len; i++)
@@ -800,10 +826,11 @@ create (KpUpload *upload, KpS3Client *client, GError **error)
                           kp_s3_client_get_attempts (client) - 1, began);
       return TRUE;
     }
-  /* A server that says no has begun nothing. */
+  /* A server that says no has begun nothing. An earlier upload that could not be ended stays on
+   * record. */
   if (local_error->domain == KP_ERROR && !kp_error_is (local_error, KP_ERROR_SERVER)
       && !kp_error_is (local_error, KP_ERROR_OFFLINE))
-    record (upload, KP_TASK_UPLOAD_GONE, 0, NULL);
+    record (upload, KP_TASK_NOT_BEGUN, 0, NULL);
   g_propagate_error (error, g_steal_pointer (&local_error));
   return FALSE;
 }
@@ -844,7 +871,7 @@ kp_upload_begin (KpTask *task, KpS3Client *client)
   g_mutex_init (&upload->lock);
   if (!prepare (upload, client, &upload->error))
     {
-      if (upload->layout != NULL && kp_layout_has_copies (upload->layout)
+      if (!upload->earlier_waits && upload->layout != NULL && kp_layout_has_copies (upload->layout)
           && cannot_copy (upload->error))
         {
           fail (upload, client);

@@ -59,9 +59,9 @@ is_truncated (KpS3Xml *xml)
 
 /* A server that says the same again, or for ever that there is more, is not asked for ever. */
 static gboolean
-fail_listing (GError **error)
+fail_listing (KpError code, GError **error)
 {
-  g_set_error_literal (error, KP_ERROR, KP_ERROR_SERVER,
+  g_set_error_literal (error, KP_ERROR, (int) code,
                        "The server's listing repeats itself or does not say where to go on");
   return FALSE;
 }
@@ -97,7 +97,8 @@ drop_twins (GPtrArray *parts, guint first)
  * @parts: (element-type KpS3Part): of the pages before, by number; gets those of this one
  * @marker: (inout) (nullable): the highest number so far, behind which the next page starts
  * @more: (out): whether there is one
- * @error: %KP_ERROR_SERVER when the page makes no sense
+ * @error: %KP_ERROR_CORRUPT when the page makes no sense: unlike %KP_ERROR_SERVER, it will make
+ * none the next time either
  *
  * Takes in a page of ListParts.
  */
@@ -126,14 +127,14 @@ kp_s3_parts_read_page (GPtrArray *parts,
     }
   *more = is_truncated (xml);
   if (*more && parts->len == before)
-    return fail_listing (error);
+    return fail_listing (KP_ERROR_CORRUPT, error);
   if (parts->len > before)
     qsort (parts->pdata + before, parts->len - before, sizeof (void *), compare_parts);
   for (guint i = before; i < parts->len; i++)
     {
       unsigned number = ((KpS3Part *) g_ptr_array_index (parts, i))->number;
       if (number <= reached || number > MAX_PARTS)
-        return fail_listing (error);
+        return fail_listing (KP_ERROR_CORRUPT, error);
       last = number;
     }
   drop_twins (parts, before);
@@ -144,7 +145,8 @@ kp_s3_parts_read_page (GPtrArray *parts,
 
 /**
  * kp_s3_client_list_parts:
- * @error: %KP_ERROR_NOT_FOUND when the upload is no more; others of kp_s3_request_send()
+ * @error: %KP_ERROR_NOT_FOUND when the upload is no more; %KP_ERROR_CORRUPT when the list makes no
+ *   sense; others of kp_s3_request_send()
  *
  * Returns: (transfer full) (element-type KpS3Part): the parts that the server has, by number
  */
@@ -235,7 +237,7 @@ kp_s3_upload_pages_read (KpS3UploadPages *pages, KpS3Xml *xml, GError **error)
       || (pages->more
           && (g_hash_table_size (pages->ids) == known || next_key == NULL
               || ++pages->n_pages > MAX_UPLOAD_PAGES)))
-    return fail_listing (error);
+    return fail_listing (KP_ERROR_SERVER, error);
   g_free (pages->key_marker);
   pages->key_marker = g_strdup (next_key);
   g_free (pages->id_marker);

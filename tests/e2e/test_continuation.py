@@ -28,7 +28,8 @@ from fixtures.checks import (
     recorded_parts,
     unfinished_uploads,
 )
-from fixtures.fault_proxy import FaultProxy, Hang, ReplaceReply, Request, Rule
+from fixtures.fault_proxy import Action, FaultProxy, Hang, ReplaceReply, Request, Rule
+from fixtures.impatience import Impatience
 from fixtures.large_files import (
     WhenDone,
     begins_upload,
@@ -67,9 +68,9 @@ class Job:
     def arguments(self) -> list[str]:
         return ["mirror", "--delete", f"{self.folder}/", f"s3://{self.bucket}"]
 
-    def run(self, *options: str, check: int = 0) -> Result:
+    def run(self, *options: str, check: int = 0, **more: Any) -> Result:
         self.proxy.reset()
-        return self.ctl(*self.arguments, *options, check=check, endpoint=self.proxy)
+        return self.ctl(*self.arguments, *options, check=check, endpoint=self.proxy, **more)
 
     def start(self, *options: str) -> Any:
         self.proxy.reset()
@@ -393,6 +394,78 @@ def test_part_that_the_server_lost(large: Job, s3: Any) -> None:
     assert is_right(s3, large)
 
 
+def lists_parts(request: Request) -> bool:
+    return request.method == "GET" and "uploadId" in request.params
+
+
+def ends_upload(request: Request) -> bool:
+    return request.method == "DELETE" and "uploadId" in request.params
+
+
+def of_others(status: int, headers: Any, _: bytes) -> Any:
+    part = b"<Part><PartNumber>10001</PartNumber><Size>5</Size></Part>"
+    return status, headers, b"<ListPartsResult>%b</ListPartsResult>" % part
+
+
+NEVER_LISTED: dict[str, Action] = {
+    "403": refusal(403, "AccessDenied"),
+    "501": refusal(501, "NotImplemented"),
+    "400": refusal(400, "InvalidArgument"),
+    "nonsense": ReplaceReply(of_others),
+}
+
+
+@pytest.mark.parametrize("answer", NEVER_LISTED)
+def test_parts_that_cannot_be_listed(large: Job, s3: Any, answer: str) -> None:
+    """It would be the same in each run: the file is sent as if nothing had been sent of it."""
+    _, upload_id = stop_half_way(large)
+    rule = Rule(lists_parts, NEVER_LISTED[answer], times=None)
+    large.proxy.rules.append(rule)
+    large.run()
+    assert rule.hits > 0
+    used = {r.params["uploadId"] for r in large.proxy.requests if is_sent_part(r)}
+    assert upload_id not in used and sent_part_bytes(large.proxy) == SIZE
+    assert is_right(s3, large)
+    large.run()
+    assert operations(large.proxy) == {"list": 1}
+
+
+def test_parts_that_cannot_be_listed_of_an_upload_that_cannot_be_ended(large: Job, s3: Any) -> None:
+    stop_half_way(large)
+    large.proxy.rules = [
+        Rule(what, refusal(403, "AccessDenied"), times=None) for what in (lists_parts, ends_upload)
+    ]
+    result = large.run()
+    assert differing_files(s3, large.bucket, large.folder) == []
+    assert "An unfinished upload of “large” could not be ended and goes on taking up" in result.stderr
+
+
+# A key that may do nothing today; one that is unknown; a server that is not well.
+LISTED_LATER: dict[str, tuple[Callable[[Request], bool], Action, int]] = {
+    "denied": (lambda r: r.key == "large", refusal(403, "AccessDenied"), 4),
+    "unknown": (lists_parts, refusal(403, "InvalidAccessKeyId"), 4),
+    "500": (lists_parts, refusal(500, "InternalError"), 2),
+}
+
+
+@pytest.mark.parametrize("answer", LISTED_LATER)
+def test_parts_that_are_listed_later(
+    large: Job, s3: Any, answer: str, impatience: Impatience
+) -> None:
+    _, upload_id = stop_half_way(large)
+    match, action, status = LISTED_LATER[answer]
+    rule = Rule(match, action, times=None)
+    large.proxy.rules.append(rule)
+    large.run(check=status, env=impatience.environment)
+    assert rule.hits > 0 and sent_part_bytes(large.proxy) == 0
+    large.proxy.rules.clear()
+    large.run()
+    parts = [r for r in large.proxy.requests if is_sent_part(r)]
+    assert sorted(r.params["partNumber"] for r in parts) == ["4", "5"]
+    assert {r.params["uploadId"] for r in parts} == {upload_id}
+    assert is_right(s3, large)
+
+
 def test_part_whose_confirmation_was_not_noted(large: Job, s3: Any) -> None:
     """As when the kill comes between the server's answer and our commit: its MD5 proves it."""
     _, upload_id = stop_half_way(large)
@@ -519,6 +592,21 @@ def stop_delta(job: Job) -> None:
 
 def test_killed_delta_goes_on(changed: Job, s3: Any) -> None:
     stop_delta(changed)
+    changed.run()
+    parts = [r for r in changed.proxy.requests if "partNumber" in r.params]
+    assert [is_sent_part(r) for r in parts] == [True], "\n".join(map(str, parts))
+    assert is_right(s3, changed)
+
+
+def test_killed_delta_whose_parts_are_listed_later(
+    changed: Job, s3: Any, impatience: Impatience
+) -> None:
+    """That the server is not well is no reason to send all of it."""
+    stop_delta(changed)
+    changed.proxy.rules.append(Rule(lists_parts, refusal(500, "InternalError"), times=None))
+    changed.run(check=2, env=impatience.environment)
+    assert sent_part_bytes(changed.proxy) == 0
+    changed.proxy.rules.clear()
     changed.run()
     parts = [r for r in changed.proxy.requests if "partNumber" in r.params]
     assert [is_sent_part(r) for r in parts] == [True], "\n".join(map(str, parts))
