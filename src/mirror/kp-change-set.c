@@ -156,6 +156,8 @@ take_answer (ChangeSet *set, KpLook *look, GError **error)
           set->mirror, &look->row.local,
           kp_mirror_is_same_file (look->row.has_known, &look->row.known, &look->row.local),
           look->error);
+      set->mirror->look_failed
+          = set->mirror->look_failed || look->row.local.info.size > KP_PART_SIZE;
       return TRUE;
     }
   set->unseen += look->is_unseen ? 1 : 0;

@@ -35,6 +35,7 @@ struct _KpMirror
   gboolean source_missing;
   guint64 unreadable;   /* files and folders that could not be read */
   guint64 unsaved;      /* files that are in the bucket under no version at all */
+  gboolean look_failed; /* a large file could not be compared, and is not in the change set */
   guint64 out_of_sight; /* the same of those that were gone before they could be sent */
   GPtrArray
       *beginnings_left; /* of KpBeginning: uploads to be looked for by the next job; or NULL */
@@ -77,6 +78,11 @@ gboolean kp_vanished_report_clashes (KpMirror *mirror, GError **error) G_GNUC_WA
 gboolean kp_vanished_is_kept (KpMirror *mirror, KpSource *source, const char *key);
 void kp_roots_report_left_out (KpMirror *mirror);
 gboolean kp_roots_begin (KpMirror *mirror, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+gboolean kp_roots_is_away (KpMirror *mirror,
+                           KpSource *source,
+                           const char *key,
+                           gboolean *is_away,
+                           GError **error) G_GNUC_WARN_UNUSED_RESULT;
 gboolean kp_roots_examine (KpMirror *mirror, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 gboolean kp_roots_remember (KpMirror *mirror, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 

@@ -98,6 +98,16 @@ kp_roots_report_left_out (KpMirror *mirror)
     }
 }
 
+/* What the keys of the disk mounted at @path, below the source, begin with. */
+static char *
+mount_key (const KpSource *source, const char *path)
+{
+  const char *below = path + strlen (source->path);
+  g_autofree char *name = kp_name_to_key (*below == '/' ? below + 1 : below);
+
+  return g_strconcat (source->folder_key, name, "/", NULL);
+}
+
 /* Whether the bucket has objects that lay on the disk mounted at @path, and they are not kept
  * anyway. */
 static gboolean
@@ -107,9 +117,7 @@ has_objects_of (KpMirror *mirror,
                 gboolean *found,
                 GError **error)
 {
-  const char *below = path + strlen (source->path);
-  g_autofree char *name = kp_name_to_key (*below == '/' ? below + 1 : below);
-  g_autofree char *key = g_strconcat (source->folder_key, name, "/", NULL);
+  g_autofree char *key = mount_key (source, path);
 
   *found = FALSE;
   return kp_vanished_is_kept (mirror, source, key)
@@ -143,6 +151,50 @@ examine_mounts (KpMirror *mirror, KpSource *source, GError **error)
       if (found && mirror->moved_root == NULL)
         mirror->moved_root = g_strdup (path);
     }
+  return TRUE;
+}
+
+/**
+ * kp_roots_is_away:
+ * @source: one that kp_source_covers() @key, and is open
+ * @key: of a file that the scan did not see
+ * @is_away: (out): whether it may be on a disk that was mounted before and was not looked at now
+ *
+ * To be called between kp_roots_begin() and kp_roots_remember(), which keeps the disk in mind then.
+ */
+gboolean
+kp_roots_is_away (KpMirror *mirror,
+                  KpSource *source,
+                  const char *key,
+                  gboolean *is_away,
+                  GError **error)
+{
+  KpRootIdentity before;
+  gboolean found;
+
+  *is_away = FALSE;
+  if (mirror->options.accept_new_file_system)
+    return TRUE;
+  if (!kp_catalogue_get_root (mirror->catalogue, source->path, &before, &found, error))
+    return FALSE;
+  *is_away = found && has_moved (&before, &source->identity);
+  g_autoptr (GPtrArray) paths
+      = kp_catalogue_list_mounts_below (mirror->catalogue, source->path, error);
+  if (paths == NULL)
+    return FALSE;
+  for (guint i = 0; !*is_away && i < paths->len; i++)
+    {
+      const char *path = g_ptr_array_index (paths, i);
+      const KpScanMount *mount = find_mount (mirror, path);
+      g_autofree char *prefix = mount_key (source, path);
+
+      if (!g_str_has_prefix (key, prefix))
+        continue;
+      if (!kp_catalogue_get_root (mirror->catalogue, path, &before, &found, error))
+        return FALSE;
+      *is_away = mount == NULL || !mount->entered || has_moved (&before, &mount->identity);
+    }
+  source->awaits_disk = source->awaits_disk || *is_away;
   return TRUE;
 }
 
@@ -297,18 +349,19 @@ report_missing_disk (KpMirror *mirror, KpSource *source)
  * kp_roots_remember:
  *
  * Where everything is now becomes what the next job compares with, unless the guard has doubts:
- * then the doubt must stay until it is settled.
+ * then the doubt must stay until it is settled. So must it where an upload waits for a disk.
  */
 gboolean
 kp_roots_remember (KpMirror *mirror, GError **error)
 {
   gboolean deletes = mirror->options.delete_vanished;
-  gboolean accepted = mirror->options.accept_new_file_system
-                      || (mirror->options.delete_vanished && mirror->guard_reason == NULL);
+  gboolean all_accepted = mirror->options.accept_new_file_system
+                          || (mirror->options.delete_vanished && mirror->guard_reason == NULL);
 
   for (guint i = 0; i < mirror->sources->len; i++)
     {
       KpSource *source = kp_mirror_get_source (mirror, i);
+      gboolean accepted = all_accepted && !source->awaits_disk;
       KpRootIdentity before;
       gboolean found;
 

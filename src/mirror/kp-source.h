@@ -33,9 +33,10 @@ typedef struct
   gboolean is_unknown; /* the bucket had objects of it, and the catalogue did not know it */
 
   /* Counted when comparing. */
-  guint64 n_vanished; /* objects that are gone for good */
-  guint64 n_strange;  /* of these, those that the catalogue does not know of */
-  guint64 n_foreign;  /* of these, those of a folder that would be a file now, or the reverse */
+  guint64 n_vanished;   /* objects that are gone for good */
+  guint64 n_strange;    /* of these, those that the catalogue does not know of */
+  guint64 n_foreign;    /* of these, those of a folder that would be a file now, or the reverse */
+  gboolean awaits_disk; /* there is half an upload of a file on a disk that is away */
 } KpSource;
 
 KpSource *kp_source_new (const char *argument, const char *stored_as, KpS3Location *location);

@@ -176,23 +176,37 @@ kp_stale_remember (KpMirror *mirror, GError **error)
   return TRUE;
 }
 
-/* Whether the job is about the file that the upload was begun for. Of a disk that is away today, or
- * of a folder that is not among this job's sources, it will be continued. */
+/* Whether a later job may go on with the upload, though this one does not send its file: the file
+ * could not be compared, or was not seen and need not be gone for that. It is of a folder that is
+ * not among this job's sources or is away, of a disk that is away, or of a folder that could not be
+ * read. */
 static gboolean
-is_of_this_job (KpMirror *mirror, const char *key)
+look_whether_wanted (KpMirror *mirror, const char *key, gboolean *is_wanted, GError **error)
 {
   g_autoptr (KpS3Location) location = kp_s3_service_ref_location (mirror->service);
+  gboolean is_scanned;
+  gboolean is_covered = FALSE;
 
+  *is_wanted = FALSE;
   /* What was to be kept is kept anew. */
   if (kp_kept_is_below (location, key))
     return TRUE;
-  for (guint i = 0; i < mirror->sources->len; i++)
+  if (!kp_catalogue_is_scanned (mirror->catalogue, key, &is_scanned, error))
+    return FALSE;
+  *is_wanted = is_scanned ? mirror->look_failed : mirror->unreadable > 0;
+  for (guint i = 0; !is_scanned && i < mirror->sources->len; i++)
     {
       KpSource *source = kp_mirror_get_source (mirror, i);
-      if (source->fd >= 0 && kp_source_covers (source, key))
-        return TRUE;
+      gboolean is_away = source->fd < 0;
+      if (!kp_source_covers (source, key))
+        continue;
+      if (!is_away && !kp_roots_is_away (mirror, source, key, &is_away, error))
+        return FALSE;
+      is_covered = TRUE;
+      *is_wanted = *is_wanted || is_away;
     }
-  return FALSE;
+  *is_wanted = *is_wanted || (!is_scanned && !is_covered);
+  return TRUE;
 }
 
 /**
@@ -252,7 +266,9 @@ kp_stale_end_uploads (KpMirror *mirror, GError **error)
   for (guint i = 0; i < uploads->len; i++)
     {
       const KpUploadRow *upload = g_ptr_array_index (uploads, i);
-      if (is_of_this_job (mirror, upload->key) && !end_upload (mirror, client, upload, error))
+      gboolean is_wanted;
+      if (!look_whether_wanted (mirror, upload->key, &is_wanted, error)
+          || (!is_wanted && !end_upload (mirror, client, upload, error)))
         return FALSE;
     }
   return end_beginnings (mirror, client, beginnings, error);

@@ -27,8 +27,10 @@ from fixtures.checks import (
     operations,
     recorded_parts,
     unfinished_uploads,
+    write_files,
 )
 from fixtures.fault_proxy import Action, FaultProxy, Hang, ReplaceReply, Request, Rule
+from fixtures.guard import mounted
 from fixtures.impatience import Impatience
 from fixtures.large_files import (
     WhenDone,
@@ -63,10 +65,11 @@ class Job:
     folder: Path
     bucket: str
     proxy: FaultProxy
+    options: list[str] = field(default_factory=lambda: ["--delete"])
 
     @property
     def arguments(self) -> list[str]:
-        return ["mirror", "--delete", f"{self.folder}/", f"s3://{self.bucket}"]
+        return ["mirror", *self.options, f"{self.folder}/", f"s3://{self.bucket}"]
 
     def run(self, *options: str, check: int = 0, **more: Any) -> Result:
         self.proxy.reset()
@@ -195,7 +198,7 @@ def test_killed_over_and_over(job: Job, s3: Any, rgw: CephRgw, record_property: 
     assert differing_files(s3, job.bucket, job.folder) == []
     assert len(keys(s3, job.bucket)) == FILES
     assert unfinished_uploads(s3, job.bucket) == []
-    assert "20 equal" in job.ctl("verify", *job.arguments[2:], check=0).stdout
+    assert "20 equal" in job.ctl("verify", f"{job.folder}/", f"s3://{job.bucket}", check=0).stdout
     check_catalogue(job, s3)
     job.run()
     assert operations(job.proxy) == {"list": 1}
@@ -394,6 +397,12 @@ def test_part_that_the_server_lost(large: Job, s3: Any) -> None:
     assert is_right(s3, large)
 
 
+def check_only_the_rest(job: Job, upload_id: str) -> None:
+    parts = [r for r in job.proxy.requests if is_sent_part(r)]
+    assert sorted(r.params["partNumber"] for r in parts) == ["4", "5"]
+    assert {r.params["uploadId"] for r in parts} == {upload_id}
+
+
 def lists_parts(request: Request) -> bool:
     return request.method == "GET" and "uploadId" in request.params
 
@@ -460,9 +469,7 @@ def test_parts_that_are_listed_later(
     assert rule.hits > 0 and sent_part_bytes(large.proxy) == 0
     large.proxy.rules.clear()
     large.run()
-    parts = [r for r in large.proxy.requests if is_sent_part(r)]
-    assert sorted(r.params["partNumber"] for r in parts) == ["4", "5"]
-    assert {r.params["uploadId"] for r in parts} == {upload_id}
+    check_only_the_rest(large, upload_id)
     assert is_right(s3, large)
 
 
@@ -559,6 +566,98 @@ def test_without_the_catalogue_it_starts_again(large: Job, s3: Any) -> None:
     large.run()
     assert differing_files(s3, large.bucket, large.folder) == []
     assert unfinished_uploads(s3, large.bucket) == ["large"]
+
+
+# -- out of sight -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk with a large file, to be mounted somewhere."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    with mounted("-t", "tmpfs", "none", folder):
+        write_random(folder / "large", SIZE)
+        yield folder
+
+
+@pytest.mark.parametrize("options", [[], ["--delete"]], ids=["", "delete"])
+@pytest.mark.parametrize("place", ["", "sub/disk"], ids=["source", "below"])
+def test_disk_that_is_away(
+    job: Job, s3: Any, disk: Path, place: str, options: list[str]
+) -> None:
+    """For as many runs as it may be."""
+    job.options = ["--all-file-systems", *options]
+    where = job / place
+    where.mkdir(parents=True, exist_ok=True)
+    with mounted("--bind", disk, where):
+        _, upload_id = stop_half_way(job)
+    for _ in range(2):
+        job.run(check=0 if place else 2)
+        assert not any(map(ends_upload, job.proxy.requests))
+    with mounted("--bind", disk, where):
+        job.run()
+        check_only_the_rest(job, upload_id)
+        assert is_right(s3, job)
+
+
+def test_disk_that_is_not_entered(job: Job, s3: Any, disk: Path) -> None:
+    (job / "sub").mkdir()
+    with mounted("--bind", disk, job / "sub"):
+        job.options = ["--delete", "--all-file-systems"]
+        _, upload_id = stop_half_way(job)
+        job.options = ["--delete"]
+        job.run()
+        job.options = ["--delete", "--all-file-systems"]
+        job.run()
+        check_only_the_rest(job, upload_id)
+        assert is_right(s3, job)
+
+
+@pytest.mark.parametrize("why", ["accepted", "gone from the disk"])
+def test_disk_that_nobody_waits_for(job: Job, s3: Any, disk: Path, why: str) -> None:
+    job.options = ["--delete", "--all-file-systems"]
+    (job / "sub").mkdir()
+    with mounted("--bind", disk, job / "sub"):
+        stop_half_way(job)
+    assert unfinished_uploads(s3, job.bucket) == ["sub/large"]
+    if why == "accepted":
+        job.run("--accept-new-file-system")
+    else:
+        (disk / "large").unlink()
+        with mounted("--bind", disk, job / "sub"):
+            job.run()
+    assert unfinished_uploads(s3, job.bucket) == []
+
+
+def test_folder_that_cannot_be_read(nobody: Ctl, bucket: str, s3: Any, proxy: FaultProxy) -> None:
+    job = Job(nobody, nobody.home / "folder", bucket, proxy)
+    write_files(job.folder, {"a": "1", "sub/b": "2"})
+    write_random(job / "sub/large", SIZE)
+    for path in [job.folder, *job.folder.rglob("*")]:
+        os.chown(path, nobody.user or -1, -1)
+    _, upload_id = stop_half_way(job)
+    (job / "sub").chmod(0)
+    job.run(check=3)  # "b" may be gone, or not
+    assert unfinished_uploads(s3, job.bucket) == ["sub/large"]
+    (job / "sub").chmod(0o755)
+    job.run()
+    check_only_the_rest(job, upload_id)
+    assert is_right(s3, job)
+
+
+def test_file_that_cannot_be_compared(large: Job, s3: Any) -> None:
+    """Somebody else stored something under its name, and today nobody can say what."""
+    _, upload_id = stop_half_way(large)
+    s3.put_object(Bucket=large.bucket, Key="large", Body=random_bytes(SIZE, "theirs"))
+    looks = Rule(lambda r: r.method == "HEAD", refusal(501, "NotImplemented"), times=None)
+    large.proxy.rules.append(looks)
+    large.run(check=2)
+    assert looks.hits == 1 and unfinished_uploads(s3, large.bucket) == ["large"]
+    large.proxy.rules.clear()
+    large.run()
+    check_only_the_rest(large, upload_id)
+    assert is_right(s3, large)
 
 
 # -- changed files ------------------------------------------------------------------------------

@@ -347,10 +347,11 @@ def test_lost_catalogue_costs_no_bytes_later(mirror: Mirror, s3: Any, ctl: Ctl) 
     assert object_hash(s3, mirror.bucket, "p/large") == file_hash(mirror / "large")
 
 
+@pytest.mark.parametrize("end", ["", "/"], ids=["beside another", "inside another"])
 def test_half_upload_of_a_source_that_is_not_there(
-    ctl: Ctl, tmp_path: Path, s3: Any, bucket: str, proxy: FaultProxy
+    ctl: Ctl, tmp_path: Path, s3: Any, bucket: str, proxy: FaultProxy, end: str
 ) -> None:
-    one, two = tmp_path / "one", write_files(tmp_path / "two", {"x": "x"})
+    one, two = tmp_path / "one", f"{write_files(tmp_path / 'two', {'x': 'x'})}{end}"
     one.mkdir()
     write_random(one / "large", 56 * MIB)
     process = ctl.popen(
@@ -360,7 +361,8 @@ def test_half_upload_of_a_source_that_is_not_there(
     process.kill()
     process.wait(10)
     assert len(unfinished_uploads(s3, bucket)) == 1
-    ctl("mirror", two, f"s3://{bucket}/p", check=0, endpoint=proxy)
+    if not end:
+        ctl("mirror", two, f"s3://{bucket}/p", check=0, endpoint=proxy)
     away = one.rename(tmp_path / "away")
     ctl("mirror", one, two, f"s3://{bucket}/p", check=2, endpoint=proxy)
     assert len(unfinished_uploads(s3, bucket)) == 1
