@@ -9,6 +9,7 @@
 
 G_BEGIN_DECLS
 
+void *kp_block_try_alloc (gsize size) G_GNUC_WARN_UNUSED_RESULT G_GNUC_MALLOC;
 void *kp_block_alloc (gsize size) G_GNUC_WARN_UNUSED_RESULT G_GNUC_MALLOC;
 
 G_END_DECLS

@@ -248,9 +248,18 @@ static gboolean
 take_row (ChangeSet *set, KpComparison *row, GError **error)
 {
   KpDecision decision = kp_compare_decide (row, set->mirror->options.checksum);
+  g_autoptr (GError) size_error = NULL;
   gboolean worth_reading = TRUE;
   gboolean is_damaged = FALSE;
 
+  if (decision != KP_DECISION_UNCHANGED && S_ISREG (row->local.info.mode)
+      && !kp_layout_check_size (set->provider, row->local.info.size, &size_error))
+    {
+      kp_mirror_fail_file (set->mirror, &row->local,
+                           kp_mirror_is_same_file (row->has_known, &row->known, &row->local),
+                           size_error);
+      return TRUE;
+    }
   /* What a verification found to be damaged looks right: size, times and ETag may all be the same.
    * Nothing of it is worth being copied, either. */
   if (set->has_damaged && row->listed

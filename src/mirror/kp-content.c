@@ -5,6 +5,7 @@
 
 #include "kp-block.h"
 #include "kp-error.h"
+#include "kp-size.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -89,14 +90,23 @@ kp_content_read_up_to (int fd, guint64 offset, void *buffer, gsize length)
  * kp_content_read:
  * @offset: first byte
  * @length: bytes
- * @error: %KP_ERROR_CHANGED_WHILE_READING when the file ends earlier; %KP_ERROR_SOURCE_UNREADABLE
+ * @error: %KP_ERROR_CHANGED_WHILE_READING when the file ends earlier; %KP_ERROR_SOURCE_UNREADABLE;
+ *   %KP_ERROR_FAILED when there is not so much memory, as parts of very large files have gigabytes
  */
 GBytes *
 kp_content_read (int fd, guint64 offset, guint64 length, GError **error)
 {
-  g_autofree char *buffer = kp_block_alloc (MAX (length, 1));
-  gssize n = kp_content_read_up_to (fd, offset, buffer, length);
+  g_autofree char *buffer = kp_block_try_alloc (MAX (length, 1));
 
+  if (buffer == NULL)
+    {
+      g_autofree char *size = kp_size_format (length);
+      g_set_error (error, KP_ERROR, KP_ERROR_FAILED,
+                   "There is not enough memory for %s of the file, which are sent as one part",
+                   size);
+      return NULL;
+    }
+  gssize n = kp_content_read_up_to (fd, offset, buffer, length);
   if (n < 0)
     {
       set_read_error (error);

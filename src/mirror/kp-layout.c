@@ -6,6 +6,9 @@
 #include "kp-layout.h"
 
 #include "kp-content.h"
+#include "kp-error.h"
+#include "kp-s3-object.h"
+#include "kp-size.h"
 
 #include <string.h>
 
@@ -105,7 +108,32 @@ kp_layout_needs_parts (const KpS3Provider *provider, const char *etag, guint64 s
 }
 
 /**
+ * kp_layout_check_size:
+ * @size: of a file, in bytes
+ * @error: %KP_ERROR_UNSUPPORTED_BY_PROVIDER
+ *
+ * Whether a file is not larger than an object can be, nor than the parts that the provider allows
+ * can hold. Sparse files easily are, and nothing of such a file may be read: that would take years,
+ * and its parts more memory than there is.
+ */
+gboolean
+kp_layout_check_size (const KpS3Provider *provider, guint64 size, GError **error)
+{
+  guint64 largest = MIN (KP_S3_MAX_OBJECT_SIZE, provider->max_parts * KP_S3_MAX_PART_SIZE);
+
+  if (size <= largest)
+    return TRUE;
+  g_autofree char *present = kp_size_format (size);
+  g_autofree char *allowed = kp_size_format (largest);
+  g_set_error (error, KP_ERROR, KP_ERROR_UNSUPPORTED_BY_PROVIDER,
+               "The file is too large: it has %s, and the storage takes no object of more than %s",
+               present, allowed);
+  return FALSE;
+}
+
+/**
  * kp_layout_new_whole:
+ * @size: one that passes kp_layout_check_size()
  *
  * Returns: (transfer full): a layout that sends everything
  */

@@ -28,6 +28,8 @@ typedef struct
 
 gboolean kp_layout_can_copy_from (const KpS3Provider *provider, const char *key);
 gboolean kp_layout_needs_parts (const KpS3Provider *provider, const char *etag, guint64 size);
+gboolean kp_layout_check_size (const KpS3Provider *provider, guint64 size, GError **error)
+    G_GNUC_WARN_UNUSED_RESULT;
 KpLayout *kp_layout_new_whole (guint64 size, const KpS3Provider *provider);
 KpLayout *kp_layout_new_delta (KpCatalogue *catalogue,
                                const KpS3Provider *provider,

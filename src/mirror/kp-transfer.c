@@ -115,7 +115,9 @@ kp_task_open_file (KpTask *task, int *fd, KpFileInfo *info, GError **error)
                            "It was replaced by something of another kind; the next run takes it");
       return FALSE;
     }
-  return TRUE;
+  /* It may have grown since. */
+  return !S_ISREG (info->mode)
+         || kp_layout_check_size (task->transfer->provider, info->size, error);
 }
 
 static void

@@ -25,6 +25,9 @@ gboolean kp_s3_header_list_has (KpS3HeaderList *list, const char *name);
 /* The largest object of any store: Amazon's 50 TB. */
 #define KP_S3_MAX_OBJECT_SIZE (G_GUINT64_CONSTANT (50) << 40)
 
+/* The largest part of an upload. Source: "Amazon S3 multipart upload limits"; nobody takes more. */
+#define KP_S3_MAX_PART_SIZE (G_GUINT64_CONSTANT (5) << 30)
+
 /* An object as HEAD or GET describes it. */
 typedef struct
 {

@@ -28,7 +28,7 @@ from fixtures.checks import (
     write_files,
 )
 from fixtures.fault_proxy import FaultProxy, Request, ResetAfterReplyBytes, Rule
-from fixtures.guard import coarse_file_system
+from fixtures.guard import coarse_file_system, mounted
 from fixtures.large_files import (
     After,
     WhenDone,
@@ -398,6 +398,69 @@ def test_half_upload_that_cannot_be_ended(mirror: Mirror, s3: Any, ctl: Ctl) -> 
     mirror.proxy.rules.clear()
     mirror(check=0)
     assert unfinished_uploads(s3, mirror.bucket) == []
+
+
+# -- too large ----------------------------------------------------------------------------------
+
+PIB = 1 << 50
+
+
+@pytest.fixture
+def boundless(ctl: Ctl, tmp_path: Path, bucket: str, proxy: FaultProxy) -> Iterator[Mirror]:
+    """In a file system that takes sparse files of any size."""
+    folder = tmp_path / "memory"
+    folder.mkdir()
+    with mounted("-t", "tmpfs", "none", folder):
+        yield Mirror(ctl, folder, bucket, proxy)
+
+
+def is_told_to_be_too_large(path: Path, result: Result) -> bool:
+    return (
+        f"failed   {path}: The file is too large: it has 1.0 PiB, and the storage takes no object "
+        "of more than 49 TiB\n" in result.stderr
+    )
+
+
+def test_file_that_is_larger_than_any_object(boundless: Mirror, s3: Any) -> None:
+    """It is not even read, and stands in nobody's way."""
+    write_files(boundless.folder, {"a": "1", "z": "2"})
+    with open(boundless / "core", "wb") as file:
+        file.truncate(PIB)
+    result = boundless(check=2, timeout=30)
+    assert is_told_to_be_too_large(boundless / "core", result)
+    assert files_of(s3, boundless.bucket) == ["p/a", "p/z"]
+    # Nor is it where a part of it could be in the bucket.
+    write_random(boundless / "large", 9 * MIB)
+    boundless(check=2, timeout=30)
+    result = boundless("--checksum", check=2, timeout=30)
+    assert is_told_to_be_too_large(boundless / "core", result)
+    assert files_of(s3, boundless.bucket) == ["p/a", "p/large", "p/z"]
+    # It may be the only copy of what is gone.
+    (boundless / "a").unlink()
+    held = boundless("--delete", check=3, timeout=30)
+    assert "1 files could not be stored, and what would be deleted" in held.stderr
+    (boundless / "core").unlink()
+    boundless("--delete", check=0)
+    assert files_of(s3, boundless.bucket) == ["p/large", "p/z"]
+
+
+@pytest.mark.parametrize("when", ["before the run", "during the run"])
+def test_file_that_grows_beyond_any_object(boundless: Mirror, s3: Any, when: str) -> None:
+    """What was stored of it stays."""
+    write_files(boundless.folder, {"a": "1", "b": "2", "z": "3"})
+    boundless(check=0)
+    write_files(boundless.folder, {"a": "11", "z": "33"})
+    if when == "during the run":
+        boundless.at_first(puts("a"), lambda: os.truncate(boundless / "z", PIB))
+    else:
+        os.truncate(boundless / "z", PIB)
+    result = boundless("--jobs=1", check=2, timeout=30)
+    assert is_told_to_be_too_large(boundless / "z", result)
+    assert body(s3, boundless.bucket, "p/a") == b"11" and body(s3, boundless.bucket, "p/z") == b"3"
+    # That is no reason to hold deletions back.
+    (boundless / "b").unlink()
+    boundless("--delete", check=2, timeout=30)
+    assert files_of(s3, boundless.bucket) == ["p/a", "p/z"]
 
 
 # -- what is left out ---------------------------------------------------------------------------

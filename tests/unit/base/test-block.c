@@ -35,11 +35,19 @@ test_large_ones_are_aligned (void)
   g_assert_cmpuint (GPOINTER_TO_SIZE (block) % (2 * MIB), ==, 0);
 }
 
+/* More than any computer has: it is said, and ends nothing. */
+static void
+test_too_much (void)
+{
+  g_assert_null (kp_block_try_alloc ((gsize) G_MAXSSIZE / 8));
+}
+
 int
 main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/base/block/sizes", test_sizes);
   g_test_add_func ("/base/block/large-ones-are-aligned", test_large_ones_are_aligned);
+  g_test_add_func ("/base/block/too-much", test_too_much);
   return g_test_run ();
 }

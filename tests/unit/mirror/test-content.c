@@ -223,6 +223,21 @@ test_hash_cancelled (void)
   close (fd);
 }
 
+/* A part that is larger than memory is the matter of one file. */
+static void
+test_read_too_much (void)
+{
+  g_autoptr (TemporaryTree) tree = temporary_tree_new ();
+  g_autoptr (GError) error = NULL;
+
+  temporary_tree_write (tree, "file", "hello world", -1);
+  int fd = temporary_tree_open (tree, "file", O_RDONLY);
+  g_assert_null (kp_content_read (fd, 0, G_MAXINT64 / 8, &error));
+  g_assert_error (error, KP_ERROR, KP_ERROR_FAILED);
+  g_assert_nonnull (strstr (error->message, "not enough memory for 1.0 EiB"));
+  close (fd);
+}
+
 static void
 test_read (void)
 {
@@ -436,6 +451,7 @@ main (int argc, char **argv)
   g_test_add_func ("/mirror/content/short-file", test_short_file);
   g_test_add_func ("/mirror/content/hash-cancelled", test_hash_cancelled);
   g_test_add_func ("/mirror/content/read", test_read);
+  g_test_add_func ("/mirror/content/read-too-much", test_read_too_much);
   g_test_add_func ("/mirror/content/unreadable", test_unreadable);
   g_test_add_func ("/mirror/content/stat", test_stat);
   g_test_add_func ("/mirror/content/chunks", test_chunks);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later
  * SPDX-FileCopyrightText: The Keepsake authors */
 
+#include "kp-error.h"
 #include "kp-layout.h"
 
 #include <string.h>
@@ -32,6 +33,37 @@ test_needs_parts (void)
   g_assert_false (kp_layout_needs_parts (ceph, PLAIN_ETAG, 5 * GIB));
   g_assert_true (kp_layout_needs_parts (ceph, PLAIN_ETAG, 5 * GIB + 1));
   g_assert_true (kp_layout_needs_parts (ceph, PARTS_ETAG, 9 * MIB));
+}
+
+/* Sizes at the limit of any store, and at that of one with fewer parts. */
+static void
+test_check_size (void)
+{
+  static const struct
+  {
+    const char *provider;
+    guint64 most;
+    const char *said;
+  } cases[] = {
+    { "aws", 10000 * 5 * GIB, "no object of more than 49 TiB" },
+    { "scaleway", 1000 * 5 * GIB, "no object of more than 4.9 TiB" },
+  };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      const KpS3Provider *provider = kp_s3_provider_find (cases[i].provider);
+      g_autoptr (GError) error = NULL;
+
+      g_assert_true (kp_layout_check_size (provider, 0, NULL));
+      g_assert_true (kp_layout_check_size (provider, cases[i].most, NULL));
+      g_autoptr (KpLayout) layout = kp_layout_new_whole (cases[i].most, provider);
+      g_assert_cmpuint (layout->parts->len, ==, provider->max_parts);
+      g_assert_cmpuint (get_part (layout, 0)->length, ==, 5 * GIB);
+      g_assert_false (kp_layout_check_size (provider, cases[i].most + 1, &error));
+      g_assert_error (error, KP_ERROR, KP_ERROR_UNSUPPORTED_BY_PROVIDER);
+      g_assert_nonnull (strstr (error->message, cases[i].said));
+      g_assert_false (kp_layout_check_size (provider, G_MAXUINT64, NULL));
+    }
 }
 
 static void
@@ -218,6 +250,7 @@ main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/mirror/layout/needs-parts", test_needs_parts);
+  g_test_add_func ("/mirror/layout/check-size", test_check_size);
   g_test_add_func ("/mirror/layout/can-copy-from", test_can_copy_from);
   g_test_add_func ("/mirror/layout/copy", test_copy);
   g_test_add_func ("/mirror/layout/delta-of-itself", test_delta_of_itself);
