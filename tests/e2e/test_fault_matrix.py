@@ -538,7 +538,7 @@ def outcomes(
     ]
     # Those that wait longest come first.
     chosen.sort(key=lambda name: not (CASES[name][0].for_good or CASES[name][0].name == TRICKLE))
-    with ThreadPoolExecutor(8) as pool:
+    with ThreadPoolExecutor(16) as pool:
         futures = {name: pool.submit(carry_out, CASES[name]) for name in chosen}
         yield futures
         for future in futures.values():
