@@ -40,10 +40,12 @@ print_entry (Listing *listing, const KpS3Entry *entry, const char *name)
     {
       g_autofree char *date = entry->is_prefix ? NULL : g_date_time_format_iso8601 (time);
       g_autofree char *key = kp_name_display (entry->key);
+      g_autofree char *etag = entry->etag != NULL ? kp_name_display (entry->etag) : NULL;
+      g_autofree char *storage_class
+          = entry->storage_class != NULL ? kp_name_display (entry->storage_class) : NULL;
       kp_ctl_output_json (listing->output, "entry", "name", "s", shown, "key", "s", key, "size",
-                          "u", entry->size, "stored", "s", date, "etag", "s", entry->etag,
-                          "storage_class", "s", entry->storage_class, "is_folder", "b",
-                          entry->is_prefix, NULL);
+                          "u", entry->size, "stored", "s", date, "etag", "s", etag, "storage_class",
+                          "s", storage_class, "is_folder", "b", entry->is_prefix, NULL);
     }
   else if (!listing->long_form)
     kp_ctl_output_line (listing->output, "%s", shown);
@@ -86,6 +88,9 @@ print_below (Listing *listing,
             continue;
           print_entry (listing, entry, name != NULL ? name : below);
         }
+      /* As head does that has read enough. Each page is a request. */
+      if (kp_ctl_output_is_lost ())
+        return TRUE;
     }
   return TRUE;
 }

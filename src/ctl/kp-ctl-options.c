@@ -533,11 +533,16 @@ KpExit
 kp_ctl_fail (const GError *error)
 {
   KpExit code = kp_ctl_exit_code (error);
+  gboolean is_cancelled = code == KP_EXIT_CANCELLED;
+  const char *message = is_cancelled
+                            ? "Stopped. What was finished is safe; the same command goes on from "
+                              "there."
+                            : error->message;
 
-  if (code == KP_EXIT_CANCELLED)
-    g_printerr ("keepsakectl: Stopped. What was finished is safe; the same command goes on from "
-                "there.\n");
-  else
-    g_printerr ("keepsakectl: %s\n", error->message);
+  g_printerr ("keepsakectl: %s\n", message);
+  kp_ctl_output_error (is_cancelled                ? "cancelled"
+                       : error->domain == KP_ERROR ? kp_error_name (error->code)
+                                                   : "failed",
+                       message, code);
   return code;
 }

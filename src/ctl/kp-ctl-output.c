@@ -20,6 +20,8 @@
 /* Why standard output takes no more; 0 while it does. */
 static int write_error;
 
+static gboolean is_json_wanted;
+
 struct _KpCtlOutput
 {
   KpS3Service *service; /* or NULL */
@@ -75,6 +77,51 @@ kp_ctl_output_close (void)
   if (write_error == 0)
     write_error = errno;
   return write_error != 0 ? write_error : -1;
+}
+
+/**
+ * kp_ctl_output_is_lost:
+ *
+ * Whether nobody gets any more what is printed: a pipe was closed, or a disk is full. Where the
+ * output is all that a command is for, it may end.
+ */
+gboolean
+kp_ctl_output_is_lost (void)
+{
+  return write_error != 0;
+}
+
+/**
+ * kp_ctl_output_expect_json:
+ * @arguments: of the command, not read yet
+ *
+ * To be called first, for kp_ctl_output_error().
+ */
+void
+kp_ctl_output_expect_json (char **arguments)
+{
+  for (char **argument = arguments;
+       *argument != NULL && !is_json_wanted && !g_str_equal (*argument, "--"); argument++)
+    is_json_wanted = g_str_equal (*argument, "--json");
+}
+
+/**
+ * kp_ctl_output_error:
+ * @name: of an error, for scripts
+ *
+ * Says as a JSON object, where that is wanted, why the command ends.
+ */
+void
+kp_ctl_output_error (const char *name, const char *message, KpExit code)
+{
+  KpCtlOptions options = { .json = TRUE };
+
+  if (!is_json_wanted)
+    return;
+  KpCtlOutput *output = kp_ctl_output_new (&options, NULL, FALSE);
+  kp_ctl_output_json (output, "error", "error", "s", name, "message", "s", message, "exit_code",
+                      "i", (gint64) code, NULL);
+  kp_ctl_output_free (output);
 }
 
 gboolean

@@ -3,6 +3,7 @@
 
 #include "kp-ctl.h"
 #include "kp-error.h"
+#include "kp-name.h"
 #include "kp-past.h"
 #include "kp-size.h"
 
@@ -42,23 +43,28 @@ format_iso (gint64 time)
 static void
 print_version (KpCtlOutput *output, const KpPastVersion *version)
 {
+  /* What a server says is no more to be trusted than a name. */
+  g_autofree char *storage_class
+      = version->storage_class != NULL ? kp_name_display (version->storage_class) : NULL;
+  g_autofree char *version_id
+      = version->version_id != NULL ? kp_name_display (version->version_id) : NULL;
+
   if (kp_ctl_output_is_json (output))
     {
       g_autofree char *stored = format_iso (version->stored);
       g_autofree char *until = format_iso (version->until);
       kp_ctl_output_json (output, "version", "stored", "s", stored, "until", "s", until, "size",
                           "u", version->size, "is_deletion", "b", version->is_deletion,
-                          "version_id", "s", version->version_id, "kept_as", "s", version->from_key,
-                          "storage_class", "s", version->storage_class, NULL);
+                          "version_id", "s", version_id, "kept_as", "s", version->from_key,
+                          "storage_class", "s", storage_class, NULL);
       return;
     }
   g_autofree char *stored = format_time (version->stored, "?");
   g_autofree char *until = format_time (version->until, "now");
   g_autofree char *size = kp_size_format (version->size);
   kp_ctl_output_line (output, "%19s … %-19s  %10s%s%s", stored, until,
-                      version->is_deletion ? "deleted" : size,
-                      version->storage_class != NULL ? "  " : "",
-                      version->storage_class != NULL ? version->storage_class : "");
+                      version->is_deletion ? "deleted" : size, storage_class != NULL ? "  " : "",
+                      storage_class != NULL ? storage_class : "");
 }
 
 static gboolean

@@ -99,6 +99,9 @@ void kp_ctl_output_line (KpCtlOutput *output, const char *format, ...) G_GNUC_PR
 void kp_ctl_output_error_line (KpCtlOutput *output, const char *format, ...) G_GNUC_PRINTF (2, 3);
 void kp_ctl_output_json (KpCtlOutput *output, const char *type, ...) G_GNUC_NULL_TERMINATED;
 gboolean kp_ctl_output_is_json (KpCtlOutput *output);
+gboolean kp_ctl_output_is_lost (void);
+void kp_ctl_output_expect_json (char **arguments);
+void kp_ctl_output_error (const char *name, const char *message, KpExit code);
 unsigned kp_ctl_output_get_interval (KpCtlOutput *output);
 void kp_ctl_output_progress (KpCtlOutput *output,
                              const KpProgress *progress,

@@ -119,6 +119,7 @@ main (int argc, char **argv)
         g_set_prgname (name);
         /* GLib takes options out of the array, and frees them; it needs one of its own. */
         g_auto (GStrv) arguments = g_strdupv (argv + 1);
+        kp_ctl_output_expect_json (arguments);
         exit_code = commands[i].run (arguments);
         return (int) exit_code;
       }

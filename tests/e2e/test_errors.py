@@ -728,6 +728,30 @@ def test_usage(ctl: Any, folder: Path, line: str, sentence: str) -> None:
     assert result.stdout == ""
 
 
+@pytest.mark.parametrize(
+    ("arguments", "name", "code"),
+    [
+        (["mirror", "{here}", "s3://no-such-bucket"], "no-such-bucket", 5),
+        (["restore", "s3://no-such-bucket/p", "{here}/back"], "no-such-bucket", 5),
+        (["ls", "s3://no-such-bucket"], "no-such-bucket", 5),
+        (["mirror", "{here}/missing", "s3://no-such-bucket"], "source-missing", 1),
+        (["mirror", "{here}"], "usage", 1),
+        (["plan", "show", "Nothing"], "usage", 1),
+    ],
+)
+def test_end_in_json(
+    ctl: Any, tmp_path: Path, arguments: list[str], name: str, code: int
+) -> None:
+    """A script need not read sentences."""
+    words = [word.format(here=tmp_path) for word in arguments]
+    sentence = the_sentence(ctl(*words), code)
+    result = ctl(*words, "--json")
+    assert the_sentence(result, code) == sentence
+    assert result.json[-1] == {
+        "type": "error", "error": name, "message": sentence, "exit_code": code,
+    }  # fmt: skip
+
+
 COMMANDS = [
     "mirror", "restore", "ls", "verify", "probe", "versions", "recover", "plan add", "plan list",
     "plan show", "plan edit", "plan remove", "plan export", "plan import", "run", "status", "history",

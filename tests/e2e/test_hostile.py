@@ -10,6 +10,7 @@ repeat themselves, and sizes that no object has, in test_transport.
 from __future__ import annotations
 
 import os
+import re
 import signal
 import stat
 from concurrent.futures import ThreadPoolExecutor
@@ -80,6 +81,26 @@ def test_listing_that_is_a_flood(
     assert memory < A_LITTLE
     assert flood.sent and max(flood.sent) < 1 << 29
     assert os.listdir(tmp_path / "back") == []
+
+
+def test_words_that_steer_a_terminal(ctl: Any, s3: Any, bucket: str, proxy: FaultProxy) -> None:
+    for body in (b"1", b"2"):
+        s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+        s3.put_object(Bucket=bucket, Key="p/a", Body=body)
+
+    def steer(status: int, headers: Any, body: bytes) -> Any:
+        word = b"<StorageClass>&#27;]0;x&#7;&#31;</StorageClass>"
+        return status, headers, re.sub(b"<StorageClass>STANDARD</StorageClass>", word, body)
+
+    rule = Rule(lambda r: not r.key, ReplaceReply(steer), times=None)
+    proxy.rules.append(rule)
+    for command, what in (("versions", "p/a"), ("ls", "p")):
+        for json in ([], ["--json"]):
+            result = ctl(command, *json, f"s3://{bucket}/{what}", check=0, endpoint=proxy)
+            assert not set("\x1b\x07\x1f") & set(result.stdout + result.stderr)
+            if json:
+                assert {row["storage_class"] for row in result.json} == {"\\033]0;x\\007\\037"}
+    assert rule.hits > 0
 
 
 def test_trailers_without_end(

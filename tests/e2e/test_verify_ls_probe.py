@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from fixtures import PATIENCE
 from fixtures.checks import (
     body,
     etags,
@@ -373,6 +374,14 @@ def test_ls_of_more_than_a_page(ctl: Any, rgw: Any, tmp_path: Path, bucket: str)
     ctl("mirror", f"{folder}/", f"s3://{bucket}/p", check=0)
     names = ctl("ls", f"s3://{bucket}/p", check=0).stdout.splitlines()
     assert names == [f"{i:04}" for i in range(1050)]
+    # Who has read enough waits for no other page.
+    with FaultProxy(rgw.endpoint) as proxy:
+        reader, writer = os.pipe()
+        os.close(reader)
+        process = ctl.popen("ls", f"s3://{bucket}/p", stdout=writer, endpoint=proxy)
+        os.close(writer)
+        _, stderr = process.communicate(timeout=60 * PATIENCE)
+        assert (stderr, process.returncode, len(proxy.requests)) == ("", 1, 1)
 
 
 # -- probe --------------------------------------------------------------------------------------
