@@ -142,7 +142,8 @@ back_up_all (KpApplication *self, KpDBusManager *manager)
   for (guint i = 0; i < n; i++)
     {
       g_autoptr (KpPlanProxy) plan = g_list_model_get_item (plans, i);
-      if (kp_plan_proxy_can_run (plan))
+      /* What somebody switched off is run by its own button alone. */
+      if (kp_plan_proxy_can_run (plan) && kp_dbus_plan_get_enabled (kp_plan_proxy_get_dbus (plan)))
         call (self, kp_plan_proxy_get_dbus (plan), "Run", g_variant_new ("(a{sv})", NULL));
     }
 }

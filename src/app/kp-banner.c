@@ -16,6 +16,8 @@
 #include <gio/gdesktopappinfo.h>
 #include <glib/gi18n.h>
 
+#define REFRESH_SECONDS 30
+
 struct _KpBanner
 {
   AdwBin parent_instance;
@@ -23,6 +25,7 @@ struct _KpBanner
   gboolean agent_only;
   gboolean problems_only;
   KpAgentClient *client;
+  guint refresh; /* while the text says how long something lasts yet */
   GtkRevealer *revealer;
   GtkLabel *label;
   GtkButton *button;
@@ -134,12 +137,25 @@ show_problem_details (KpBanner *self)
   kp_details_show (GTK_WINDOW (gtk_widget_get_root (GTK_WIDGET (self))), _ ("Problems"), text->str);
 }
 
+static void update (KpBanner *self);
+
+static gboolean
+refresh_cb (void *data)
+{
+  KpBanner *self = data;
+
+  self->refresh = 0;
+  update (self);
+  return G_SOURCE_REMOVE;
+}
+
 static void
 update (KpBanner *self)
 {
   KpDBusManager *manager = kp_agent_client_get_manager (self->client);
   gint64 paused_until = manager != NULL ? kp_dbus_manager_get_paused_until (manager) : 0;
 
+  g_clear_handle_id (&self->refresh, g_source_remove);
   if (self->problems_only)
     {
       if (kp_agent_client_get_presence (self->client) == KP_AGENT_SILENT)
@@ -168,6 +184,8 @@ update (KpBanner *self)
                                   ? g_strdup_printf (_ ("Backups are paused. They go on %s."), time)
                                   : g_strdup (_ ("Backups are paused."));
       show (self, text, _ ("_Resume Backups"));
+      if (time != NULL)
+        self->refresh = g_timeout_add_seconds (REFRESH_SECONDS, refresh_cb, self);
     }
   else if (manager != NULL && kp_agent_client_is_offline (self->client))
     {
@@ -240,6 +258,7 @@ kp_banner_constructed (GObject *object)
 static void
 kp_banner_dispose (GObject *object)
 {
+  g_clear_handle_id (&KP_BANNER (object)->refresh, g_source_remove);
   g_clear_object (&KP_BANNER (object)->client);
   G_OBJECT_CLASS (kp_banner_parent_class)->dispose (object);
 }

@@ -9,6 +9,7 @@
 
 #include "kp-plan-proxy.h"
 #include "kp-recovery.h"
+#include "kp-window.h"
 
 #include <glib/gi18n.h>
 #include <string.h>
@@ -35,9 +36,7 @@ G_DEFINE_FINAL_TYPE (KpRecoveryDialog, kp_recovery_dialog, ADW_TYPE_WINDOW)
 static void
 toast (KpRecoveryDialog *self, const char *text)
 {
-  AdwToast *made = adw_toast_new (text);
-
-  adw_toast_overlay_add_toast (self->toasts, made);
+  adw_toast_overlay_add_toast (self->toasts, kp_window_make_toast (text));
 }
 
 static void

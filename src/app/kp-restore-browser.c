@@ -141,6 +141,11 @@ show_choice (KpRestoreBrowser *self)
   KpRestoreEntry *entry = get_selected (self);
   g_autofree char *text = NULL;
 
+  /* Of what was found, nothing is chosen; the folder that was open before is not meant. */
+  gtk_widget_set_visible (self->restore_button,
+                          entry != NULL
+                              || (*get_search (self) == '\0'
+                                  && g_list_model_get_n_items (G_LIST_MODEL (self->entries)) > 0));
   if (entry == NULL && *self->folder == '\0')
     text = g_strdup (_ ("_Restore Everything…"));
   else if (entry == NULL)
@@ -154,7 +159,8 @@ show_choice (KpRestoreBrowser *self)
     }
   gtk_label_set_label (self->restore_label, text);
   gtk_accessible_update_property (GTK_ACCESSIBLE (self->restore_button),
-                                  GTK_ACCESSIBLE_PROPERTY_LABEL, text, -1);
+                                  GTK_ACCESSIBLE_PROPERTY_LABEL,
+                                  gtk_label_get_text (self->restore_label), -1);
 }
 
 /* --- preview -------------------------------------------------------------------------------- */
@@ -367,7 +373,6 @@ show_entries (KpRestoreBrowser *self, GVariant *rows, gboolean complete)
                                        ? _ ("At that time there were no files here.")
                                        : _ ("The storage holds no files of this plan yet."));
   kp_stack_show (self->stack, entries->len > 0 ? "list" : "empty");
-  gtk_widget_set_visible (self->restore_button, entries->len > 0);
   show_choice (self);
   if (was_in_list && entries->len > 0)
     focus_first (self);
@@ -527,7 +532,7 @@ restore_cb (KpRestoreBrowser *self)
 
   if (entry != NULL)
     g_signal_emit (self, signals[SIGNAL_RESTORE], 0, entry->path, entry->is_folder);
-  else
+  else if (*get_search (self) == '\0')
     g_signal_emit (self, signals[SIGNAL_RESTORE], 0, self->folder, TRUE);
 }
 

@@ -563,13 +563,15 @@ kp_setup_folders_apply (KpSetupFolders *self, KpPlan *plan)
 gboolean
 kp_setup_folders_check (KpSetupFolders *self)
 {
-  if (self->folders->len > 0)
-    return TRUE;
-  if (*gtk_editable_get_text (GTK_EDITABLE (self->path_row)) != '\0')
-    path_apply_cb (self); /* somebody typed it and did not press Enter */
-  else
+  g_autofree char *typed
+      = g_strstrip (g_strdup (gtk_editable_get_text (GTK_EDITABLE (self->path_row))));
+
+  /* Somebody typed it and did not press Enter: nobody would see that it is not in the plan. */
+  if (*typed != '\0')
+    path_apply_cb (self);
+  else if (self->folders->len == 0)
     show_error (self, _ ("Add at least one folder."));
-  return FALSE;
+  return *typed == '\0' && self->folders->len > 0;
 }
 
 gboolean

@@ -9,6 +9,7 @@
 
 #include "kp-limit-row.h"
 #include "kp-size.h"
+#include "kp-window.h"
 #include "kp-words.h"
 
 #include <glib/gi18n.h>
@@ -35,6 +36,9 @@ struct _KpSetupSchedule
 
   guint64 bytes;
   guint64 loaded_limit;
+  char *watch; /* the schedule of a plan that waits for changes: how long, no row tells */
+  AdwPreferencesRow *enabled_row;
+  GtkSwitch *enabled_switch;
   AdwComboRow *kind_row;
   AdwComboRow *weekday_row;
   GtkWidget *day_row;
@@ -95,13 +99,17 @@ limit_cb (KpSetupSchedule *self)
 static char *
 make_schedule (KpSetupSchedule *self)
 {
+  /* What was typed, and not left yet. */
+  gtk_spin_button_update (self->hour_spin);
+  gtk_spin_button_update (self->minute_spin);
+  gtk_spin_button_update (self->day_spin);
   int hour = gtk_spin_button_get_value_as_int (self->hour_spin);
   int minute = gtk_spin_button_get_value_as_int (self->minute_spin);
 
   switch (adw_combo_row_get_selected (self->kind_row))
     {
     case KIND_WATCH:
-      return g_strdup ("@watch");
+      return g_strdup (self->watch != NULL ? self->watch : "@watch");
     case KIND_HOURLY:
       return g_strdup ("@hourly");
     case KIND_WEEKLY:
@@ -122,15 +130,24 @@ make_schedule (KpSetupSchedule *self)
 }
 
 static void
+mark_cron (KpSetupSchedule *self, gboolean is_wrong)
+{
+  if (is_wrong)
+    gtk_widget_add_css_class (GTK_WIDGET (self->cron_row), "error");
+  else
+    gtk_widget_remove_css_class (GTK_WIDGET (self->cron_row), "error");
+  gtk_accessible_update_state (
+      GTK_ACCESSIBLE (self->cron_row), GTK_ACCESSIBLE_STATE_INVALID,
+      is_wrong ? GTK_ACCESSIBLE_INVALID_TRUE : GTK_ACCESSIBLE_INVALID_FALSE, -1);
+}
+
+static void
 cron_cb (KpSetupSchedule *self)
 {
   g_autofree char *text = make_schedule (self);
   g_autoptr (KpSchedule) schedule = kp_schedule_parse (text, NULL);
 
-  if (schedule == NULL && *text != '\0')
-    gtk_widget_add_css_class (GTK_WIDGET (self->cron_row), "error");
-  else
-    gtk_widget_remove_css_class (GTK_WIDGET (self->cron_row), "error");
+  mark_cron (self, schedule == NULL && *text != '\0');
 }
 
 static double
@@ -185,13 +202,23 @@ find_kind (KpSchedule *schedule)
 }
 
 static void
+kp_setup_schedule_finalize (GObject *object)
+{
+  g_free (KP_SETUP_SCHEDULE (object)->watch);
+  G_OBJECT_CLASS (kp_setup_schedule_parent_class)->finalize (object);
+}
+
+static void
 kp_setup_schedule_class_init (KpSetupScheduleClass *klass)
 {
   GtkWidgetClass *widget_class = GTK_WIDGET_CLASS (klass);
 
+  G_OBJECT_CLASS (klass)->finalize = kp_setup_schedule_finalize;
   g_type_ensure (KP_TYPE_LIMIT_ROW);
   gtk_widget_class_set_template_from_resource (
       widget_class, "/io/github/keepsake_backup/Keepsake/kp-setup-schedule.ui");
+  gtk_widget_class_bind_template_child (widget_class, KpSetupSchedule, enabled_row);
+  gtk_widget_class_bind_template_child (widget_class, KpSetupSchedule, enabled_switch);
   gtk_widget_class_bind_template_child (widget_class, KpSetupSchedule, kind_row);
   gtk_widget_class_bind_template_child (widget_class, KpSetupSchedule, weekday_row);
   gtk_widget_class_bind_template_child (widget_class, KpSetupSchedule, day_row);
@@ -259,6 +286,22 @@ apply_delete (KpSetupSchedule *self, KpPlan *plan)
   kp_plan_set_keep_days (plan, (unsigned) gtk_spin_button_get_value_as_int (self->keep_spin));
 }
 
+/* Whether one can go on; says what is wrong otherwise. */
+gboolean
+kp_setup_schedule_check (KpSetupSchedule *self)
+{
+  g_autofree char *text = make_schedule (self);
+  g_autoptr (KpSchedule) schedule = kp_schedule_parse (text, NULL);
+
+  if (schedule != NULL)
+    return TRUE;
+  mark_cron (self, TRUE);
+  gtk_widget_grab_focus (GTK_WIDGET (self->cron_row));
+  kp_window_toast (kp_window_of (GTK_WIDGET (self)),
+                   _ ("This is not a timetable. Write five fields, as in “30 12 * * *”."));
+  return FALSE;
+}
+
 void
 kp_setup_schedule_load (KpSetupSchedule *self, KpPlan *plan)
 {
@@ -272,6 +315,10 @@ kp_setup_schedule_load (KpSetupSchedule *self, KpPlan *plan)
     gtk_editable_set_text (self->cron_row, kp_schedule_to_string (schedule));
   else if (kind != KIND_WATCH)
     load_words (self, kp_schedule_to_string (schedule));
+  g_free (self->watch);
+  self->watch = kind == KIND_WATCH ? g_strdup (kp_schedule_to_string (schedule)) : NULL;
+  gtk_switch_set_active (self->enabled_switch, kp_plan_get_enabled (plan));
+  gtk_widget_set_visible (GTK_WIDGET (self->enabled_row), !kp_plan_get_enabled (plan));
   kind_cb (self);
   if (*limit != '\0' && !kp_rate_parse (limit, &rate, NULL))
     rate = 0;
@@ -294,6 +341,7 @@ kp_setup_schedule_apply (KpSetupSchedule *self, KpPlan *plan)
 
   if (schedule != NULL)
     kp_plan_set_schedule (plan, schedule);
+  kp_plan_set_enabled (plan, gtk_switch_get_active (self->enabled_switch));
   if (limit != self->loaded_limit)
     {
       g_autofree char *rate

@@ -16,6 +16,7 @@ G_BEGIN_DECLS
 G_DECLARE_FINAL_TYPE (KpSetupSchedule, kp_setup_schedule, KP, SETUP_SCHEDULE, AdwBin)
 
 void kp_setup_schedule_load (KpSetupSchedule *self, KpPlan *plan);
+gboolean kp_setup_schedule_check (KpSetupSchedule *self);
 void kp_setup_schedule_apply (KpSetupSchedule *self, KpPlan *plan);
 void kp_setup_schedule_set_bytes (KpSetupSchedule *self, guint64 bytes);
 

@@ -463,7 +463,8 @@ next_cb (KpSetup *self)
         }
       break;
     case PAGE_SCHEDULE:
-      show_page (self, PAGE_REVIEW);
+      if (kp_setup_schedule_check (self->schedule))
+        show_page (self, PAGE_REVIEW);
       break;
     default:
       save (self);

@@ -294,9 +294,17 @@ kp_window_show_restore (KpWindow *self, KpPlanProxy *plan)
 
 /* --- messages ------------------------------------------------------------------------------- */
 
-/* A toast's own title is cut off in a narrow window, just where it says what matters. */
-static AdwToast *
-make_toast (const char *text)
+/**
+ * kp_window_make_toast:
+ * @text: no markup
+ *
+ * A toast's own title is cut off in a narrow window, just where it says what matters, and is empty
+ * where a name in it looks like broken markup.
+ *
+ * Returns: (transfer full): a toast of two lines
+ */
+AdwToast *
+kp_window_make_toast (const char *text)
 {
   AdwToast *toast = adw_toast_new ("");
   GtkWidget *label = gtk_label_new (text);
@@ -315,7 +323,7 @@ make_toast (const char *text)
 void
 kp_window_toast (KpWindow *self, const char *text)
 {
-  adw_toast_overlay_add_toast (self->toasts, make_toast (text));
+  adw_toast_overlay_add_toast (self->toasts, kp_window_make_toast (text));
 }
 
 /* An error that has no place of its own: a toast, and the rest behind its button. */
@@ -353,7 +361,7 @@ kp_window_show_error (KpWindow *self, const char *title, const GError *error)
   if (g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
     return;
   g_dbus_error_strip_remote_error (copy);
-  toast = make_toast (title);
+  toast = kp_window_make_toast (title);
   adw_toast_set_button_label (toast, _ ("_Details"));
   adw_toast_set_priority (toast, ADW_TOAST_PRIORITY_HIGH);
   adw_toast_set_timeout (toast, 10);
@@ -615,7 +623,7 @@ kp_window_delete_plan (KpWindow *self, KpPlanProxy *plan)
   /* Translators: %s is the name of a plan */
   g_autofree char *title
       = g_strdup_printf (_ ("“%s” deleted. Its files stay in the storage."), name);
-  toast = make_toast (title);
+  toast = kp_window_make_toast (title);
   adw_toast_set_button_label (toast, _ ("_Undo"));
   adw_toast_set_timeout (toast, UNDO_SECONDS);
   adw_toast_set_priority (toast, ADW_TOAST_PRIORITY_HIGH);

@@ -27,6 +27,7 @@ void kp_window_ask_deletion (KpWindow *window, KpPlanProxy *plan);
 void kp_window_delete_plan (KpWindow *self, KpPlanProxy *plan);
 gboolean kp_window_is_being_deleted (KpWindow *self, KpPlanProxy *plan);
 
+AdwToast *kp_window_make_toast (const char *text);
 void kp_window_toast (KpWindow *self, const char *text);
 void kp_window_show_error (KpWindow *self, const char *title, const GError *error);
 void kp_window_help (KpWindow *self, KpPlanProxy *plan, KpHelp help);

@@ -182,6 +182,9 @@ def test_search_and_preview(app: Application, plan: Plan, folder: Path, tmp_path
     app.key("Control+f")
     app.type("beach")
     app.wait_for("Found")
+    app.wait_for("Pictures/summer/beach.png")
+    # Nothing is chosen, and all that was there before is not meant.
+    app.wait_for_none(part="Restore Everything")
     app.select("Pictures/summer/beach.png")
     app.key("Space")
     app.wait_for("Pictures/summer/beach.png", role="image")

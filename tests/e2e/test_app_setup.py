@@ -164,6 +164,96 @@ def test_edit_of_a_plan_that_somebody_else_changed(
     assert (found["name"], found["exclude"]) == ("Photos", ["*.tmp"])
 
 
+def edit(app: Application, app_agent: Agent, folder: Path, bucket: str, **members: Any) -> Plan:
+    """A plan, and the first page to change it."""
+    app_agent.start()
+    plan = add_plan(app_agent, "Photos", folder, bucket, **members)
+    app.start()
+    app.show_plan(plan)
+    app.press("Edit…")
+    app.wait_for("Step 1 of 4")
+    return plan
+
+
+def go_on(app: Application, step: int) -> None:
+    app.key("Alt+n")
+    app.wait_for(f"Step {step} of 4")
+
+
+def save(app: Application, plan: Plan) -> dict[str, Any]:
+    app.key("Alt+s")
+    app.wait_for("Restore Files…")
+    return json.loads(plan.file.read_text())
+
+
+def test_folder_that_was_only_typed(
+    app: Application, app_agent: Agent, folder: Path, tmp_path: Path, bucket: str
+) -> None:
+    """Beside another one nobody would see that it is not in the plan."""
+    other = write_files(tmp_path / "Films", {"film": "1"})
+    plan = edit(app, app_agent, folder, bucket)
+    app.fill("Add a folder by its path", str(other))
+    app.key("Alt+n")
+    app.wait_for("Films")
+    assert app.find_all("Step 1 of 4")
+    for step in (2, 3, 4):
+        go_on(app, step)
+    found = save(app, plan)
+    assert [source["path"] for source in found["sources"]] == [str(folder), str(other)]
+
+
+def test_time_that_was_only_typed(
+    app: Application, app_agent: Agent, folder: Path, bucket: str
+) -> None:
+    plan = edit(app, app_agent, folder, bucket, schedule="@daily 12:30")
+    for step in (2, 3):
+        go_on(app, step)
+    app.fill("Hour", "18")
+    go_on(app, 4)
+    app.wait_for_text("Every day at 18:30")
+    assert save(app, plan)["schedule"] == "@daily 18:30"
+
+
+def test_timetable_that_is_none(
+    app: Application, app_agent: Agent, folder: Path, bucket: str
+) -> None:
+    plan = edit(app, app_agent, folder, bucket, schedule="30 12 * * *")
+    for step in (2, 3):
+        go_on(app, step)
+    fields = "Five fields of crontab: minute, hour, day, month, weekday"
+    for text in ("0 3 * *", ""):
+        app.set_text(fields, text)
+        app.key("Alt+n")
+        app.wait_for_text("This is not a timetable.")
+        assert app.find_all("Step 3 of 4")
+        app.look("setup-timetable")
+        app.wait_for_none(part="This is not a timetable.")
+    app.set_text(fields, "0 3 * * 1")
+    go_on(app, 4)
+    assert save(app, plan)["schedule"] == "0 3 * * 1"
+
+
+def test_what_has_no_row_stays(
+    app: Application, app_agent: Agent, folder: Path, bucket: str
+) -> None:
+    """How long a plan waits after a change. One that is switched off can be switched on."""
+    plan = edit(app, app_agent, folder, bucket, schedule="@watch 30m", enabled=False)
+    for step in (2, 3):
+        go_on(app, step)
+    app.look("setup-switched-off")
+    app.tab_to("Switched on")
+    app.key("Space")
+    go_on(app, 4)
+    found = save(app, plan)
+    assert (found["schedule"], found["enabled"]) == ("@watch 30m", True)
+    wait_until(lambda: plan.jobs(), 20, "the first backup")
+    app.press("Edit…")
+    app.wait_for("Step 1 of 4")
+    for step in (2, 3):
+        go_on(app, step)
+    assert not app.find_all("Switched on")
+
+
 def fill_setup(app: Application, folder: Path, bucket: str, rgw: CephRgw) -> None:
     """All four steps, so that only "Create" is left."""
     choose_folder(app, folder)

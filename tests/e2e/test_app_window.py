@@ -217,10 +217,12 @@ def test_windows_of_its_own(app: Application, app_agent: Agent) -> None:
 def test_without_a_window(app: Application, app_agent: Agent, folder: Path, bucket: str) -> None:
     """The launcher's "Back Up Now" and "Pause Backups" do that, and open no window."""
     app_agent.start()
+    off = add_plan(app_agent, "Films", folder, bucket, enabled=False)
     plan = add_plan(app_agent, "Photos", folder, bucket)
     app.install()
     app.activate("back-up-now")
     wait_until(lambda: plan.get("LastResult") == "finished", 20, "the backup")
+    assert off.jobs() == []
     app.activate("pause")
     wait_until(lambda: app_agent.get("PausedUntil") == -1, 10, "the pause")
     app.activate("resume")
