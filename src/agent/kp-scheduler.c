@@ -30,6 +30,10 @@
  * more often than each hour. */
 #define MAX_WAITS 12
 
+/* A new watch in place of one that misses something: no more often, as it makes the plan due. What
+ * mounts a folder when it is looked at, and unmounts it soon, would have no end. */
+#define WATCH_AGAIN SECONDS_PER_HOUR
+
 /* Enough to see a row of failures. */
 #define JOBS_TO_LOOK_AT 200
 
@@ -47,10 +51,11 @@ typedef struct
 {
   KpPlan *plan; /* the store's */
   KpTreeWatch *watch;
-  gint64 changed_at;  /* last change that @watch saw, or 0 */
-  gint64 unquiet_at;  /* the first of those that no job has looked at yet */
-  gint64 known_since; /* when this plan was met first */
-  gint64 moved_at;    /* when it got a destination that no job has been to yet, or 0 */
+  gint64 changed_at;    /* last change that @watch saw, or 0 */
+  gint64 unquiet_at;    /* the first of those that no job has looked at yet */
+  gint64 watched_again; /* when @watch took the place of one that missed something, or 0 */
+  gint64 known_since;   /* when this plan was met first */
+  gint64 moved_at;      /* when it got a destination that no job has been to yet, or 0 */
   gboolean failures_forgotten;
   GPtrArray *seen;  /* (element-type Seen): oldest first */
   gint64 newest_id; /* of the plan's jobs in the history, as far as it could be read */
@@ -587,6 +592,25 @@ watch_tree (KpScheduler *self, Entry *entry)
   g_signal_connect_object (entry->watch, "notify::complaint", G_CALLBACK (complaint_cb), self, 0);
 }
 
+/* A disk that was not there is there again: a backup of it went to its end. Between the look of
+ * that at a folder and now nobody watched it, so one more is due. */
+static void
+watch_what_came (KpScheduler *self, Entry *entry, const KpHistoryJob *job)
+{
+  gint64 now = kp_clock_get_now (self->clock);
+  gboolean is_too_soon = entry->watched_again != 0 && now >= entry->watched_again
+                         && now - entry->watched_again < WATCH_AGAIN;
+
+  if (entry->watch == NULL || job->kind != KP_HISTORY_BACKUP || job->state != KP_HISTORY_FINISHED
+      || is_too_soon || !kp_tree_watch_would_see_more (entry->watch))
+    return;
+  g_clear_object (&entry->watch);
+  watch_tree (self, entry);
+  entry->watched_again = now;
+  /* Due however short the job was. */
+  entry->unquiet_at = entry->changed_at = MAX (now, job->started);
+}
+
 /* --- the object ----------------------------------------------------------------------------- */
 
 static void
@@ -733,7 +757,8 @@ kp_scheduler_forget_failures (KpScheduler *self)
  * @job: (nullable): as it should be in the history; %NULL when it had not begun
  *
  * A job of the plan came to its end; its failures count again. It is remembered, in case that the
- * history does not have it, or cannot be read any more.
+ * history does not have it, or cannot be read any more. A backup that found a folder which was not
+ * there before lets that be watched from now on.
  */
 void
 kp_scheduler_job_ended (KpScheduler *self, const char *plan_id, const KpHistoryJob *job)
@@ -752,6 +777,7 @@ kp_scheduler_job_ended (KpScheduler *self, const char *plan_id, const KpHistoryJ
   g_ptr_array_add (entry->seen, seen);
   if (entry->seen->len > JOBS_TO_LOOK_AT)
     g_ptr_array_remove_index (entry->seen, 0);
+  watch_what_came (self, entry, job);
 }
 
 /**

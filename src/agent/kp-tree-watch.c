@@ -51,7 +51,8 @@ struct _KpTreeWatch
   KpFilter *filter;
   char *own_folder; /* where we write ourselves, which is no change; or NULL */
   guint max_watches;
-  char *complaint; /* the first one; or NULL */
+  char *complaint;    /* the first one; or NULL */
+  GPtrArray *missing; /* (element-type utf8): the sources that it found not to be there */
 
   int fd; /* inotify's; -1 when it is not to be had */
   void *fd_tag;
@@ -117,6 +118,15 @@ complain_of_folder (KpTreeWatch *self, const char *path, int error_number)
 
   complain (self,
             g_strdup_printf (_ ("“%s” cannot be watched: %s"), name, g_strerror (error_number)));
+}
+
+/* One that is not there may come, or come back: a disk that is plugged in. */
+static void
+complain_of_missing (KpTreeWatch *self, const char *path)
+{
+  if (!g_ptr_array_find_with_equal_func (self->missing, path, g_str_equal, NULL))
+    g_ptr_array_add (self->missing, g_strdup (path));
+  complain_of_folder (self, path, ENOENT);
 }
 
 /* --- what is on a network -------------------------------------------------------------------- */
@@ -311,7 +321,10 @@ add_source (KpTreeWatch *self, const KpPlanSource *source)
     }
   if (stat (path, &st) < 0)
     {
-      complain_of_folder (self, path, errno);
+      if (errno == ENOENT)
+        complain_of_missing (self, path);
+      else
+        complain_of_folder (self, path, errno);
       return;
     }
 
@@ -501,7 +514,7 @@ handle_self_event (KpTreeWatch *self, KpWatchNode *node, guint32 mask)
     return;
   if ((mask & (IN_DELETE_SELF | IN_MOVE_SELF | IN_UNMOUNT)) != 0)
     {
-      complain_of_folder (self, node->name, ENOENT);
+      complain_of_missing (self, node->name);
       note_change (self);
       remove_node (self, node);
     }
@@ -657,6 +670,7 @@ kp_tree_watch_finalize (GObject *object)
 
   kp_watch_nodes_clear (&self->nodes);
   g_ptr_array_unref (self->sources);
+  g_ptr_array_unref (self->missing);
   kp_filter_unref (self->filter);
   g_free (self->own_folder);
   g_free (self->complaint);
@@ -688,6 +702,7 @@ kp_tree_watch_init (KpTreeWatch *self)
   static GSourceFuncs funcs = { NULL, NULL, dispatch, NULL, NULL, NULL };
 
   self->fd = -1;
+  self->missing = g_ptr_array_new_with_free_func (g_free);
   kp_watch_nodes_init (&self->nodes);
   self->source = g_source_new (&funcs, sizeof (EventSource));
   g_source_set_static_name (self->source, "KpTreeWatch");
@@ -734,6 +749,42 @@ kp_tree_watch_get_complaint (KpTreeWatch *self)
   g_return_val_if_fail (KP_IS_TREE_WATCH (self), NULL);
 
   return self->complaint;
+}
+
+/* Whether something is at @path, on another file system than @device. What is on a network is not
+ * looked at: the new watch says so then. */
+static gboolean
+is_there_beside (const char *path, guint64 device)
+{
+  g_autofree char *type = find_mount_type (path);
+  struct stat st;
+
+  return is_network_type (type) || (stat (path, &st) == 0 && st.st_dev != device);
+}
+
+/**
+ * kp_tree_watch_would_see_more:
+ *
+ * To be called when the sources have just been read, as this looks at them.
+ *
+ * Returns: whether a source that was missing, or went away, is there now, or something is mounted
+ *   over one, so that a new watch would see what this one does not
+ */
+gboolean
+kp_tree_watch_would_see_more (KpTreeWatch *self)
+{
+  g_return_val_if_fail (KP_IS_TREE_WATCH (self), FALSE);
+
+  for (guint i = 0; i < self->missing->len; i++)
+    if (is_there_beside (self->missing->pdata[i], 0))
+      return TRUE;
+  for (guint i = 0; i < self->nodes.roots->len; i++)
+    {
+      const KpWatchNode *root = self->nodes.roots->pdata[i];
+      if (root->only == NULL && is_there_beside (root->name, root->device))
+        return TRUE;
+    }
+  return FALSE;
 }
 
 /**

@@ -7,7 +7,7 @@
  * something changed, not what: the next job finds that out. The number of watches is bounded; where
  * the bound or the system's is met, or where inotify cannot see (network file systems), it says so,
  * and its owner has to look from time to time instead. What it complained of it does not try again:
- * that takes a new one.
+ * that takes a new one, and it tells when that would see more.
  *
  * Like a job it stays on the file systems of its sources, and what the filter leaves out it does
  * not see.
@@ -30,6 +30,7 @@ KpTreeWatch *kp_tree_watch_new (GPtrArray *sources,
                                 const char *own_folder,
                                 guint max_watches);
 const char *kp_tree_watch_get_complaint (KpTreeWatch *watch);
+gboolean kp_tree_watch_would_see_more (KpTreeWatch *watch);
 guint kp_tree_watch_get_n_watches (KpTreeWatch *watch);
 gboolean kp_tree_watch_is_ready (KpTreeWatch *watch);
 

@@ -539,6 +539,55 @@ def test_watch(agent: Agent, folder: Path, s3: Any, bucket: str) -> None:
     assert "photos/Pictures/three" in keys(s3, bucket)
 
 
+@pytest.mark.parametrize("is_there", [True, False], ids=["comes back", "comes later"])
+@pytest.mark.parametrize("place_stays", [True, False], ids=["place stays", "place goes"])
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount")
+def test_watch_of_a_disk_that_comes(
+    agent: Agent, tmp_path: Path, bucket: str, is_there: bool, place_stays: bool
+) -> None:
+    """Unplugged and plugged in. The folder it is mounted on is made for it, or is the table's."""
+    disk = tmp_path / "disk"
+    with contextlib.ExitStack() as at_end:
+        at_end.callback(lambda: disk.is_mount() and unplug())
+
+        def plug_in() -> None:
+            disk.mkdir(exist_ok=True)
+            subprocess.run(["mount", "-t", "tmpfs", "none", disk], check=True)
+            (disk / "one").write_text("1")
+
+        def unplug() -> None:
+            subprocess.run(["umount", disk], check=True)
+            if not place_stays:
+                disk.rmdir()
+
+        if subprocess.run(["unshare", "--mount", "mount", "-t", "tmpfs", "none", "/mnt"]).returncode:
+            pytest.skip("nothing can be mounted here")
+        (tmp_path / "fstab").write_text(f"/dev/none {disk} ext4 noauto\n" if place_stays else "")
+        agent.environment["LIBMOUNT_FSTAB"] = str(tmp_path / "fstab")
+        agent.keyring.start()
+        plug_in()
+        if not is_there:
+            unplug()
+        plan = agent.add_plan("Disk", disk, bucket, schedule="@watch 5m")
+        agent.start("2026-03-01 13:00")
+        if is_there:
+            agent.set_time("2026-03-01 13:30")
+            unplug()
+            wait_until(lambda: plan.get("WatchNote"), 10, "the end of the watch")
+            agent.set_time("2026-03-01 13:40")
+        assert plan.get("HeldBy") == "source-missing"
+        done = len(plan.jobs())
+        plug_in()
+        wait_until(lambda: len(plan.jobs()) == done + 1, 20, "the backup")  # told of by the mount
+        agent.settle()
+        assert plan.get("WatchNote") == ""
+        agent.set_time("2026-03-01 14:00")
+        agent.set_time("2026-03-01 18:00")
+        assert len(plan.jobs()) == done + 2  # what changed before it was watched
+        (disk / "two").write_text("2")
+        wait_until(lambda: plan.get("NextRun") == moment("2026-03-01 18:05"), 10, "the change")
+
+
 def test_verification_follows(agent: Agent, folder: Path, bucket: str) -> None:
     agent.keyring.start()
     plan = agent.add_plan("Photos", folder, bucket, schedule="@daily 12:30", verify="weekly")

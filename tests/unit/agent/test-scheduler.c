@@ -9,6 +9,7 @@
 #include "kp-scheduler.h"
 
 #include <sqlite3.h>
+#include <stdio.h>
 #include <string.h>
 
 #define HOUR 3600
@@ -669,6 +670,77 @@ test_watch_what_is_never_quiet (Fixture *fixture, gconstpointer data)
   g_assert_cmpint (timing_at (fixture, now)->due_since, ==, first + HOUR);
 }
 
+static void
+end_job (Fixture *fixture, gint64 start, KpHistoryKind kind, KpHistoryState state)
+{
+  KpHistoryJob job
+      = { .kind = kind, .state = state, .started = start, .ended = start, .plan_id = NULL };
+
+  add_job (fixture, kind, start, state, -1);
+  kp_clock_set_time (fixture->clock, start);
+  kp_scheduler_job_ended (fixture->scheduler, kp_plan_get_id (fixture->plan), &job);
+}
+
+static const char *
+watch_note (Fixture *fixture)
+{
+  return kp_scheduler_get_watch_note (fixture->scheduler, kp_plan_get_id (fixture->plan));
+}
+
+static void
+move (Fixture *fixture, const char *from, const char *to)
+{
+  g_assert_cmpint (renameat (fixture->tree->fd, from, fixture->tree->fd, to), ==, 0);
+}
+
+/* A disk that is not there at first, and one that comes back: watched again, with one run more. */
+static void
+test_watch_what_comes (Fixture *fixture, gconstpointer data)
+{
+  gint64 now = NOW;
+
+  move (fixture, "source", "away");
+  add_plan (fixture, "@watch 5m");
+  for (int i = 0; i < 2; i++, now += 3 * HOUR)
+    {
+      wait_for (watch_note (fixture) != NULL);
+      move (fixture, "away", "source");
+      /* Only a backup has looked at it, and only one that went to its end. */
+      end_job (fixture, now, KP_HISTORY_VERIFY, KP_HISTORY_FINISHED);
+      end_job (fixture, now, KP_HISTORY_BACKUP, KP_HISTORY_FAILED);
+      g_assert_nonnull (watch_note (fixture));
+      end_job (fixture, now, KP_HISTORY_BACKUP, KP_HISTORY_FINISHED);
+      g_assert_null (watch_note (fixture));
+      g_assert_cmpint (timing_at (fixture, now + 299)->due_since, ==, 0);
+      g_assert_cmpint (timing_at (fixture, now + 300)->due_since, ==, now + 300);
+      end_job (fixture, now + 300, KP_HISTORY_BACKUP, KP_HISTORY_FINISHED);
+      g_assert_cmpint (timing_at (fixture, now + 2 * HOUR)->due_since, ==, 0);
+      temporary_tree_write (fixture->tree, "source/new", "1", -1);
+      wait_for_change (fixture, now + 2 * HOUR);
+      add_success (fixture, now + 2 * HOUR + 300);
+      move (fixture, "source", "away");
+    }
+}
+
+/* One that comes and goes is no reason for one run after the other. */
+static void
+test_watch_what_comes_and_goes (Fixture *fixture, gconstpointer data)
+{
+  add_plan (fixture, "@watch 5m");
+  for (int i = 0; i < 2; i++)
+    {
+      move (fixture, "source", "away");
+      wait_for (watch_note (fixture) != NULL);
+      move (fixture, "away", "source");
+      end_job (fixture, NOW + i * 600, KP_HISTORY_BACKUP, KP_HISTORY_FINISHED);
+      g_assert_true ((watch_note (fixture) == NULL) == (i == 0));
+    }
+  g_assert_cmpint (timing_at (fixture, NOW + 600 + HOUR - 1)->due_since, ==, 0);
+  g_assert_cmpint (timing_at (fixture, NOW + 600 + HOUR)->due_since, ==, NOW + 600 + HOUR);
+  end_job (fixture, NOW + 600 + HOUR, KP_HISTORY_BACKUP, KP_HISTORY_FINISHED);
+  g_assert_null (watch_note (fixture));
+}
+
 /* Minutes that come closer than a plan is late. */
 static void
 test_close_times (Fixture *fixture, gconstpointer data)
@@ -719,6 +791,8 @@ main (int argc, char **argv)
   ADD ("/agent/scheduler/watch", test_watch);
   ADD ("/agent/scheduler/watch-looks-once-a-day", test_watch_looks_once_a_day);
   ADD ("/agent/scheduler/watch-what-is-never-quiet", test_watch_what_is_never_quiet);
+  ADD ("/agent/scheduler/watch-what-comes", test_watch_what_comes);
+  ADD ("/agent/scheduler/watch-what-comes-and-goes", test_watch_what_comes_and_goes);
   ADD ("/agent/scheduler/close-times", test_close_times);
   return g_test_run ();
 }

@@ -351,6 +351,9 @@ test_missing_source (Fixture *fixture, gconstpointer data)
   start (fixture, MANY);
   g_assert_nonnull (strstr (kp_tree_watch_get_complaint (fixture->watch), "missing"));
   g_assert_cmpuint (kp_tree_watch_get_n_watches (fixture->watch), ==, 0);
+  g_assert_false (kp_tree_watch_would_see_more (fixture->watch));
+  temporary_tree_make_directory (fixture->tree, "missing");
+  g_assert_true (kp_tree_watch_would_see_more (fixture->watch));
 }
 
 static void
@@ -360,10 +363,14 @@ test_source_goes_away (Fixture *fixture, gconstpointer data)
   temporary_tree_make_directory (fixture->tree, "in");
   temporary_tree_make_directory (fixture->tree, "in/a");
   start (fixture, MANY);
+  g_assert_false (kp_tree_watch_would_see_more (fixture->watch));
   rename_in (fixture, "in", "out");
   wait_for (kp_tree_watch_get_complaint (fixture->watch) != NULL);
   expect_change (fixture);
   expect_watches (fixture, 0);
+  g_assert_false (kp_tree_watch_would_see_more (fixture->watch));
+  rename_in (fixture, "out", "in");
+  g_assert_true (kp_tree_watch_would_see_more (fixture->watch));
 }
 
 /* Events are lost when more come than the kernel keeps. Nobody reads while this goes on. */
