@@ -184,10 +184,27 @@ kp_agent_start_job (KpAgent *self, KpAgentJob *job)
   kp_agent_announce_job (self, job);
 }
 
+/* One that nobody asked for, of a plan that was switched off, does not begin and does not go on.
+ * One that moves comes to its end: half a backup is of less use, and whoever does not want it sees
+ * it, and can cancel it.
+ *
+ * Returns: whether it was cancelled */
+static gboolean
+cancel_if_unwanted (KpAgent *self, KpAgentJob *job)
+{
+  const KpAgentPlan *plan = kp_agent_find_plan (self, kp_agent_job_get_plan_id (job));
+  KpJobState state = kp_job_get_state (kp_agent_job_get_job (job));
+  gboolean stands_still
+      = state == KP_JOB_QUEUED || state == KP_JOB_WAITING || state == KP_JOB_PAUSED;
+
+  return stands_still && plan != NULL && !kp_plan_get_enabled (plan->plan)
+         && !kp_agent_job_is_manual (job) && kp_job_cancel (kp_agent_job_get_job (job), NULL);
+}
+
 /**
  * kp_agent_drop_cancelled_jobs:
  *
- * Ends those that were cancelled before their turn came.
+ * Ends those that were cancelled before their turn came, or are of a plan that was switched off.
  */
 void
 kp_agent_drop_cancelled_jobs (KpAgent *self)
@@ -195,9 +212,32 @@ kp_agent_drop_cancelled_jobs (KpAgent *self)
   for (guint i = self->jobs->len; i-- > 0;)
     {
       KpAgentJob *job = g_ptr_array_index (self->jobs, i);
-      if (!kp_agent_job_has_started (job) && kp_job_has_ended (kp_agent_job_get_job (job)))
+      if (kp_agent_job_has_started (job))
+        continue;
+      if (cancel_if_unwanted (self, job) || kp_job_has_ended (kp_agent_job_get_job (job)))
         job_ended (self, job);
     }
+}
+
+/* Whose conditions count: somebody may have changed them while the job waits. Where the plan goes
+ * elsewhere by now, they are those of before, as the way to that place may mind nothing. */
+static KpPlan *
+get_plan_of_today (KpAgent *self, KpAgentJob *job)
+{
+  KpAgentPlan *plan = kp_agent_find_plan (self, kp_agent_job_get_plan_id (job));
+  KpJob *kp_job = kp_agent_job_get_job (job);
+
+  return plan != NULL && has_destination_of (kp_job, plan) ? plan->plan : kp_job_get_plan (kp_job);
+}
+
+/* What of the computer's state is in the way of the job; or NULL. */
+static const char *
+find_condition_of_job (KpAgent *self, KpAgentJob *job)
+{
+  const char *reason;
+
+  return kp_agent_find_condition (self, get_plan_of_today (self, job), kp_agent_job_is_manual (job),
+                                  &reason);
 }
 
 /* Whether a job that nobody asked for stands still, so that it can give its place to one that
@@ -226,16 +266,12 @@ kp_agent_plan_can_run (KpAgentPlan *plan)
 static gboolean
 can_another_begin (KpAgent *self)
 {
-  const char *reason;
-
   for (guint i = 0; i < self->jobs->len; i++)
     {
       KpAgentJob *job = g_ptr_array_index (self->jobs, i);
-      KpJob *kp_job = kp_agent_job_get_job (job);
-      if (!kp_agent_job_has_started (job) && kp_job_get_state (kp_job) == KP_JOB_QUEUED
-          && kp_agent_find_condition (self, kp_job_get_plan (kp_job), kp_agent_job_is_manual (job),
-                                      &reason)
-                 == NULL)
+      if (!kp_agent_job_has_started (job)
+          && kp_job_get_state (kp_agent_job_get_job (job)) == KP_JOB_QUEUED
+          && find_condition_of_job (self, job) == NULL)
         return TRUE;
     }
   return FALSE;
@@ -252,13 +288,13 @@ void
 kp_agent_hold_running_job (KpAgent *self)
 {
   KpAgentJob *job = kp_agent_get_running_job (self);
-  const char *reason;
 
   if (job == NULL)
     return;
   KpJob *kp_job = kp_agent_job_get_job (job);
-  kp_job_set_waiting (kp_job, kp_agent_find_condition (self, kp_job_get_plan (kp_job),
-                                                       kp_agent_job_is_manual (job), &reason));
+  kp_job_set_waiting (kp_job, find_condition_of_job (self, job));
+  if (cancel_if_unwanted (self, job))
+    return;
   if (can_make_way (self, job) && can_another_begin (self))
     kp_job_make_way (kp_job);
 }

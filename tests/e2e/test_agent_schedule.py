@@ -200,6 +200,99 @@ def test_running_job_waits_for_its_conditions(
     assert plan.get("LastResult") == "finished"
 
 
+def look(agent: Agent) -> None:
+    """Lets it look at its jobs once more; when this returns it has."""
+    agent.manager("SetUploadLimit", "(xa{sv})", -1, {})
+    agent.get("State")
+
+
+def test_waiting_job_goes_by_the_conditions_of_today(
+    agent: Agent, system_bus: SystemBus, tmp_path: Path, bucket: str
+) -> None:
+    agent.keyring.start()
+    plan, job = begin_and_wait(agent, system_bus, tmp_path, bucket)
+    plan.edit(conditions={"metered": "run", "battery": "wait"})
+    job.wait_for_state("transferring")
+    plan.edit(conditions={"metered": "wait", "battery": "wait"})
+    job.wait_for_state("waiting")
+    assert "metered" in job.get("Waiting")
+    # Those of another destination are not for this job.
+    plan.members["destination"]["prefix"] = "elsewhere"
+    plan.members["conditions"]["metered"] = "run"
+    plan.write()
+    wait_until(lambda: "elsewhere" in plan.get("Plan"), 10, "the plan as it is now")
+    look(agent)
+    assert job.state == "waiting"
+    system_bus.set_metered(False)
+    assert job.wait()["put"] == 31
+
+
+def test_switched_off_while_its_job_waits(
+    agent: Agent, system_bus: SystemBus, tmp_path: Path, bucket: str
+) -> None:
+    agent.keyring.start()
+    plan, job = begin_and_wait(agent, system_bus, tmp_path, bucket)
+    plan.edit(enabled=False)
+    job.wait_for_state("cancelled")
+    system_bus.set_metered(False)
+    agent.settle()
+    assert (plan.get("State"), [job["state"] for job in plan.jobs()]) == ("disabled", ["cancelled"])
+
+
+def test_switched_off_while_its_job_is_paused(
+    agent: Agent, system_bus: SystemBus, tmp_path: Path, bucket: str
+) -> None:
+    agent.keyring.start()
+    plan, job = begin_and_wait(agent, system_bus, tmp_path, bucket)
+    system_bus.set_metered(False)
+    job.wait_for_state("transferring")
+    agent.manager("Pause", "(ta{sv})", 0, {})
+    job.wait_for_state("paused")
+    plan.edit(enabled=False)
+    job.wait_for_state("cancelled")
+
+
+@pytest.mark.parametrize("way", ["goes on", "has to wait"])
+def test_switched_off_while_its_job_moves(
+    agent: Agent, system_bus: SystemBus, tmp_path: Path, bucket: str, way: str
+) -> None:
+    """What is under way comes to its end, but it does not wait for that."""
+    agent.keyring.start()
+    plan, job = begin_and_wait(agent, system_bus, tmp_path, bucket)
+    system_bus.set_metered(False)
+    job.wait_for_state("transferring")
+    plan.edit(enabled=False)
+    look(agent)
+    assert job.state == "transferring"
+    if way == "has to wait":
+        system_bus.set_metered(True)
+    else:
+        agent.manager("SetUploadLimit", "(xa{sv})", 0, {})
+    assert job.wait_for_state("finished", "cancelled") == (
+        "cancelled" if way == "has to wait" else "finished"
+    )
+
+
+def test_switched_off_while_a_job_by_hand_waits(
+    agent: Agent, system_bus: SystemBus, tmp_path: Path, bucket: str
+) -> None:
+    """A plan that is switched off runs when somebody asks for it."""
+    agent.environment["KEEPSAKE_TEST_LOOPBACK_IS_REMOTE"] = "1"
+    agent.keyring.start()
+    folder = write_files(tmp_path / "Slow", {str(i): os.urandom(40_000) for i in range(30)})
+    plan = agent.add_plan("Slow", folder, bucket, **{"upload-limit": "150K"})
+    agent.start("2026-03-01 13:00")
+    job = plan.run()
+    job.wait_for_state("transferring")
+    system_bus.set_network("none")
+    job.wait_for_state("waiting")
+    plan.edit(enabled=False)
+    look(agent)
+    assert job.state == "waiting"
+    system_bus.set_network("full")
+    assert job.wait()["put"] == 31
+
+
 @pytest.fixture
 def other(agent: Agent, folder: Path, bucket: str) -> Plan:
     agent.keyring.start()
