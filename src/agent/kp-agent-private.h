@@ -84,6 +84,7 @@ struct _KpAgent
   gboolean begun;
   gboolean quitting;
   gboolean has_quit;
+  guint quit_timer;    /* ends the wait for jobs, in real time; or 0 */
   GPtrArray *settling; /* of GDBusMethodInvocation: tests that wait for quiet */
   GPtrArray *counts;   /* that run, of kp-agent-queries.c; or NULL */
   guint keyring_subscription;

@@ -31,6 +31,10 @@
 /* Seconds after which a job is no reason any more why another plan has no backup. */
 #define LONG_JOB 86400
 
+/* Seconds that jobs have to end when the process is to end. More than they need to abort what they
+ * ask of a server; what hangs in a network mount that has lost its server may never end. */
+#define QUIT_PATIENCE 30
+
 #define HOUR_OF_MORNING 5
 #define HISTORY_KEPT (2 * 365 * G_GINT64_CONSTANT (86400))
 
@@ -257,13 +261,37 @@ settle (KpAgent *self)
 }
 
 static void
-quit_if_at_rest (KpAgent *self)
+end_quitting (KpAgent *self)
 {
-  if (!self->quitting || self->has_quit || self->jobs->len > 0)
-    return;
   self->has_quit = TRUE;
+  g_clear_handle_id (&self->quit_timer, g_source_remove);
   kp_agent_state_set (self->state, NULL, "last-look", kp_clock_get_now (self->clock));
   g_signal_emit (self, signals[SIGNAL_QUIT], 0);
+}
+
+static void
+quit_if_at_rest (KpAgent *self)
+{
+  if (self->quitting && !self->has_quit && self->jobs->len == 0)
+    end_quitting (self);
+}
+
+/* What others hold for us goes now: the process may stay for as long as a thread of it hangs. */
+static gboolean
+out_of_patience_cb (void *data)
+{
+  KpAgent *self = data;
+
+  self->quit_timer = 0;
+  for (guint i = 0; i < self->jobs->len; i++)
+    {
+      const char *id = kp_agent_job_get_plan_id (g_ptr_array_index (self->jobs, i));
+      g_message ("A job of plan %s does not end", id);
+      kp_notifier_withdraw (self->notifier, id);
+    }
+  kp_inhibitor_set (self->inhibitor, FALSE, NULL);
+  end_quitting (self);
+  return G_SOURCE_REMOVE;
 }
 
 static gboolean
@@ -407,7 +435,7 @@ record_never_begun (KpAgent *self, KpJob *job)
 /**
  * kp_agent_quit:
  *
- * Ends what runs so that it can go on later, then emits "quit".
+ * Ends what runs so that it can go on later, then emits "quit"; after half a minute in any case.
  */
 void
 kp_agent_quit (KpAgent *self)
@@ -425,7 +453,21 @@ kp_agent_quit (KpAgent *self)
       if (kp_job_get_history_id (job) == 0)
         record_never_begun (self, job);
     }
+  if (self->jobs->len > 0)
+    self->quit_timer = g_timeout_add_seconds (QUIT_PATIENCE, out_of_patience_cb, self);
   kp_agent_consider_soon (self);
+}
+
+/**
+ * kp_agent_has_left_jobs:
+ *
+ * Returns: whether, after "quit", there are threads of jobs that do not end, so that nothing they
+ *   use may be freed
+ */
+gboolean
+kp_agent_has_left_jobs (KpAgent *self)
+{
+  return self->has_quit && self->jobs->len > 0;
 }
 
 /* --- plans come and go ---------------------------------------------------------------------- */
@@ -565,6 +607,7 @@ kp_agent_dispose (GObject *object)
   if (self->consider_source != NULL)
     g_source_destroy (self->consider_source);
   g_clear_pointer (&self->consider_source, g_source_unref);
+  g_clear_handle_id (&self->quit_timer, g_source_remove);
   if (self->keyring_subscription != 0)
     g_dbus_connection_signal_unsubscribe (self->bus, self->keyring_subscription);
   self->keyring_subscription = 0;

@@ -13,10 +13,12 @@
 #include <glib/gi18n.h>
 #include <locale.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 typedef struct
 {
   GMainLoop *loop;
+  GDBusConnection *bus;
   KpAgent *agent;
   KpClock *clock;
   gboolean at_login;
@@ -36,6 +38,7 @@ acquired_cb (GDBusConnection *bus, const char *name, void *data)
   Process *process = data;
   g_autoptr (GError) error = NULL;
 
+  g_set_object (&process->bus, bus);
   process->agent = kp_agent_new (bus, process->clock, process->at_login, &error);
   if (process->agent == NULL)
     {
@@ -91,6 +94,24 @@ signal_cb (void *data)
   return G_SOURCE_CONTINUE;
 }
 
+/* Ends the process while a thread of a job hangs, perhaps for ever. Nothing may be freed below it,
+ * and nothing is lost: whatever is written is so written that SIGKILL may come at any time. The
+ * catalogue of the plan says no more than the server has confirmed, the record of the job says
+ * "running" until somebody opens the history, finds that the lock on it is gone and calls it
+ * interrupted, and the agent has saved its own state. The name is given up already; that took an
+ * answer of the bus, so what was told before is sent. A thread that the kernel cannot end keeps the
+ * process and with it the files: the connection is closed here, or it would go on having a tray
+ * icon. */
+G_NORETURN static void
+leave_threads_behind (Process *process)
+{
+  g_autoptr (GError) error = NULL;
+
+  if (!g_dbus_connection_close_sync (process->bus, NULL, &error))
+    g_info ("The session bus: %s", error->message);
+  _exit (process->status);
+}
+
 static KpClock *
 make_clock (void)
 {
@@ -119,7 +140,10 @@ run (gboolean at_login)
 
   g_main_loop_run (loop);
   g_bus_unown_name (owner);
+  if (process.agent != NULL && kp_agent_has_left_jobs (process.agent))
+    leave_threads_behind (&process);
   g_clear_object (&process.agent);
+  g_clear_object (&process.bus);
   for (gsize i = 0; i < G_N_ELEMENTS (sources); i++)
     g_source_remove (sources[i]);
   return process.status;

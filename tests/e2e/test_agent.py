@@ -7,6 +7,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -20,7 +22,8 @@ from conftest import TOP
 from fixtures import wait_until
 from fixtures.agent import INTERFACE, NAME, ROOT, Agent, Job, Plan, raises, without_inotify
 from fixtures.checks import body, keys, unfinished_uploads, write_files
-from fixtures.fault_proxy import FaultProxy, Headers, ReplaceReply, Rule
+from fixtures.fault_proxy import FaultProxy, Hang, Headers, ReplaceReply, Rule
+from fixtures.impatience import Impatience
 from fixtures.recorder import Recorder, Recorders
 from fixtures.trees import MIB
 
@@ -451,6 +454,45 @@ def test_end_of_the_session_before_its_turn(
     ((reason, message),) = [(skip["reason"], skip["message"]) for skip in quick.skips()]
     assert reason == "not-running" and "before the job could begin" in message
     assert quick.jobs() == [] == slow.skips()
+
+
+def test_end_while_a_job_hangs(
+    agent: Agent, s3: Any, bucket: str, proxy: FaultProxy, s3fs_mount: Any, impatience: Impatience
+) -> None:
+    """In a network mount whose server is gone: neither it nor its process can be ended, and others
+    can go on without them."""
+    for i in range(30):
+        s3.put_object(Bucket=bucket, Key=f"there/{i}", Body=os.urandom(40_000))
+    gone = Rule(lambda r: r.method == "GET" and r.key.startswith("there/2"), Hang(600), times=None)
+    proxy.rules.append(gone)
+    agent.environment |= impatience.environment
+    agent.keyring.start()
+    agent.start("2026-03-01 13:00")
+    with s3fs_mount(bucket, prefix="there", options=f"url={proxy.endpoint}") as folder:
+        try:
+            plan = add(agent, "Share", folder, bucket, schedule="@daily 12:30")
+            job = plan.wait_for_job()
+            wait_until(lambda: gone.hits and job.get("Progress")["bytes-done"], 30, "some files")
+            connection = agent.bus.owner(NAME)
+            process = os.pidfd_open(agent.pid)
+            os.kill(agent.pid, signal.SIGTERM)
+            agent.bus.wait_for_no_owner(NAME, timeout=60)
+            assert f"A job of plan {plan.id} does not end" in agent.log
+            wait_until(lambda: not agent.bus.has_owner(connection), 10, "the end of its connection")
+            assert select.select([process], [], [], 0)[0] == [], "no thread of it hangs"
+        finally:
+            # The server is there again.
+            proxy.stop()
+            proxy.rules.clear()
+            proxy.start()
+        assert select.select([process], [], [], 60)[0], "the process stays"
+        os.close(process)
+        agent.start()
+        second, first = plan.jobs()
+        assert (first["state"], second["state"]) == ("interrupted", "finished")
+        assert (second["trigger"], second["failed"]) == ("catch-up", 0)
+        assert second["put"] < 30  # the rest
+        assert len([key for key in keys(s3, bucket, "share/") if not key.endswith("/")]) == 30
 
 
 def test_system_that_tells_no_changes(agent: Agent, folder: Path, tmp_path: Path, bucket: str) -> None:
