@@ -75,15 +75,6 @@ show_error (KpRestorePage *self, const char *text)
     gtk_widget_remove_css_class (GTK_WIDGET (self->target_row), "error");
 }
 
-static void
-back_cb (KpRestorePage *self)
-{
-  if (g_str_equal (self->shown, "options"))
-    show (self, "browse");
-  else
-    kp_window_go_back (kp_window_of (GTK_WIDGET (self)));
-}
-
 /* --- options -------------------------------------------------------------------------------- */
 
 /* Where the path was on this computer; %NULL when it spans several folders. */
@@ -526,7 +517,6 @@ kp_restore_page_class_init (KpRestorePageClass *klass)
   gtk_widget_class_bind_template_child (widget_class, KpRestorePage, retrieve_button);
   gtk_widget_class_bind_template_child (widget_class, KpRestorePage, open_button);
   gtk_widget_class_bind_template_child (widget_class, KpRestorePage, done_button);
-  gtk_widget_class_bind_template_callback (widget_class, back_cb);
   gtk_widget_class_bind_template_callback (widget_class, chosen_cb);
   gtk_widget_class_bind_template_callback (widget_class, where_cb);
   gtk_widget_class_bind_template_callback (widget_class, target_changed_cb);
@@ -576,4 +566,14 @@ KpPlanProxy *
 kp_restore_page_get_plan (KpRestorePage *self)
 {
   return self->plan;
+}
+
+/* From where to restore to, back to what; from elsewhere, out of here. */
+void
+kp_restore_page_go_back (KpRestorePage *self)
+{
+  if (g_str_equal (self->shown, "options"))
+    show (self, "browse");
+  else
+    kp_window_go_back (kp_window_of (GTK_WIDGET (self)));
 }

@@ -17,5 +17,6 @@ G_DECLARE_FINAL_TYPE (KpRestorePage, kp_restore_page, KP, RESTORE_PAGE, AdwBin)
 
 GtkWidget *kp_restore_page_new (KpPlanProxy *plan);
 KpPlanProxy *kp_restore_page_get_plan (KpRestorePage *self);
+void kp_restore_page_go_back (KpRestorePage *self);
 
 G_END_DECLS

@@ -94,19 +94,6 @@ set_busy (KpSetup *self, gboolean is_busy)
 }
 
 static void
-back_cb (KpSetup *self)
-{
-  if (self->is_saving)
-    return;
-  self->goes_on_after_test = FALSE;
-  set_busy (self, FALSE);
-  if (self->page == 0)
-    kp_window_go_back (kp_window_of (GTK_WIDGET (self)));
-  else
-    show_page (self, self->page - 1);
-}
-
-static void
 measured_cb (KpSetup *self)
 {
   guint64 files, bytes;
@@ -510,7 +497,6 @@ kp_setup_class_init (KpSetupClass *klass)
   gtk_widget_class_bind_template_child (widget_class, KpSetup, storage);
   gtk_widget_class_bind_template_child (widget_class, KpSetup, schedule);
   gtk_widget_class_bind_template_child (widget_class, KpSetup, review);
-  gtk_widget_class_bind_template_callback (widget_class, back_cb);
   gtk_widget_class_bind_template_callback (widget_class, next_cb);
   gtk_widget_class_bind_template_callback (widget_class, measured_cb);
   gtk_widget_class_bind_template_callback (widget_class, tested_cb);
@@ -585,4 +571,18 @@ kp_setup_show_keys (KpSetup *self)
 {
   show_page (self, PAGE_STORAGE);
   kp_setup_storage_focus_keys (self->storage);
+}
+
+/* To the step before; from the first one, out of here. What is being saved is waited for. */
+void
+kp_setup_go_back (KpSetup *self)
+{
+  if (self->is_saving)
+    return;
+  self->goes_on_after_test = FALSE;
+  set_busy (self, FALSE);
+  if (self->page == PAGE_FOLDERS)
+    kp_window_go_back (kp_window_of (GTK_WIDGET (self)));
+  else
+    show_page (self, self->page - 1);
 }

@@ -18,5 +18,6 @@ G_DECLARE_FINAL_TYPE (KpSetup, kp_setup, KP, SETUP, AdwBin)
 
 GtkWidget *kp_setup_new (KpPlanProxy *plan);
 void kp_setup_show_keys (KpSetup *self);
+void kp_setup_go_back (KpSetup *self);
 
 G_END_DECLS

@@ -89,12 +89,24 @@ drop_pages (KpWindow *self, GtkWidget *first, GtkWidget *end)
     }
 }
 
+/* The leaflet's own keys, the mouse's Back button and swipes leave a whole page. One that has pages
+ * in it goes back page by page, and one that saves stays: back_action(). */
+static void
+allow_leaving (KpWindow *self, GtkWidget *page)
+{
+  gboolean is_one_page = !KP_IS_SETUP (page) && !KP_IS_RESTORE_PAGE (page);
+
+  adw_leaflet_set_can_navigate_back (self->leaflet, is_one_page);
+}
+
 /* Drops the pages that somebody has gone back from. */
 static void
 page_changed_cb (KpWindow *self)
 {
   GtkWidget *visible = adw_leaflet_get_visible_child (self->leaflet);
 
+  if (visible != NULL)
+    allow_leaving (self, visible);
   if (visible != NULL && self->overview != NULL && !self->is_pushing
       && !adw_leaflet_get_child_transition_running (self->leaflet))
     drop_pages (self, visible, NULL);
@@ -121,6 +133,12 @@ get_page (KpWindow *self)
   return adw_leaflet_get_visible_child (self->leaflet);
 }
 
+/**
+ * kp_window_go_back:
+ *
+ * Leaves the page, whatever it shows: for a page that has come to its end. What somebody presses is
+ * the action "win.back".
+ */
 void
 kp_window_go_back (KpWindow *self)
 {
@@ -128,9 +146,17 @@ kp_window_go_back (KpWindow *self)
 }
 
 static void
-back_cb (GtkWidget *widget, const char *action, GVariant *parameter)
+back_action (GtkWidget *widget, const char *action, GVariant *parameter)
 {
-  kp_window_go_back (KP_WINDOW (widget));
+  KpWindow *self = KP_WINDOW (widget);
+  GtkWidget *page = get_page (self);
+
+  if (KP_IS_SETUP (page))
+    kp_setup_go_back (KP_SETUP (page));
+  else if (KP_IS_RESTORE_PAGE (page))
+    kp_restore_page_go_back (KP_RESTORE_PAGE (page));
+  else
+    kp_window_go_back (self);
 }
 
 static void
@@ -724,7 +750,7 @@ kp_window_class_init (KpWindowClass *klass)
   gtk_widget_class_bind_template_child (widget_class, KpWindow, leaflet);
   gtk_widget_class_bind_template_child (widget_class, KpWindow, overview);
   gtk_widget_class_bind_template_callback (widget_class, page_changed_cb);
-  gtk_widget_class_install_action (widget_class, "win.back", NULL, back_cb);
+  gtk_widget_class_install_action (widget_class, "win.back", NULL, back_action);
 }
 
 static void

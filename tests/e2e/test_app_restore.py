@@ -93,6 +93,25 @@ def test_keys_alone(app: Application, app_agent: Agent, tmp_path: Path, bucket: 
     app.wait_for_focus("h")
 
 
+def test_back_from_the_options(app: Application, plan: Plan) -> None:
+    """To what is restored, where something else can be chosen, and from there to the plan."""
+    open_restore(app, plan)
+    open_entry(app, "Pictures")
+    app.wait_for("summer")
+    app.press("Restore This Folder…")
+    app.wait_for("Where to?")
+    app.screen.click(8, 380, 400)
+    app.key("Alt+Left")
+    app.wait_for("summer")
+    app.wait_for_none("Where to?")
+    app.press("Restore This Folder…")
+    app.wait_for("Where to?")
+    app.press("Back")
+    app.wait_for("summer")
+    app.key("Alt+Left")
+    app.wait_for("Plan Menu")
+
+
 def read_all(folder: Path) -> dict[str, tuple[str, int]]:
     return {path.name: (path.read_text(), path.stat().st_mtime_ns) for path in folder.iterdir()}
 

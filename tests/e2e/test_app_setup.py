@@ -254,6 +254,47 @@ def test_what_has_no_row_stays(
     assert not app.find_all("Switched on")
 
 
+def is_sensitive(app: Application, button: str) -> bool:
+    return "sensitive" in app.wait_for(button, role="button").states
+
+
+def test_back_is_one_step(app: Application, app_agent: Agent, folder: Path, bucket: str) -> None:
+    """Whatever one goes back with. The mouse's button would leave all steps at once, so it does
+    nothing here."""
+    begin_edit(app, app_agent, folder, bucket)
+    app.screen.resize(app._window(), 760, 700)
+    for step in (3, 2):
+        app.screen.click(8, 380, 400)
+        app.key("Alt+Left")
+        app.wait_for(f"Step {step} of 4")
+    app.press("Back")
+    app.wait_for("Step 1 of 4")
+    app.key("Alt+Left")
+    app.wait_for("Plan Menu")
+    app.wait_for_none("Step 1 of 4")
+    app.screen.click(8, 380, 400)
+    app.wait_for_none("Plan Menu")
+
+
+def test_going_back_while_it_saves(
+    app: Application, app_agent: Agent, folder: Path, bucket: str
+) -> None:
+    """The answer may be that it was not saved, which has to be seen."""
+    plan = begin_edit(app, app_agent, folder, bucket)
+    plan.edit(exclude=["*.tmp"])
+    app.set_text("Name of the plan", "Pictures")
+    with stalled(app_agent):
+        app.key("Alt+s")
+        wait_until(lambda: not is_sensitive(app, "Save"), 10, "the page to save")
+        app.key("Alt+Left")
+        app.screen.click(8, 380, 400)
+        app.press("Back")
+    app.wait_for_text("was changed by somebody else meanwhile; open it again")
+    assert app.find_all("Step 4 of 4")
+    app.key("Alt+Left")
+    app.wait_for("Step 3 of 4")
+
+
 def fill_setup(app: Application, folder: Path, bucket: str, rgw: CephRgw) -> None:
     """All four steps, so that only "Create" is left."""
     choose_folder(app, folder)
