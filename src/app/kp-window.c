@@ -133,6 +133,35 @@ get_page (KpWindow *self)
   return adw_leaflet_get_visible_child (self->leaflet);
 }
 
+static void
+go_home (KpWindow *self)
+{
+  adw_leaflet_set_visible_child (self->leaflet, GTK_WIDGET (self->overview));
+}
+
+/* Whether the page is one of a plan that is no longer there, or that an agent had that is no more:
+ * nothing on it works. A set-up is not: what was entered there is not lost with the plan. */
+static gboolean
+is_dead (KpWindow *self, GtkWidget *page)
+{
+  GListModel *plans = kp_agent_client_get_plans (kp_window_get_client (self));
+  KpPlanProxy *plan = NULL;
+
+  if (KP_IS_PLAN_PAGE (page))
+    plan = kp_plan_page_get_plan (KP_PLAN_PAGE (page));
+  else if (KP_IS_RESTORE_PAGE (page))
+    plan = kp_restore_page_get_plan (KP_RESTORE_PAGE (page));
+  if (plan == NULL)
+    return FALSE;
+  for (guint i = 0; i < g_list_model_get_n_items (plans); i++)
+    {
+      g_autoptr (KpPlanProxy) other = g_list_model_get_item (plans, i);
+      if (other == plan)
+        return FALSE;
+    }
+  return TRUE;
+}
+
 /**
  * kp_window_go_back:
  *
@@ -142,7 +171,13 @@ get_page (KpWindow *self)
 void
 kp_window_go_back (KpWindow *self)
 {
-  adw_leaflet_navigate (self->leaflet, ADW_NAVIGATION_DIRECTION_BACK);
+  GtkWidget *below = adw_leaflet_get_adjacent_child (self->leaflet, ADW_NAVIGATION_DIRECTION_BACK);
+
+  /* Its plan may have gone while another page was above it. */
+  if (below != NULL && is_dead (self, below))
+    go_home (self);
+  else
+    adw_leaflet_navigate (self->leaflet, ADW_NAVIGATION_DIRECTION_BACK);
 }
 
 static void
@@ -157,12 +192,6 @@ back_action (GtkWidget *widget, const char *action, GVariant *parameter)
     kp_restore_page_go_back (KP_RESTORE_PAGE (page));
   else
     kp_window_go_back (self);
-}
-
-static void
-go_home (KpWindow *self)
-{
-  adw_leaflet_set_visible_child (self->leaflet, GTK_WIDGET (self->overview));
 }
 
 static void
@@ -201,29 +230,15 @@ tell_erased (KpWindow *self)
     }
 }
 
-/* Leaves pages whose plan is gone. */
+/* Leaves a page whose plan is gone; kp_window_go_back() passes over those below it. */
 static void
 plans_changed_cb (GListModel *plans, guint position, guint removed, guint added, KpWindow *self)
 {
-  GtkWidget *page = get_page (self);
-  KpPlanProxy *plan = NULL;
-
   if (removed == 0)
     return;
   tell_erased (self);
-  if (KP_IS_PLAN_PAGE (page))
-    plan = kp_plan_page_get_plan (KP_PLAN_PAGE (page));
-  else if (KP_IS_RESTORE_PAGE (page))
-    plan = kp_restore_page_get_plan (KP_RESTORE_PAGE (page));
-  if (plan == NULL)
-    return;
-  for (guint i = 0; i < g_list_model_get_n_items (plans); i++)
-    {
-      g_autoptr (KpPlanProxy) other = g_list_model_get_item (plans, i);
-      if (other == plan)
-        return;
-    }
-  go_home (self);
+  if (is_dead (self, get_page (self)))
+    go_home (self);
 }
 
 void

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +151,53 @@ def test_edit_after_the_agent_came_back(
     app.key("Alt+s")
     app.wait_for_text("Saved; it holds from the next backup on")
     assert json.loads(plan.file.read_text())["name"] == "Pictures"
+
+
+@pytest.fixture(params=[False, True], ids=["at-once", "slides"])
+def slides(app: Application, request: pytest.FixtureRequest) -> Iterator[None]:
+    """Whether pages do when they change."""
+    keyfile = app.bus.config_home / "glib-2.0/settings/keyfile"
+
+    def animate(word: str) -> None:
+        text = re.sub(r"enable-animations=\w+", f"enable-animations={word}", keyfile.read_text())
+        keyfile.write_text(text)
+
+    animate(str(request.param).lower())
+    yield
+    animate("false")
+
+
+@pytest.mark.usefixtures("slides")
+@pytest.mark.parametrize("how", ["saved", "cancelled", "removed"])
+def test_page_of_a_plan_that_went_during_an_edit(
+    app: Application, app_agent: Agent, folder: Path, bucket: str, how: str
+) -> None:
+    """The agent came back, or somebody removed the plan: the page that was opened before the edit
+    has buttons that do nothing, and is not shown again."""
+    plan = begin_edit(app, app_agent, folder, bucket)
+    if how == "removed":
+        plan.call("Remove", "(a{sv})", {})
+        wait_until(lambda: not plan.file.exists(), 10, "the plan to go")
+    else:
+        app_agent.kill()
+        app_agent.start()
+        wait_until(lambda: app_agent.is_running(), 10, "the agent")
+    if how == "saved":
+        app.wait_for_none(part="is not running")
+        app.key("Alt+s")
+        app.wait_for_text("Saved; it holds from the next backup on")
+    else:
+        for step in (3, 2, 1):
+            app.key("Alt+b")
+            app.wait_for(f"Step {step} of 4")
+        app.press("Cancel")
+    app.wait_for("Main Menu")
+    app.wait_for_none("Plan Menu")
+    if how == "removed":
+        app.wait_for("Keep Your Folders Safe")
+    else:
+        app.press("Back Up Now")
+        app.wait_for_text("Backed up just now", timeout=40)
 
 
 def test_edit_of_a_plan_that_somebody_else_changed(
