@@ -23,7 +23,7 @@ struct _KpSetupStorage
   gboolean is_testing;
   gboolean is_tested;
   GCancellable *cancellable;
-  unsigned versions_days; /* to be switched on before the next test; 0 for not */
+  unsigned versions_days; /* to be switched on before this test; 0 for not */
   char *tested_plan;      /* (nullable): while they are */
   char *details;          /* (nullable) */
   AdwComboRow *provider_row;
@@ -67,5 +67,8 @@ void kp_setup_storage_run_keys_job (KpSetupStorage *self,
                                     GAsyncReadyCallback callback,
                                     void *data);
 void kp_setup_storage_emit_tested (KpSetupStorage *self, gboolean works);
+
+/* kp-setup-storage-test.c */
+void kp_setup_storage_begin_test (KpSetupStorage *self, unsigned versions_days);
 
 G_END_DECLS

@@ -134,11 +134,15 @@ kp_setup_storage_clear_errors (KpSetupStorage *self)
   gtk_widget_set_visible (self->results_group, FALSE);
 }
 
+/* What was found is of fields that were others. A test that runs ends, and whoever waits for it
+ * hears of that. */
 static void
 forget_test (KpSetupStorage *self)
 {
+  gboolean was_testing = self->is_testing;
+
   self->is_tested = FALSE;
-  if (self->is_testing)
+  if (was_testing)
     {
       g_cancellable_cancel (self->cancellable);
       g_clear_object (&self->cancellable);
@@ -149,6 +153,8 @@ forget_test (KpSetupStorage *self)
       gtk_widget_set_sensitive (self->test_button, TRUE);
     }
   kp_setup_storage_clear_errors (self);
+  if (was_testing)
+    kp_setup_storage_emit_tested (self, FALSE);
 }
 
 static void

@@ -574,3 +574,62 @@ def test_keep_versions(
     rule = s3.get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"][0]
     assert rule["NoncurrentVersionExpiration"]["NoncurrentDays"] == 90
     assert rule["Filter"]["Prefix"] == "laptop/"
+
+
+def test_field_is_corrected_during_the_test(
+    app: Application, app_agent: Agent, folder: Path, bucket: str, rgw: CephRgw
+) -> None:
+    """The button “Next” tests, and waits no longer when what it tests is no longer what is there."""
+    begin_setup(app, app_agent)
+    choose_folder(app, folder)
+    app.key("Alt+n")
+    app.wait_for("Where to?")
+    fill_storage(app, rgw.endpoint, f"{bucket}x", rgw.access_key, rgw.secret_key)
+    with stalled(app_agent):
+        app.key("Alt+n")
+        app.wait_for("Testing…")
+        assert not is_sensitive(app, "Next")
+        app.set_text("Bucket", bucket)
+        app.wait_for_none("Testing…")
+        assert is_sensitive(app, "Next")
+    app.key("Alt+n")
+    app.wait_for("Step 3 of 4", timeout=30)
+
+
+@pytest.mark.parametrize("how", ["edited", "keyring-locked"])
+def test_versions_are_agreed_to_for_one_bucket(
+    app: Application, app_agent: Agent, folder: Path, s3: Any, bucket: str, rgw: CephRgw, how: str
+) -> None:
+    """The test that was to switch them on does not come so far, and the next one is of another
+    bucket: there they would cost money that nobody was asked about."""
+    other = f"{bucket}-other"
+    s3.create_bucket(Bucket=other)
+    begin_setup(app, app_agent)
+    choose_folder(app, folder)
+    app.key("Alt+n")
+    app.wait_for("Where to?")
+    fill_storage(app, rgw.endpoint, bucket, rgw.access_key, rgw.secret_key)
+    app.key("Alt+t")
+    app.wait_for("Old versions of files are not kept", timeout=40)
+    app.press("Keep Them…")
+    app.wait_for("Keep Old Versions?")
+    if how == "edited":
+        with app_agent.keyring.frozen():
+            app.press("Keep Versions")
+            app.wait_for("Testing…")
+            app.set_text("Bucket", other)
+            app.wait_for_none("Testing…")
+    else:
+        app_agent.keyring.lock()
+        app_agent.keyring.answer("dismiss")
+        app.press("Keep Versions")
+        app.wait_for_text("The keyring is locked, and was not unlocked.")
+        app_agent.keyring.unlock()
+        app.set_text("Bucket", other)
+    app.wait_for_none("Keep Old Versions?")
+    app.key("Alt+t")
+    app.wait_for_text("Everything works.", timeout=40)
+    app.wait_for("Old versions of files are not kept")
+    for name in (bucket, other):
+        assert "Status" not in s3.get_bucket_versioning(Bucket=name)
+    s3.delete_bucket(Bucket=other)
