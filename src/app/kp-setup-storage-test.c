@@ -362,7 +362,8 @@ check_fields (KpSetupStorage *self)
   g_autoptr (KpS3Location) location = NULL;
   g_autoptr (GError) error = NULL;
 
-  if (gtk_widget_get_visible (GTK_WIDGET (self->account_row)) && *account == '\0')
+  if (self->endpoint_is_ours && gtk_widget_get_visible (GTK_WIDGET (self->account_row))
+      && *account == '\0')
     {
       fail_place (self, self->account_row, _ ("Enter the account ID that your provider shows."));
       return FALSE;

@@ -161,10 +161,16 @@ static void
 edited_cb (KpSetupStorage *self)
 {
   gtk_widget_set_visible (self->http_row, kp_setup_storage_is_plain_http (self));
-  if (self->is_loading)
-    return;
-  self->endpoint_is_ours = FALSE;
-  forget_test (self);
+  if (!self->is_loading)
+    forget_test (self);
+}
+
+static void
+endpoint_edited_cb (KpSetupStorage *self)
+{
+  if (!self->is_loading)
+    self->endpoint_is_ours = FALSE;
+  edited_cb (self);
 }
 
 static void
@@ -190,6 +196,41 @@ fill_endpoint (KpSetupStorage *self)
   gtk_editable_set_text (self->endpoint_row, endpoint->str);
   self->is_loading = was_loading;
   self->endpoint_is_ours = TRUE;
+}
+
+/* What the template's {account} is in the endpoint; empty where the template has none, %NULL where
+ * the endpoint is not of the template. */
+static char *
+find_account (const char *template, const char *region, const char *endpoint)
+{
+  g_autoptr (GString) filled = g_string_new (template);
+  g_auto (GStrv) around = NULL;
+  g_autofree char *account = NULL;
+  gsize before, after, length = strlen (endpoint);
+
+  g_string_replace (filled, "{region}", region, 0);
+  around = g_strsplit (filled->str, "{account}", 2);
+  if (around[0] == NULL || around[1] == NULL)
+    return g_str_equal (filled->str, endpoint) ? g_strdup ("") : NULL;
+  before = strlen (around[0]);
+  after = strlen (around[1]);
+  if (length <= before + after || !g_str_has_prefix (endpoint, around[0])
+      || !g_str_has_suffix (endpoint, around[1]))
+    return NULL;
+  account = g_strndup (endpoint + before, length - before - after);
+  return strpbrk (account, "./:@") == NULL ? g_steal_pointer (&account) : NULL;
+}
+
+/* As it is in the plan. One that is of the template goes on following the fields that it has. */
+static void
+load_endpoint (KpSetupStorage *self, const char *endpoint)
+{
+  g_autofree char *region = kp_setup_storage_dup_text (self->region_row);
+  g_autofree char *account = find_account (get_provider (self)->endpoint, region, endpoint);
+
+  gtk_editable_set_text (self->account_row, account != NULL ? account : "");
+  gtk_editable_set_text (self->endpoint_row, endpoint);
+  self->endpoint_is_ours = account != NULL;
 }
 
 static void
@@ -405,6 +446,7 @@ kp_setup_storage_class_init (KpSetupStorageClass *klass)
   gtk_widget_class_bind_template_callback (widget_class, provider_cb);
   gtk_widget_class_bind_template_callback (widget_class, region_cb);
   gtk_widget_class_bind_template_callback (widget_class, edited_cb);
+  gtk_widget_class_bind_template_callback (widget_class, endpoint_edited_cb);
   gtk_widget_class_bind_template_callback (widget_class, keys_edited_cb);
   gtk_widget_class_bind_template_callback (widget_class, test_cb);
   gtk_widget_class_bind_template_callback (widget_class, details_cb);
@@ -454,7 +496,7 @@ kp_setup_storage_load (KpSetupStorage *self, KpPlan *plan, gboolean has_keys)
   gtk_editable_set_text (self->prefix_row, kp_plan_get_prefix (plan));
   gtk_switch_set_active (self->http_switch, kp_plan_get_allow_http (plan));
   if (*kp_plan_get_endpoint (plan) != '\0')
-    gtk_editable_set_text (self->endpoint_row, kp_plan_get_endpoint (plan));
+    load_endpoint (self, kp_plan_get_endpoint (plan));
   else
     fill_endpoint (self);
   self->is_loading = FALSE;

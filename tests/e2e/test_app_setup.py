@@ -633,3 +633,61 @@ def test_versions_are_agreed_to_for_one_bucket(
     for name in (bucket, other):
         assert "Status" not in s3.get_bucket_versioning(Bucket=name)
     s3.delete_bucket(Bucket=other)
+
+
+def entry(app: Application, name: str) -> str:
+    """GTK 4.8 does not take -1 for the end of an entry."""
+    return app.wait_for(name, role="text box").call("Text.GetText", "(ii)", 0, 1000)[0]
+
+
+def add_plan_at(agent: Agent, folder: Path, provider: str, region: str, endpoint: str, bucket: str) -> Plan:
+    """It backs up when it is asked to, which nobody does."""
+    agent.start()
+    place = {"provider": provider, "endpoint": endpoint, "region": region, "bucket": bucket, "prefix": ""}
+    return add_plan(agent, "Photos", folder, bucket, destination=place)
+
+
+def open_storage(app: Application, plan: Plan) -> None:
+    app.start()
+    app.show_plan(plan)
+    app.press("Edit…")
+    app.wait_for("Step 1 of 4")
+    app.key("Alt+n")
+    app.wait_for("Step 2 of 4")
+
+
+@pytest.mark.parametrize(
+    ("provider", "region", "field", "before", "endpoint"),
+    [
+        ("r2", "auto", "Account ID", "0123abcd", "https://{}.r2.cloudflarestorage.com"),
+        ("aws", "eu-west-1", "Region", "eu-west-1", "https://s3.{}.amazonaws.com"),
+    ],
+)
+def test_address_follows_what_it_is_made_of(
+    app: Application, app_agent: Agent, folder: Path, provider: str, region: str, field: str,
+    before: str, endpoint: str,
+) -> None:  # fmt: skip
+    """Also that of a plan that was there, and when another field was changed before."""
+    plan = add_plan_at(app_agent, folder, provider, region, endpoint.format(before), "photos-of-mine")
+    open_storage(app, plan)
+    assert (entry(app, field), entry(app, "Server address")) == (before, endpoint.format(before))
+    app.set_text("Bucket", "photos-of-yours")
+    app.set_text(field, "eu-north-1")
+    wait_until(lambda: entry(app, "Server address") == endpoint.format("eu-north-1"), 5, "the address")
+    app.set_text("Server address", "https://s3.example.invalid")
+    app.set_text(field, "eu-west-3")
+    assert entry(app, "Server address") == "https://s3.example.invalid"
+
+
+def test_address_of_one_s_own(
+    app: Application, app_agent: Agent, folder: Path, bucket: str, rgw: CephRgw
+) -> None:
+    """It has no account in it, so none has to be made up before the keys can be changed."""
+    plan = add_plan_at(app_agent, folder, "r2", "auto", rgw.endpoint, bucket)
+    open_storage(app, plan)
+    assert (entry(app, "Account ID"), entry(app, "Server address")) == ("", rgw.endpoint)
+    app.set_text("Region", "default")
+    app.set_text("Access key", rgw.access_key)
+    app.set_text("Secret key", rgw.secret_key)
+    app.key("Alt+n")
+    app.wait_for("Step 3 of 4", timeout=30)
