@@ -18,22 +18,53 @@
 /* Pages that may be full of versions of one and the same key. */
 #define MAX_PAGES_OF_ONE_KEY 10000
 
+/* Pages where the order of the keys does not tell whether the listing gets on: 200 million keys. */
+#define MAX_UNORDERED_PAGES 200000
+
 struct _KpS3Listing
 {
   gboolean of_versions;
   char *prefix;
-  char *delimiter;      /* or NULL */
-  char *start_after;    /* or NULL */
-  char *end;            /* the last key of interest, or NULL */
-  char *hidden;         /* keys that start with it are left out, or NULL… */
-  char *hidden_last;    /* …and lie before this one; NULL when that was made use of */
+  char *delimiter;   /* or NULL */
+  char *start_after; /* or NULL */
+  char *end;         /* the last key of interest, or NULL */
+  gboolean met_end;
+  char *hidden;      /* keys that start with it are left out, or NULL… */
+  char *hidden_last; /* …and lie before this one; NULL when that was made use of */
+  char *leap;        /* what it was made use of for: the pages begin behind it; or NULL */
+  char *leap_token;  /* where the listing was before, to go back there */
+  char *leap_marker;
   char *token;          /* v2: where to go on; NULL at first */
   char *marker;         /* v1, versions: the last key or prefix seen; also guards v2 */
   char *version_marker; /* versions: which version of that key was the last, or NULL */
+  char *first;          /* of the last page that had keys, what came first */
   unsigned pages_of_key;
   unsigned empty_pages; /* in a row */
   gboolean finished;
+
+  gboolean unordered; /* keys may come in any order */
+  GHashTable *seen;   /* then: digests of how pages begin, and of the places to go on at */
+  unsigned n_unordered;
 };
+
+/* The order of these is looked at apart: a server may send all of one and then all of the other. */
+typedef enum
+{
+  KIND_OBJECT,
+  KIND_PREFIX,
+  KIND_DELETE_MARKER,
+  N_KINDS,
+} Kind;
+
+/* What a page says of the way that the listing takes, also by keys that were not asked for. */
+typedef struct
+{
+  char *first;           /* what came first, of versions with the version; NULL where it is empty */
+  char *largest;         /* by its bytes */
+  char *latest[N_KINDS]; /* what came last of each kind */
+  gboolean goes_back;    /* a key comes before another one, or one before it, that is larger */
+  gboolean before_start; /* there are keys that the server was asked to leave out */
+} Course;
 
 /**
  * kp_s3_listing_new:
@@ -104,9 +135,14 @@ kp_s3_listing_free (KpS3Listing *listing)
   g_free (listing->prefix);
   g_free (listing->delimiter);
   g_free (listing->start_after);
+  g_free (listing->leap);
+  g_free (listing->leap_token);
+  g_free (listing->leap_marker);
   g_free (listing->token);
   g_free (listing->marker);
   g_free (listing->version_marker);
+  g_free (listing->first);
+  g_clear_pointer (&listing->seen, g_hash_table_unref);
   g_free (listing);
 }
 
@@ -116,14 +152,116 @@ kp_s3_listing_is_finished (KpS3Listing *listing)
   return listing->finished;
 }
 
+/**
+ * kp_s3_listing_has_met_end:
+ *
+ * Where pieces lie end to end, each of them begins behind a key that is there, and met its end in
+ * the order of keys, nothing is between them in whatever order the server lists.
+ *
+ * Returns: whether the last key of interest was listed
+ */
+gboolean
+kp_s3_listing_has_met_end (KpS3Listing *listing)
+{
+  return listing->met_end;
+}
+
+/**
+ * kp_s3_listing_is_unordered:
+ *
+ * Returns: whether keys come, or came at some time, in another order than that of their bytes
+ */
+gboolean
+kp_s3_listing_is_unordered (KpS3Listing *listing)
+{
+  return listing->unordered;
+}
+
+static void
+course_clear (Course *course)
+{
+  g_free (course->first);
+  g_free (course->largest);
+  for (int i = 0; i < N_KINDS; i++)
+    g_free (course->latest[i]);
+}
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Course, course_clear)
+
+/* Whether @text is met for the first time. @kind keeps texts of different meaning apart. */
+static gboolean
+remember (KpS3Listing *listing, const char *kind, const char *text)
+{
+  g_autofree char *whole = g_strconcat (kind, text, NULL);
+
+  return g_hash_table_add (listing->seen,
+                           g_compute_checksum_for_string (G_CHECKSUM_SHA256, whole, -1));
+}
+
+/**
+ * kp_s3_listing_set_unordered:
+ *
+ * From here on keys may come in any order, as with servers that walk through folders or go by
+ * encrypted names. Pages are then asked for from the first to the last, as a key tells nothing of
+ * those behind it, and what is not asked for is left out key by key. A listing that has a start,
+ * and has begun, begins anew.
+ *
+ * Returns: whether what was asked for last is not what comes next
+ */
+gboolean
+kp_s3_listing_set_unordered (KpS3Listing *listing)
+{
+  gboolean moves = FALSE;
+
+  if (listing->unordered)
+    return FALSE;
+  listing->unordered = TRUE;
+  listing->seen = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+  if (listing->start_after != NULL)
+    {
+      moves = TRUE;
+      g_clear_pointer (&listing->token, g_free);
+      g_clear_pointer (&listing->marker, g_free);
+      g_clear_pointer (&listing->first, g_free);
+    }
+  else if (listing->leap != NULL)
+    {
+      moves = TRUE;
+      g_free (listing->token);
+      listing->token = g_steal_pointer (&listing->leap_token);
+      g_free (listing->marker);
+      listing->marker = g_steal_pointer (&listing->leap_marker);
+    }
+  g_clear_pointer (&listing->leap, g_free);
+  listing->empty_pages = 0;
+  /* What came before was in order and has no circle, so the last page of it will do. */
+  if (listing->first != NULL)
+    remember (listing, "first ", listing->first);
+  if (listing->token != NULL)
+    remember (listing, "token ", listing->token);
+  if (listing->marker != NULL && !listing->of_versions)
+    remember (listing, "marker ", listing->marker);
+  return moves;
+}
+
+/* Only keys behind it are asked for; or NULL. */
+static const char *
+get_first_start (KpS3Listing *listing)
+{
+  if (listing->unordered)
+    return NULL;
+  return listing->leap != NULL ? listing->leap : listing->start_after;
+}
+
 /* Where the next page starts, unless there is a token. A server that does not know start-after may
  * have sent only keys before it so far. */
 static const char *
 get_start (KpS3Listing *listing)
 {
-  if (listing->marker == NULL
-      || (listing->start_after != NULL && strcmp (listing->marker, listing->start_after) < 0))
-    return listing->start_after;
+  const char *start = get_first_start (listing);
+
+  if (listing->marker == NULL || (start != NULL && strcmp (listing->marker, start) < 0))
+    return start;
   return listing->marker;
 }
 
@@ -227,16 +365,47 @@ take_if_later (char **last, const char *key)
   *last = g_strdup (key);
 }
 
-/* Adds what a record says to @page; nothing for a record that is no entry.
- *
- * @last: (inout): the last key that the server has sent, also of those that were not asked for: it
- *   tells whether the listing gets on */
+static void
+follow_course (KpS3Listing *listing,
+               Course *course,
+               Kind kind,
+               const char *key,
+               const char *version_id)
+{
+  const char *start = get_first_start (listing);
+  const char *before = course->latest[kind];
+
+  /* Of folders, the one that the marker lies in may be sent again. */
+  if (before == NULL && kind != KIND_PREFIX)
+    before = listing->marker;
+  course->goes_back |= before != NULL && strcmp (key, before) < 0;
+  course->before_start |= kind != KIND_PREFIX && start != NULL && strcmp (key, start) < 0;
+  if (course->first == NULL)
+    course->first = version_id != NULL ? g_strconcat (key, "\n", version_id, NULL) : g_strdup (key);
+  take_if_later (&course->largest, key);
+  g_free (course->latest[kind]);
+  course->latest[kind] = g_strdup (key);
+}
+
+/* Whether a key of the listing is asked for. A server may not know start-after, and sends pages to
+ * their end. */
+static gboolean
+is_wanted (KpS3Listing *listing, const char *key, gboolean is_prefix)
+{
+  const char *start = listing->leap != NULL ? listing->leap : listing->start_after;
+
+  return (listing->hidden == NULL || !g_str_has_prefix (key, listing->hidden))
+         && (is_prefix || start == NULL || strcmp (key, start) > 0)
+         && (listing->end == NULL || strcmp (key, listing->end) <= 0);
+}
+
+/* Adds what a record says to @page; nothing for a record that is no entry. */
 static gboolean
 read_entry (KpS3Listing *listing,
             const KpS3Record *record,
             gboolean is_encoded,
             GPtrArray *page,
-            char **last,
+            Course *course,
             GError **error)
 {
   const char *name = kp_s3_record_get_name (record);
@@ -258,14 +427,14 @@ read_entry (KpS3Listing *listing,
                    "The server's listing makes no sense: the key “%s” %s", shown, fault);
       return FALSE;
     }
-  take_if_later (last, key->str);
-  if (listing->hidden != NULL && g_str_has_prefix (key->str, listing->hidden))
-    {
-      g_string_free (key, TRUE);
-      return TRUE;
-    }
-  /* A server may not know start-after. */
-  if (!is_prefix && listing->start_after != NULL && strcmp (key->str, listing->start_after) <= 0)
+  const char *version_id = listing->of_versions ? kp_s3_record_get (record, "VersionId") : NULL;
+  follow_course (listing, course,
+                 is_prefix   ? KIND_PREFIX
+                 : is_marker ? KIND_DELETE_MARKER
+                             : KIND_OBJECT,
+                 key->str, version_id);
+  listing->met_end |= g_strcmp0 (key->str, listing->end) == 0;
+  if (!is_wanted (listing, key->str, is_prefix))
     {
       g_string_free (key, TRUE);
       return TRUE;
@@ -276,8 +445,7 @@ read_entry (KpS3Listing *listing,
   entry->is_delete_marker = is_marker;
   entry->is_latest
       = !listing->of_versions || g_strcmp0 (kp_s3_record_get (record, "IsLatest"), "true") == 0;
-  entry->version_id
-      = listing->of_versions ? g_strdup (kp_s3_record_get (record, "VersionId")) : NULL;
+  entry->version_id = g_strdup (version_id);
   entry->key = g_string_free (key, FALSE);
   entry->size = parse_size (kp_s3_record_get (record, "Size"));
   entry->etag = kp_s3_etag_normalise (kp_s3_record_get (record, "ETag"));
@@ -297,41 +465,108 @@ set_order_error (const char *key, GError **error)
                "The server's listing repeats itself or is out of order at “%s”", shown);
 }
 
-/* What the next page has to start behind: the server's own word, or the last key.
- *
- * @last: (transfer full) (nullable): the last key or prefix of the page */
-static gboolean
-advance (KpS3Listing *listing,
-         KpS3Xml *xml,
-         char *last,
-         unsigned version,
-         gboolean is_encoded,
-         GError **error)
+static void
+set_endless_error (GError **error)
 {
-  const char *next_marker = kp_s3_xml_get (xml, "NextMarker");
-  const char *next_token = version == 2 ? kp_s3_xml_get (xml, "NextContinuationToken") : NULL;
-  g_autofree char *reached = last;
+  g_set_error_literal (error, KP_ERROR, KP_ERROR_SERVER,
+                       "The server's listing says again and again that there is more, and has "
+                       "nothing");
+}
 
-  listing->finished = g_strcmp0 (kp_s3_xml_get (xml, "IsTruncated"), "true") != 0;
-  listing->empty_pages = last == NULL ? listing->empty_pages + 1 : 0;
-  if (last == NULL && next_marker != NULL && version == 1)
-    reached = g_string_free (decode (next_marker, is_encoded), FALSE);
+/* What came last; where there are objects and folders, the larger one. */
+static const char *
+get_last (const Course *course)
+{
+  const char *last = NULL;
+
+  for (int i = 0; i < N_KINDS; i++)
+    if (course->latest[i] != NULL && (last == NULL || strcmp (course->latest[i], last) > 0))
+      last = course->latest[i];
+  return last;
+}
+
+/* Whether the keys are in another order than that of their bytes; or the listing repeats itself. */
+static gboolean
+is_out_of_order (KpS3Listing *listing, const Course *course)
+{
+  return course->goes_back || course->before_start
+         || (!listing->of_versions && listing->marker != NULL && course->largest != NULL
+             && strcmp (course->largest, listing->marker) <= 0);
+}
+
+/* Where there is no order that would tell, no page may begin as one before it, and the place to go
+ * on at has to be another each time.
+ *
+ * @place: (nullable): that place
+ * @key: (nullable): the last key */
+static gboolean
+check_unordered (KpS3Listing *listing,
+                 const char *kind,
+                 const char *place,
+                 const char *key,
+                 GError **error)
+{
+  if (listing->first != NULL && listing->empty_pages == 0
+      && !remember (listing, "first ", listing->first))
+    {
+      set_order_error (key != NULL ? key : "", error);
+      return FALSE;
+    }
+  if (listing->finished)
+    return TRUE;
+  if (place != NULL && remember (listing, kind, place) && listing->empty_pages <= MAX_EMPTY_PAGES
+      && ++listing->n_unordered <= MAX_UNORDERED_PAGES)
+    return TRUE;
+  if (listing->empty_pages > 0 || place == NULL)
+    set_endless_error (error);
+  else
+    set_order_error (key != NULL ? key : "", error);
+  return FALSE;
+}
+
+static gboolean
+check_ordered (KpS3Listing *listing, const char *reached, const char *token, GError **error)
+{
+  gboolean gets_on = reached != NULL || (token != NULL && g_strcmp0 (token, listing->token) != 0);
 
   if (listing->marker != NULL && reached != NULL && strcmp (reached, listing->marker) <= 0)
     {
       set_order_error (reached, error);
       return FALSE;
     }
-  gboolean gets_on
-      = reached != NULL || (next_token != NULL && g_strcmp0 (next_token, listing->token) != 0);
   if (!listing->finished && (!gets_on || listing->empty_pages > MAX_EMPTY_PAGES))
     {
-      g_set_error_literal (error, KP_ERROR, KP_ERROR_SERVER,
-                           "The server's listing says again and again that there is more, and has "
-                           "nothing");
+      set_endless_error (error);
       return FALSE;
     }
+  return TRUE;
+}
 
+/* What the next page has to start behind: the server's own word, or the last key. Of the first
+ * version of the call, most servers say it only for folders, and then it is the last key; where
+ * keys are in no order, it comes first. */
+static gboolean
+advance (KpS3Listing *listing,
+         KpS3Xml *xml,
+         const Course *course,
+         unsigned version,
+         gboolean is_encoded,
+         GError **error)
+{
+  const char *next_marker = version == 1 ? kp_s3_xml_get (xml, "NextMarker") : NULL;
+  const char *next_token = version == 2 ? kp_s3_xml_get (xml, "NextContinuationToken") : NULL;
+  gboolean is_told = next_marker != NULL && *next_marker != '\0'
+                     && (listing->unordered || course->largest == NULL);
+  g_autofree char *reached
+      = is_told ? g_string_free (decode (next_marker, is_encoded), FALSE)
+                : g_strdup (listing->unordered ? get_last (course) : course->largest);
+  gboolean ok = listing->unordered
+                    ? check_unordered (listing, version == 2 ? "token " : "marker ",
+                                       version == 2 ? next_token : reached, reached, error)
+                    : check_ordered (listing, reached, next_token, error);
+
+  if (!ok)
+    return FALSE;
   g_free (listing->token);
   listing->token = g_strdup (next_token);
   if (reached != NULL)
@@ -343,35 +578,39 @@ advance (KpS3Listing *listing,
 }
 
 /* The same for versions: several pages may be about one key, of which each has to say another
- * version to go on behind.
- *
- * @last: (transfer full) (nullable): the last key of the page */
+ * version to go on behind. */
 static gboolean
 advance_versions (KpS3Listing *listing,
                   KpS3Xml *xml,
                   GPtrArray *page,
-                  char *last,
+                  const Course *course,
                   gboolean is_encoded,
                   GError **error)
 {
   const char *next_key = kp_s3_xml_get (xml, "NextKeyMarker");
   const char *next_version = kp_s3_xml_get (xml, "NextVersionIdMarker");
-  g_autofree char *reached = next_key != NULL && *next_key != '\0'
-                                 ? g_string_free (decode (next_key, is_encoded), FALSE)
-                                 : g_strdup (last);
+  g_autofree char *reached
+      = next_key != NULL && *next_key != '\0'
+            ? g_string_free (decode (next_key, is_encoded), FALSE)
+            : g_strdup (listing->unordered ? get_last (course) : course->largest);
   gboolean is_same = g_strcmp0 (reached, listing->marker) == 0;
-  g_autofree char *spare = last;
 
-  listing->finished = g_strcmp0 (kp_s3_xml_get (xml, "IsTruncated"), "true") != 0;
-  if (listing->finished)
-    return TRUE;
   if (next_version == NULL && page->len > 0)
     next_version = ((KpS3Entry *) g_ptr_array_index (page, page->len - 1))->version_id;
+  g_autofree char *place
+      = reached != NULL
+            ? g_strdup_printf ("%s\n%s", reached, next_version != NULL ? next_version : "")
+            : NULL;
+  if (listing->unordered && !check_unordered (listing, "version ", place, reached, error))
+    return FALSE;
+  if (listing->finished)
+    return TRUE;
   listing->pages_of_key = is_same ? listing->pages_of_key + 1 : 0;
-  if (reached == NULL || (listing->marker != NULL && strcmp (reached, listing->marker) < 0)
-      || (is_same
-          && (g_strcmp0 (next_version, listing->version_marker) == 0
-              || listing->pages_of_key > MAX_PAGES_OF_ONE_KEY)))
+  if (!listing->unordered
+      && (reached == NULL || (listing->marker != NULL && strcmp (reached, listing->marker) < 0)
+          || (is_same
+              && (g_strcmp0 (next_version, listing->version_marker) == 0
+                  || listing->pages_of_key > MAX_PAGES_OF_ONE_KEY))))
     {
       set_order_error (reached != NULL ? reached : "", error);
       return FALSE;
@@ -383,20 +622,31 @@ advance_versions (KpS3Listing *listing,
   return TRUE;
 }
 
-/* A page that ends among what is left out: the next one starts behind that. Once only, as a server
- * that does not know start-after begins anew, and has to be followed through all of it then. */
+/* A page that ends among what is left out: the next one starts behind that. A server that does not
+ * know start-after begins anew, and has to be followed through all of it then. */
 static void
 leap_over_hidden (KpS3Listing *listing)
 {
-  if (listing->of_versions || listing->finished || listing->hidden_last == NULL
-      || listing->delimiter != NULL || listing->marker == NULL
+  if (listing->of_versions || listing->finished || listing->unordered
+      || listing->hidden_last == NULL || listing->delimiter != NULL || listing->marker == NULL
       || !g_str_has_prefix (listing->marker, listing->hidden)
       || strcmp (listing->marker, listing->hidden_last) >= 0)
     return;
-  g_free (listing->start_after);
-  listing->start_after = g_steal_pointer (&listing->hidden_last);
-  g_clear_pointer (&listing->token, g_free);
-  g_clear_pointer (&listing->marker, g_free);
+  listing->leap = g_steal_pointer (&listing->hidden_last);
+  listing->leap_token = g_steal_pointer (&listing->token);
+  listing->leap_marker = g_steal_pointer (&listing->marker);
+}
+
+/* Behind the last key of interest there is nothing more to ask for. Of versions, those of that key
+ * may go on. */
+static void
+end_where_wanted (KpS3Listing *listing)
+{
+  if (listing->unordered || listing->end == NULL || listing->marker == NULL)
+    return;
+  int order = strcmp (listing->marker, listing->end);
+  if (order > 0 || (order == 0 && !listing->of_versions))
+    listing->finished = TRUE;
 }
 
 /* A server that knows only the first version of the call ignores list-type, or refuses it. */
@@ -420,6 +670,8 @@ speaks_v1_only (const GError *error)
 GPtrArray *
 kp_s3_listing_read_page (KpS3Listing *listing, KpS3Xml *xml, unsigned *version, GError **error)
 {
+  unsigned asked = *version;
+
   if (!g_str_equal (kp_s3_xml_get_root (xml),
                     listing->of_versions ? "ListVersionsResult" : "ListBucketResult"))
     {
@@ -437,22 +689,31 @@ kp_s3_listing_read_page (KpS3Listing *listing, KpS3Xml *xml, unsigned *version, 
 
   gboolean is_encoded = g_strcmp0 (kp_s3_xml_get (xml, "EncodingType"), "url") == 0;
   g_autoptr (GPtrArray) page = g_ptr_array_new_with_free_func ((GDestroyNotify) kp_s3_entry_free);
-  g_autofree char *last = NULL;
+  g_auto (Course) course = { NULL };
   for (guint i = 0; i < kp_s3_xml_get_n_records (xml); i++)
-    if (!read_entry (listing, kp_s3_xml_get_record (xml, i), is_encoded, page, &last, error))
+    if (!read_entry (listing, kp_s3_xml_get_record (xml, i), is_encoded, page, &course, error))
       return NULL;
-  if (listing->of_versions
-          ? !advance_versions (listing, xml, page, g_steal_pointer (&last), is_encoded, error)
-          : !advance (listing, xml, g_steal_pointer (&last), *version, is_encoded, error))
-    return NULL;
-  if (listing->end != NULL && listing->marker != NULL
-      && strcmp (listing->marker, listing->end) >= 0)
+  /* Whoever does not know list-type does not know start-after. */
+  if (!listing->of_versions && *version != asked)
+    course.before_start = FALSE;
+  if (!listing->unordered && is_out_of_order (listing, &course)
+      && kp_s3_listing_set_unordered (listing))
     {
-      listing->finished = TRUE;
-      for (guint i = page->len; i-- > 0;)
-        if (strcmp (((KpS3Entry *) g_ptr_array_index (page, i))->key, listing->end) > 0)
-          g_ptr_array_remove_index_fast (page, i);
+      g_ptr_array_set_size (page, 0);
+      return g_steal_pointer (&page);
     }
+
+  listing->finished = g_strcmp0 (kp_s3_xml_get (xml, "IsTruncated"), "true") != 0;
+  listing->empty_pages = course.first == NULL ? listing->empty_pages + 1 : 0;
+  if (course.first != NULL)
+    {
+      g_free (listing->first);
+      listing->first = g_steal_pointer (&course.first);
+    }
+  if (listing->of_versions ? !advance_versions (listing, xml, page, &course, is_encoded, error)
+                           : !advance (listing, xml, &course, *version, is_encoded, error))
+    return NULL;
+  end_where_wanted (listing);
   leap_over_hidden (listing);
   return g_steal_pointer (&page);
 }
@@ -473,6 +734,9 @@ kp_s3_listing_next_page (KpS3Listing *listing,
   g_autoptr (KpS3Location) location = kp_s3_service_ref_location (service);
   unsigned version = kp_s3_service_get_list_version (service);
   g_autoptr (GError) local_error = NULL;
+
+  if (!kp_s3_service_lists_in_order (service))
+    kp_s3_listing_set_unordered (listing);
   g_autoptr (KpS3Request) request
       = page_request (listing, version, kp_s3_location_get_provider (location)->url_encoding);
   g_autoptr (KpS3Xml) xml
@@ -493,5 +757,7 @@ kp_s3_listing_next_page (KpS3Listing *listing,
   g_autoptr (GPtrArray) page = kp_s3_listing_read_page (listing, xml, &answered, error);
   if (answered != version)
     kp_s3_service_fall_back_to_list_v1 (service);
+  if (listing->unordered)
+    kp_s3_service_learn_unordered (service);
   return g_steal_pointer (&page);
 }

@@ -6,7 +6,10 @@
 /* A listing of a bucket, page by page: ListObjectsV2 with encoding-type=url, ListObjects where that
  * is all the server has, ListObjectVersions for the past.
  *
- * It never believes a server that repeats itself: each page has to lead beyond the one before. */
+ * It never believes a server that repeats itself: each page has to lead beyond the one before. Keys
+ * come in the order of their bytes, but not from every server: see kp_s3_listing_is_unordered().
+ * Then one that is added while the pages are read may come twice, as one may that came before that
+ * was found out. */
 
 #include "kp-s3-client.h"
 #include "kp-s3-xml.h"
@@ -21,6 +24,9 @@ void kp_s3_listing_set_end (KpS3Listing *listing, const char *end);
 void kp_s3_listing_set_hidden (KpS3Listing *listing, const char *prefix, const char *last);
 void kp_s3_listing_free (KpS3Listing *listing);
 gboolean kp_s3_listing_is_finished (KpS3Listing *listing);
+gboolean kp_s3_listing_has_met_end (KpS3Listing *listing);
+gboolean kp_s3_listing_is_unordered (KpS3Listing *listing);
+gboolean kp_s3_listing_set_unordered (KpS3Listing *listing);
 GPtrArray *kp_s3_listing_next_page (KpS3Listing *listing,
                                     KpS3Client *client,
                                     GCancellable *cancellable,

@@ -77,6 +77,7 @@ load_provider (GKeyFile *file, const char *group)
   provider->global_names = g_str_equal (names, "global");
   provider->virtual_style = g_str_equal (style, "virtual");
   provider->list_version = (unsigned) get_size (file, group, "list");
+  provider->ordered = get_support (file, group, "ordered") == KP_S3_SUPPORT_YES;
   provider->url_encoding = get_support (file, group, "url-encoding") == KP_S3_SUPPORT_YES;
   provider->part_copy = get_support (file, group, "part-copy");
   provider->copy_if_match = get_support (file, group, "copy-if-match") == KP_S3_SUPPORT_YES;

@@ -27,6 +27,7 @@ typedef struct
   gboolean global_names;      /* a bucket's name is enough to find it, whatever the region */
   gboolean virtual_style;
   unsigned list_version; /* 1 or 2 */
+  gboolean ordered;      /* keys are listed in the order of their bytes */
   gboolean url_encoding;
   KpS3Support part_copy;
   gboolean copy_if_match;

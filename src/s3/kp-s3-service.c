@@ -40,6 +40,7 @@ struct _KpS3Service
   GCond released;
 
   gint makes_versions; /* atomic: the bucket keeps versions */
+  gint is_unordered;   /* atomic: the server does not list in the order of keys */
 
   /* Atomic, so that counting costs no lock. */
   guint64 requests[KP_S3_N_OPERATIONS];
@@ -119,6 +120,7 @@ kp_s3_service_new (KpS3Location *location,
   self->download = g_object_ref (download);
   self->timeout = DEFAULT_TIMEOUT;
   self->list_version = kp_s3_location_get_provider (location)->list_version;
+  self->is_unordered = !kp_s3_location_get_provider (location)->ordered;
   return self;
 }
 
@@ -430,6 +432,24 @@ kp_s3_service_fall_back_to_list_v1 (KpS3Service *self)
   g_mutex_lock (&self->lock);
   self->list_version = 1;
   g_mutex_unlock (&self->lock);
+}
+
+/**
+ * kp_s3_service_lists_in_order:
+ *
+ * Returns: whether the server lists keys in the order of their bytes, as far as is known: by the
+ *   provider's profile, and until a listing has shown the contrary
+ */
+gboolean
+kp_s3_service_lists_in_order (KpS3Service *self)
+{
+  return g_atomic_int_get (&self->is_unordered) == 0;
+}
+
+void
+kp_s3_service_learn_unordered (KpS3Service *self)
+{
+  g_atomic_int_set (&self->is_unordered, 1);
 }
 
 /**

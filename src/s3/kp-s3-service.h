@@ -84,6 +84,8 @@ gboolean kp_s3_service_is_region (const char *region);
 gboolean kp_s3_service_learn_region (KpS3Service *service, KpS3Location *used, const char *region);
 unsigned kp_s3_service_get_list_version (KpS3Service *service);
 void kp_s3_service_fall_back_to_list_v1 (KpS3Service *service);
+gboolean kp_s3_service_lists_in_order (KpS3Service *service);
+void kp_s3_service_learn_unordered (KpS3Service *service);
 gboolean kp_s3_service_has_multi_delete (KpS3Service *service);
 void kp_s3_service_give_up_multi_delete (KpS3Service *service);
 

@@ -200,12 +200,12 @@ test_no_url_encoding (void)
   static const FakeReply replies[] = { { .body = PAGE (TRUNCATED, KEY ("a%20b") KEY ("c")) },
                                        { .body = PAGE (COMPLETE, KEY ("d")) } };
   g_autoptr (Fixture) fixture = fixture_new ("seaweedfs", NULL);
-  g_autoptr (KpS3Listing) listing = kp_s3_listing_new ("", NULL, "a");
+  g_autoptr (KpS3Listing) listing = kp_s3_listing_new ("", NULL, NULL);
 
   fixture_script (fixture, replies);
   assert_page (listing, fixture, "a%20b\nc\n", FALSE);
   assert_page (listing, fixture, "d\n", TRUE);
-  g_assert_cmpstr (sent (fixture, 0)->query, ==, "marker=a&prefix=");
+  g_assert_cmpstr (sent (fixture, 0)->query, ==, "prefix=");
   g_assert_cmpstr (sent (fixture, 1)->query, ==, "marker=c&prefix=");
 }
 
@@ -343,9 +343,11 @@ test_no_sense (void)
     { NULL, PAGE (TRUNCATED TOKEN ("t"), KEY ("a") KEY ("b")),
       PAGE (COMPLETE, KEY ("a") KEY ("b")) },
     { "seaweedfs", PAGE (TRUNCATED, KEY ("a") KEY ("b")), PAGE (TRUNCATED, KEY ("a") KEY ("b")) },
-    /* backwards */
-    { NULL, PAGE (TRUNCATED TOKEN ("t"), KEY ("b")), PAGE (TRUNCATED TOKEN ("u"), KEY ("a")) },
-    { "seaweedfs", PAGE (TRUNCATED, KEY ("b")), PAGE (COMPLETE, KEY ("a")) },
+    { "seaweedfs", PAGE (TRUNCATED, KEY ("b") KEY ("a")), PAGE (COMPLETE, KEY ("b") KEY ("a")) },
+    { "seaweedfs", PAGE (TRUNCATED "<NextMarker>c</NextMarker>", KEY ("b")),
+      PAGE (TRUNCATED "<NextMarker>c</NextMarker>", KEY ("a")) },
+    /* another key, but the way on is the same */
+    { NULL, PAGE (TRUNCATED TOKEN ("t"), KEY ("b")), PAGE (TRUNCATED TOKEN ("t"), KEY ("a")) },
     /* more, but nothing and nowhere */
     { NULL, PAGE (TRUNCATED TOKEN ("t"), KEY ("b")), PAGE (TRUNCATED, "") },
     { NULL, PAGE (TRUNCATED TOKEN ("t"), ""), PAGE (TRUNCATED TOKEN ("t"), "") },
@@ -449,23 +451,28 @@ test_start_after_ignored (void)
 {
   static const FakeReply replies[] = {
     { .body = PAGE (COMPLETE, KEY ("a") KEY ("b") KEY ("c")) },
+    { .body = PAGE (COMPLETE, KEY ("a") KEY ("b") KEY ("c")) },
+    /* that it knows none is known now */
     { .body = PAGE (TRUNCATED TOKEN ("t"), KEY ("a") KEY ("b")) },
     { .body = PAGE (TRUNCATED TOKEN ("u"), KEY ("c") KEY ("d")) },
     { .body = PAGE (TRUNCATED TOKEN ("v"), KEY ("e") KEY ("f")) },
-    { .body = PAGE (TRUNCATED TOKEN ("w"), KEY ("g") KEY ("h")) },
+    { .body = PAGE (COMPLETE, KEY ("g") KEY ("h")) },
   };
   g_autoptr (Fixture) fixture = fixture_new (NULL, NULL);
   g_autoptr (KpS3Listing) short_one = kp_s3_listing_new ("", NULL, "b");
   g_autoptr (KpS3Listing) long_one = kp_s3_listing_new ("", NULL, "e");
 
   fixture_script (fixture, replies);
+  assert_page (short_one, fixture, "", FALSE);
   assert_page (short_one, fixture, "c\n", TRUE);
   kp_s3_listing_set_end (long_one, "g");
   assert_page (long_one, fixture, "", FALSE);
   assert_page (long_one, fixture, "", FALSE);
   assert_page (long_one, fixture, "f\n", FALSE);
   assert_page (long_one, fixture, "g\n", TRUE);
-  assert_asked (fixture, 4, "continuation-token", "v");
+  assert_asked (fixture, 0, "start-after", "b");
+  assert_asked (fixture, 1, "start-after", NULL);
+  assert_asked (fixture, 5, "continuation-token", "v");
 }
 
 /* The same of one that does not know list-type either. It knows the marker. */
@@ -513,8 +520,8 @@ test_hidden (void)
   assert_page (folders, fixture, "a\ni/\n", TRUE);
 }
 
-/* A server that knows no start-after begins anew when told to leap: nothing comes twice, and there
- * is an end. */
+/* A server that knows no start-after begins anew when told to leap: then the listing goes back to
+ * where it was. Nothing comes twice, and there is an end. */
 static void
 test_hidden_without_start_after (void)
 {
@@ -533,6 +540,8 @@ test_hidden_without_start_after (void)
   assert_page (listing, fixture, "", FALSE);
   assert_page (listing, fixture, "", FALSE);
   assert_page (listing, fixture, "i\n", TRUE);
+  assert_asked (fixture, 1, "start-after", "h%2F~");
+  assert_asked (fixture, 2, "continuation-token", "t");
 }
 
 /* A page may be empty where the server has gone through what is no object any more. */
@@ -715,6 +724,7 @@ test_versions_that_repeat_themselves (void)
     { .body = VERSIONS (TRUNCATED NEXT ("b", "v1"), VERSION ("b", "v1")) },
     { .body = VERSIONS (TRUNCATED NEXT ("b", "v1"), VERSION ("b", "v1")) },
     { .body = VERSIONS (TRUNCATED NEXT ("a", "v1"), VERSION ("a", "v1")) },
+    { .body = VERSIONS (TRUNCATED NEXT ("b", "v1"), VERSION ("b", "v1")) },
     { .body = VERSIONS (TRUNCATED, "") },
     { .body = PAGE (COMPLETE, KEY ("a")) },
   };
@@ -728,9 +738,244 @@ test_versions_that_repeat_themselves (void)
   assert_page (same, fixture, "b\n", FALSE);
   assert_error (same, fixture, KP_ERROR_SERVER);
   assert_page (back, fixture, "b\n", FALSE);
+  assert_page (back, fixture, "a\n", FALSE); /* that may be, once */
   assert_error (back, fixture, KP_ERROR_SERVER);
   assert_error (nowhere, fixture, KP_ERROR_SERVER);
   assert_error (other, fixture, KP_ERROR_SERVER);
+}
+
+/* ---- Keys in another order than that of their bytes ---- */
+
+/* As SeaweedFS does: names of one folder are in order, and folders are gone into on the way. */
+#define WALK_1 KEY ("p/a/x") KEY ("p/a/z")
+#define WALK_2 KEY ("p/a-b/1") KEY ("p/a-b/2")
+#define WALK_3 KEY ("p/a-b/3") KEY ("p/b")
+
+static void
+test_order_of_folders (void)
+{
+  static const FakeReply replies[] = {
+    { .body = PAGE (TRUNCATED "<NextMarker>p/a/z</NextMarker>", WALK_1) },
+    { .body = PAGE (TRUNCATED "<NextMarker>p/a-b/2</NextMarker>", WALK_2) },
+    { .body = PAGE (COMPLETE, WALK_3) },
+    /* one that does not say where to go on, and whose page has the largest key within */
+    { .body = PAGE (TRUNCATED, WALK_1 KEY ("p/a-b/1")) },
+    { .body = PAGE (TRUNCATED, KEY ("p/a-b/2")) },
+    { .body = PAGE (COMPLETE, WALK_3) },
+  };
+  g_autoptr (Fixture) fixture = fixture_new ("seaweedfs", NULL);
+  g_autoptr (KpS3Listing) told = kp_s3_listing_new ("p/", NULL, NULL);
+  g_autoptr (KpS3Listing) untold = kp_s3_listing_new ("p/", NULL, NULL);
+
+  fixture_script (fixture, replies);
+  assert_page (told, fixture, "p/a/x\np/a/z\n", FALSE);
+  assert_page (told, fixture, "p/a-b/1\np/a-b/2\n", FALSE);
+  assert_page (told, fixture, "p/a-b/3\np/b\n", TRUE);
+  assert_asked (fixture, 1, "marker", "p%2Fa%2Fz");
+  assert_asked (fixture, 2, "marker", "p%2Fa-b%2F2");
+  assert_page (untold, fixture, "p/a-b/1\np/a/x\np/a/z\n", FALSE);
+  assert_page (untold, fixture, "p/a-b/2\n", FALSE);
+  assert_page (untold, fixture, "p/a-b/3\np/b\n", TRUE);
+  assert_asked (fixture, 4, "marker", "p%2Fa-b%2F1");
+  assert_asked (fixture, 5, "marker", "p%2Fa-b%2F2");
+}
+
+/* What the profile says: the listing is of everything, and what is not asked for is left out. */
+static void
+test_order_and_pieces (void)
+{
+  static const FakeReply replies[] = {
+    { .body = PAGE (TRUNCATED "<NextMarker>h/1</NextMarker>", KEY ("a") KEY ("x") KEY ("h/1")) },
+    { .body = PAGE (TRUNCATED "<NextMarker>z</NextMarker>", KEY ("h/2") KEY ("c") KEY ("z")) },
+    { .body = PAGE (COMPLETE, KEY ("h0") KEY ("b") KEY ("d")) },
+  };
+  g_autoptr (Fixture) fixture = fixture_new ("seaweedfs", NULL);
+  g_autoptr (KpS3Listing) listing = kp_s3_listing_new ("", NULL, "b");
+
+  fixture_script (fixture, replies);
+  kp_s3_listing_set_end (listing, "h0");
+  kp_s3_listing_set_hidden (listing, "h/", "h/~");
+  assert_page (listing, fixture, "", FALSE);
+  assert_page (listing, fixture, "c\n", FALSE);
+  assert_page (listing, fixture, "d\nh0\n", TRUE);
+  g_assert_cmpstr (sent (fixture, 0)->query, ==, "prefix=");
+  g_assert_cmpstr (sent (fixture, 1)->query, ==, "marker=h%2F1&prefix=");
+  g_assert_cmpstr (sent (fixture, 2)->query, ==, "marker=z&prefix=");
+}
+
+/* Nobody has said so: the first key that is out of order shows it. Until then nothing was lost, and
+ * the listing goes on where it is. */
+static void
+test_order_noticed (void)
+{
+  static const struct
+  {
+    const char *second;
+    const char *expected;
+  } cases[] = {
+    { PAGE (TRUNCATED TOKEN ("u"), KEY ("a") KEY ("b")), "a\nb\n" },
+    { PAGE (TRUNCATED TOKEN ("u"), KEY ("a") KEY ("z")), "a\nz\n" },
+    { PAGE (TRUNCATED TOKEN ("u"), KEY ("e") KEY ("a") KEY ("f")), "a\ne\nf\n" },
+  };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      const FakeReply replies[] = {
+        { .body = PAGE (TRUNCATED TOKEN ("t"), KEY ("c") KEY ("d")) },
+        { .body = cases[i].second },
+        { .body = PAGE (TRUNCATED TOKEN ("v"), KEY ("b1")) },
+        { .body = PAGE (COMPLETE, KEY ("a1")) },
+      };
+      g_autoptr (Fixture) fixture = fixture_new (NULL, NULL);
+      g_autoptr (KpS3Listing) listing = kp_s3_listing_new ("", NULL, NULL);
+
+      fixture_script (fixture, replies);
+      assert_page (listing, fixture, "c\nd\n", FALSE);
+      g_assert_true (kp_s3_service_lists_in_order (fixture->service));
+      assert_page (listing, fixture, cases[i].expected, FALSE);
+      g_assert_true (kp_s3_listing_is_unordered (listing));
+      g_assert_false (kp_s3_service_lists_in_order (fixture->service));
+      assert_page (listing, fixture, "b1\n", FALSE);
+      assert_page (listing, fixture, "a1\n", TRUE);
+      assert_asked (fixture, 2, "continuation-token", "u");
+      assert_asked (fixture, 3, "continuation-token", "v");
+    }
+}
+
+/* Folders and objects come in two lists, each in order; so do versions and marks of deletion. */
+static void
+test_order_of_kinds (void)
+{
+  static const FakeReply replies[] = {
+    { .body = PAGE (TRUNCATED TOKEN ("t"), KEY ("b") KEY ("d") PREFIX ("a/") PREFIX ("c/")) },
+    { .body = PAGE (COMPLETE, PREFIX ("e/")) },
+  };
+  g_autoptr (Fixture) fixture = fixture_new (NULL, NULL);
+  g_autoptr (KpS3Listing) listing = kp_s3_listing_new ("", "/", NULL);
+
+  fixture_script (fixture, replies);
+  assert_page (listing, fixture, "a/\nb\nc/\nd\n", FALSE);
+  assert_page (listing, fixture, "e/\n", TRUE);
+  g_assert_true (kp_s3_service_lists_in_order (fixture->service));
+}
+
+/* What was asked for is between two keys, but what is between them may be anywhere: from the start
+ * again. And so with what was leapt over: from there. */
+static void
+test_order_noticed_in_a_piece (void)
+{
+  static const FakeReply replies[] = {
+    { .body = PAGE (TRUNCATED TOKEN ("t"), KEY ("e") KEY ("f")) },
+    { .body = PAGE (TRUNCATED TOKEN ("u"), KEY ("d") KEY ("g")) },
+    { .body = PAGE (TRUNCATED TOKEN ("v"), KEY ("c1") KEY ("b")) },
+    { .body = PAGE (COMPLETE, KEY ("e") KEY ("f") KEY ("d") KEY ("g")) },
+  };
+  static const FakeReply leaping[] = {
+    { .body = PAGE (TRUNCATED TOKEN ("t"), KEY ("a") KEY ("h/1")) },
+    { .body = PAGE (TRUNCATED TOKEN ("x"), KEY ("i") KEY ("b")) },
+    { .body = PAGE (TRUNCATED TOKEN ("y"), KEY ("h/2") KEY ("c")) },
+    { .body = PAGE (COMPLETE, KEY ("i") KEY ("b")) },
+  };
+  g_autoptr (Fixture) fixture = fixture_new (NULL, NULL);
+  g_autoptr (Fixture) other = fixture_new (NULL, NULL);
+  g_autoptr (KpS3Listing) piece = kp_s3_listing_new ("", NULL, "c");
+  g_autoptr (KpS3Listing) leap = kp_s3_listing_new ("", NULL, NULL);
+
+  fixture_script (fixture, replies);
+  assert_page (piece, fixture, "e\nf\n", FALSE);
+  assert_page (piece, fixture, "", FALSE);
+  assert_page (piece, fixture, "c1\n", FALSE);
+  assert_page (piece, fixture, "d\ne\nf\ng\n", TRUE);
+  assert_asked (fixture, 2, "start-after", NULL);
+  assert_asked (fixture, 2, "continuation-token", NULL);
+
+  fixture_script (other, leaping);
+  kp_s3_listing_set_hidden (leap, "h/", "h/~");
+  assert_page (leap, other, "a\n", FALSE);
+  assert_page (leap, other, "", FALSE);
+  assert_page (leap, other, "c\n", FALSE);
+  assert_page (leap, other, "b\ni\n", TRUE);
+  assert_asked (other, 1, "start-after", "h%2F~");
+  assert_asked (other, 2, "continuation-token", "t");
+}
+
+static void
+test_order_of_versions (void)
+{
+  static const FakeReply replies[] = {
+    { .body = VERSIONS (TRUNCATED NEXT ("p/a/z", "v1"),
+                        VERSION ("p/a/x", "v1") VERSION ("p/a/z", "v1")) },
+    { .body = VERSIONS (TRUNCATED NEXT ("p/a-b", "v1"), VERSION ("p/a-b", "v1")) },
+    { .body = VERSIONS (TRUNCATED NEXT ("p/a-b", "v0"), VERSION ("p/a-b", "v0")) },
+    { .body = VERSIONS (COMPLETE, VERSION ("p/a", "v1")) },
+  };
+  g_autoptr (Fixture) fixture = fixture_new (NULL, NULL);
+  g_autoptr (KpS3Listing) listing = kp_s3_listing_new_of_versions ("p/");
+
+  fixture_script (fixture, replies);
+  assert_page (listing, fixture, "p/a/x\np/a/z\n", FALSE);
+  assert_page (listing, fixture, "p/a-b\n", FALSE);
+  assert_page (listing, fixture, "p/a-b\n", FALSE);
+  assert_page (listing, fixture, "p/a\n", TRUE);
+  assert_asked (fixture, 3, "key-marker", "p%2Fa-b");
+  assert_asked (fixture, 3, "version-id-marker", "v0");
+}
+
+/* Of one key, all versions, be it on several pages; and nothing behind them. */
+static void
+test_end_of_versions (void)
+{
+  static const FakeReply replies[] = {
+    { .body = VERSIONS (TRUNCATED NEXT ("a", "v2"), VERSION ("a", "v3") VERSION ("a", "v2")) },
+    { .body = VERSIONS (TRUNCATED NEXT ("ab", "v1"), VERSION ("a", "v1") VERSION ("ab", "v1")) },
+  };
+  g_autoptr (Fixture) fixture = fixture_new (NULL, NULL);
+  g_autoptr (KpS3Listing) listing = kp_s3_listing_new_of_versions ("a");
+
+  fixture_script (fixture, replies);
+  kp_s3_listing_set_end (listing, "a");
+  assert_page (listing, fixture, "a\na\n", FALSE);
+  assert_page (listing, fixture, "a\n", TRUE);
+}
+
+/* Pages that go round in a circle, of any length, and pages without end. */
+static void
+test_order_without_end (void)
+{
+  static const char *const circle[] = {
+    PAGE (TRUNCATED TOKEN ("t"), KEY ("c")),
+    PAGE (TRUNCATED TOKEN ("u"), KEY ("b")),
+    PAGE (TRUNCATED TOKEN ("v"), KEY ("a")),
+  };
+  FakeReply replies[4];
+  g_autoptr (Fixture) fixture = fixture_new (NULL, NULL);
+  g_autoptr (KpS3Listing) round = kp_s3_listing_new ("", NULL, NULL);
+  g_autoptr (KpS3Listing) on = kp_s3_listing_new ("", NULL, NULL);
+  g_autoptr (GError) error = NULL;
+  int n_pages = 0;
+
+  for (int i = 0; i < 4; i++)
+    replies[i] = (FakeReply){ .body = circle[i % 3] };
+  fixture_script (fixture, replies);
+  for (int i = 0; i < 3; i++)
+    g_assert_nonnull (kp_s3_listing_next_page (round, fixture->client, NULL, NULL));
+  assert_error (round, fixture, KP_ERROR_SERVER);
+
+  kp_s3_listing_set_unordered (on);
+  while (error == NULL)
+    {
+      g_autofree char *text
+          = g_strdup_printf (PAGE (TRUNCATED TOKEN ("%d"), KEY ("%d")), n_pages, n_pages);
+      g_autoptr (GBytes) bytes = g_bytes_new_static (text, strlen (text));
+      g_autoptr (KpS3Xml) xml = kp_s3_xml_parse (bytes, NULL);
+      unsigned version = 2;
+      g_autoptr (GPtrArray) page = kp_s3_listing_read_page (on, xml, &version, &error);
+      g_assert_true ((page != NULL) == (error == NULL));
+      n_pages++;
+      g_assert_cmpint (n_pages, <=, 200001);
+    }
+  g_assert_error (error, KP_ERROR, KP_ERROR_SERVER);
+  g_assert_cmpint (n_pages, ==, 200001);
 }
 
 int
@@ -765,5 +1010,13 @@ main (int argc, char **argv)
   g_test_add_func ("/s3/listing/absurd-sizes", test_absurd_sizes);
   g_test_add_func ("/s3/listing/versions", test_versions);
   g_test_add_func ("/s3/listing/versions/repeated", test_versions_that_repeat_themselves);
+  g_test_add_func ("/s3/listing/versions/end", test_end_of_versions);
+  g_test_add_func ("/s3/listing/order/folders", test_order_of_folders);
+  g_test_add_func ("/s3/listing/order/pieces", test_order_and_pieces);
+  g_test_add_func ("/s3/listing/order/noticed", test_order_noticed);
+  g_test_add_func ("/s3/listing/order/kinds", test_order_of_kinds);
+  g_test_add_func ("/s3/listing/order/noticed-in-a-piece", test_order_noticed_in_a_piece);
+  g_test_add_func ("/s3/listing/order/versions", test_order_of_versions);
+  g_test_add_func ("/s3/listing/order/without-end", test_order_without_end);
   return g_test_run ();
 }

@@ -115,6 +115,8 @@ test_fields (void)
   g_assert_false (aws->equal_parts);
   g_assert_cmpuint (seaweedfs->list_version, ==, 1);
   g_assert_false (seaweedfs->url_encoding);
+  g_assert_false (seaweedfs->ordered);
+  g_assert_true (aws->ordered);
   g_assert_cmpuint (kp_s3_provider_find ("scaleway")->max_parts, ==, 1000);
   g_assert_cmpint (kp_s3_provider_find ("r2")->versioning, ==, KP_S3_SUPPORT_NO);
 
