@@ -117,6 +117,26 @@ list_pages (KpS3Service *service,
   return TRUE;
 }
 
+static int
+compare_entries (const void *a, const void *b)
+{
+  const KpBrowseEntry *one = *(KpBrowseEntry *const *) a;
+  const KpBrowseEntry *two = *(KpBrowseEntry *const *) b;
+  int order = strcmp (one->path, two->path);
+
+  return order != 0 ? order : one->is_folder - two->is_folder;
+}
+
+/* Puts what came in another order into that of the names, each of them once. */
+static void
+sort_entries (GPtrArray *entries)
+{
+  g_ptr_array_sort (entries, compare_entries);
+  for (guint i = entries->len; i-- > 1;)
+    if (compare_entries (&entries->pdata[i - 1], &entries->pdata[i]) == 0)
+      g_ptr_array_remove_index (entries, i);
+}
+
 /* The entry that a key of the past stands for: itself, or the folder on the way to it. */
 static KpBrowseEntry *
 to_past_entry (KpListed *listed, gsize base_length, gsize prefix_length, gboolean recursive)
@@ -218,6 +238,8 @@ kp_browse_list (KpS3Service *service,
 
   *complete
       = (options->at > 0 || kp_s3_listing_is_finished (listing)) && entries->len <= options->limit;
+  if (kp_s3_listing_is_unordered (listing))
+    sort_entries (entries);
   if (entries->len > options->limit)
     g_ptr_array_set_size (entries, (gint) options->limit);
   return g_steal_pointer (&entries);

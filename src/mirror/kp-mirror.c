@@ -210,6 +210,8 @@ typedef struct
   const char *prefix;
   char *start_after; /* or NULL: from the start */
   char *end;         /* last key of the piece, or NULL: to the end */
+  gboolean in_order; /* the server was thought to list in the order of keys */
+  gboolean is_gappy; /* what lies behind the piece need not be in the next one */
   GError *error;
   GThread *thread;
 } ListJob;
@@ -223,6 +225,22 @@ list_job_free (void *data)
   g_free (job->end);
   g_clear_error (&job->error);
   g_free (job);
+}
+
+/* Whether the job is for what lies between two keys, and that may be anywhere in the listing, as
+ * the server turned out to list in another order. */
+static gboolean
+is_useless (const ListJob *job)
+{
+  return job->in_order && (job->start_after != NULL || job->end != NULL)
+         && !kp_s3_service_lists_in_order (job->mirror->service);
+}
+
+/* Whether another job goes on where this one ends. */
+static gboolean
+is_continued (const ListJob *job)
+{
+  return job->end != NULL && !g_str_equal (job->end, job->prefix);
 }
 
 static void *
@@ -239,7 +257,7 @@ list_main (void *data)
   g_main_context_push_thread_default (context);
   KpS3Client *client = kp_s3_client_new (self->service);
   kp_s3_client_set_max_attempts (client, FIRST_ATTEMPTS);
-  while (job->error == NULL && !kp_s3_listing_is_finished (listing))
+  while (!is_useless (job) && !kp_s3_listing_is_finished (listing))
     {
       g_autoptr (GPtrArray) page
           = kp_s3_listing_next_page (listing, client, self->cancellable, &job->error);
@@ -248,6 +266,7 @@ list_main (void *data)
       kp_report_add_listed (self->report, page->len);
       kp_s3_client_set_max_attempts (client, KP_S3_MAX_ATTEMPTS);
     }
+  job->is_gappy = is_continued (job) && !kp_s3_listing_has_met_end (listing);
   /* The scan, and the other pieces, need not go on. */
   if (job->error != NULL)
     g_cancellable_cancel (self->cancellable);
@@ -283,13 +302,14 @@ add_list_job (KpMirror *self,
 
   job->mirror = self;
   job->prefix = prefix;
+  job->in_order = kp_s3_service_lists_in_order (self->service);
   job->start_after = g_strdup (start_after);
   job->end = g_strdup (end);
   g_ptr_array_add (jobs, job);
 }
 
 /* Cuts what is to be listed of a folder into pieces of about the same length, going by the keys
- * that the catalogue knows. */
+ * that the catalogue knows. Of a server that lists in another order, it is one. */
 static gboolean
 add_folder (KpMirror *self, GPtrArray *jobs, const char *prefix, GError **error)
 {
@@ -298,7 +318,9 @@ add_folder (KpMirror *self, GPtrArray *jobs, const char *prefix, GError **error)
 
   if (!kp_catalogue_count_known (self->catalogue, &known, error))
     return FALSE;
-  unsigned n = (unsigned) CLAMP (known / KEYS_PER_LISTER, 1, MAX_LISTERS);
+  unsigned n = kp_s3_service_lists_in_order (self->service)
+                   ? (unsigned) CLAMP (known / KEYS_PER_LISTER, 1, MAX_LISTERS)
+                   : 1;
   g_autoptr (GPtrArray) splits = kp_catalogue_get_split_keys (self->catalogue, prefix, n, error);
   if (splits == NULL)
     return FALSE;
@@ -379,6 +401,34 @@ end_listing (GPtrArray *jobs, GError **error)
     g_propagate_error (error, g_steal_pointer (&first));
 }
 
+/* Where a piece has shown that the server does not list in the order of keys, or the object at its
+ * end was not met, so that it may be so: the pieces again, each folder as a whole. What was listed
+ * of it is there twice, and the later one counts. */
+static gboolean
+list_again (KpMirror *self, GPtrArray *jobs, GError **error)
+{
+  g_autoptr (GHashTable) prefixes = g_hash_table_new (g_str_hash, g_str_equal);
+  g_autoptr (GPtrArray) again = g_ptr_array_new_with_free_func (list_job_free);
+
+  for (guint i = 0; i < jobs->len; i++)
+    {
+      const ListJob *job = g_ptr_array_index (jobs, i);
+      if ((job->is_gappy || is_useless (job)) && g_hash_table_add (prefixes, (char *) job->prefix))
+        add_list_job (self, again, job->prefix, NULL, is_continued (job) ? NULL : job->end);
+    }
+  for (guint i = 0; i < again->len; i++)
+    {
+      ListJob *job = g_ptr_array_index (again, i);
+      list_main (job);
+      if (job->error != NULL)
+        {
+          g_propagate_error (error, g_steal_pointer (&job->error));
+          return FALSE;
+        }
+    }
+  return TRUE;
+}
+
 static gboolean
 scan_sources (KpMirror *self, GError **error)
 {
@@ -434,7 +484,7 @@ scan_and_list (KpMirror *self, GError **error)
       g_propagate_error (error, g_steal_pointer (&scan_error));
       return FALSE;
     }
-  return kp_catalogue_commit (self->catalogue, error);
+  return list_again (self, jobs, error) && kp_catalogue_commit (self->catalogue, error);
 }
 
 static gboolean

@@ -86,8 +86,6 @@ add_pages (Past *past, KpS3Listing *listing, GError **error)
       for (guint i = 0; i < page->len; i++)
         {
           const KpS3Entry *entry = g_ptr_array_index (page, i);
-          if (past->is_key && strcmp (entry->key, past->prefix) > 0)
-            return TRUE;
           if (is_ours (past, entry->key) && !add_version (past, entry, error))
             return FALSE;
         }
@@ -104,6 +102,8 @@ add_versions (Past *past, GError **error)
   g_autoptr (KpS3Listing) versions = kp_s3_listing_new_of_versions (past->prefix);
   g_autoptr (GError) local_error = NULL;
 
+  if (past->is_key)
+    kp_s3_listing_set_end (versions, past->prefix);
   if (add_pages (past, versions, &local_error))
     return TRUE;
   if (!kp_error_is (local_error, KP_ERROR_UNSUPPORTED_BY_PROVIDER))
@@ -112,6 +112,8 @@ add_versions (Past *past, GError **error)
       return FALSE;
     }
   g_autoptr (KpS3Listing) objects = kp_s3_listing_new (past->prefix, NULL, NULL);
+  if (past->is_key)
+    kp_s3_listing_set_end (objects, past->prefix);
   return add_pages (past, objects, error);
 }
 
@@ -124,18 +126,20 @@ typedef gboolean (*KeptFunc) (const KpS3Entry *entry,
                               void *user_data,
                               GError **error);
 
-/* Goes through what is kept of one mirror, in the order of its runs. */
+/* Goes through what is kept of one mirror below @prefix, which has to come in the order of its
+ * runs. */
 static gboolean
-list_kept_of (KpS3Client *client,
-              KpS3Location *mirror,
-              KeptFunc func,
-              void *user_data,
-              GCancellable *cancellable,
-              GError **error)
+list_kept_below (KpS3Client *client,
+                 KpS3Location *mirror,
+                 const char *prefix,
+                 KeptFunc func,
+                 void *user_data,
+                 GCancellable *cancellable,
+                 GError **error)
 {
-  g_autofree char *prefix = kp_kept_get_prefix (mirror);
   g_autofree char *own = kp_s3_location_get_key (mirror, "");
   g_autoptr (KpS3Listing) listing = kp_s3_listing_new (prefix, NULL, NULL);
+  gint64 last = 0;
 
   while (!kp_s3_listing_is_finished (listing))
     {
@@ -148,12 +152,76 @@ list_kept_of (KpS3Client *client,
           g_autofree char *key = NULL;
           gboolean was_deleted;
           gint64 run;
-          if (kp_kept_parse (mirror, entry->key, &run, &was_deleted, &key)
-              && !func (entry, key, strlen (own), run, was_deleted, user_data, error))
+          if (!kp_kept_parse (mirror, entry->key, &run, &was_deleted, &key))
+            continue;
+          if (run < last)
+            {
+              g_set_error_literal (error, KP_ERROR, KP_ERROR_SERVER,
+                                   "The server lists what is kept in no order of time; name a "
+                                   "provider with --provider for which Keepsake knows that, such "
+                                   "as seaweedfs");
+              return FALSE;
+            }
+          last = run;
+          if (!func (entry, key, strlen (own), run, was_deleted, user_data, error))
             return FALSE;
         }
     }
   return TRUE;
+}
+
+static int
+compare_names (const void *a, const void *b)
+{
+  return strcmp (*(char *const *) a, *(char *const *) b);
+}
+
+/* Returns what the keys of each run that has kept something begin with, in the order of time. */
+static GPtrArray *
+list_runs (KpS3Client *client, const char *prefix, GCancellable *cancellable, GError **error)
+{
+  g_autoptr (GPtrArray) runs = g_ptr_array_new_with_free_func (g_free);
+  g_autoptr (KpS3Listing) listing = kp_s3_listing_new (prefix, "/", NULL);
+
+  while (!kp_s3_listing_is_finished (listing))
+    {
+      g_autoptr (GPtrArray) page = kp_s3_listing_next_page (listing, client, cancellable, error);
+      if (page == NULL)
+        return NULL;
+      for (guint i = 0; i < page->len; i++)
+        {
+          const KpS3Entry *entry = g_ptr_array_index (page, i);
+          if (entry->is_prefix)
+            g_ptr_array_add (runs, g_strdup (entry->key));
+        }
+    }
+  g_ptr_array_sort (runs, compare_names);
+  return g_steal_pointer (&runs);
+}
+
+/* Goes through what is kept of one mirror, in the order of its runs. */
+static gboolean
+list_kept_of (KpS3Client *client,
+              KpS3Location *mirror,
+              KeptFunc func,
+              void *user_data,
+              GCancellable *cancellable,
+              GError **error)
+{
+  g_autofree char *prefix = kp_kept_get_prefix (mirror);
+
+  if (kp_s3_service_lists_in_order (kp_s3_client_get_service (client)))
+    return list_kept_below (client, mirror, prefix, func, user_data, cancellable, error);
+
+  g_autoptr (GPtrArray) runs = list_runs (client, prefix, cancellable, error);
+  for (guint i = 0; runs != NULL && i < runs->len; i++)
+    {
+      const char *run = g_ptr_array_index (runs, i);
+      gboolean is_same = i > 0 && g_str_equal (run, g_ptr_array_index (runs, i - 1));
+      if (!is_same && !list_kept_below (client, mirror, run, func, user_data, cancellable, error))
+        return FALSE;
+    }
+  return runs != NULL;
 }
 
 /* An address says "a/b/c", and not which part of that the mirror's own prefix is: whatever is kept
@@ -394,8 +462,7 @@ kp_past_describe_gap (const KpPastResult *result, gint64 at)
       text);
 }
 
-/* Below the name of a file there never was anything: then its own versions tell. The first page has
- * them, as nothing sorts before them. */
+/* Below the name of a file there never was anything: then its own versions tell. */
 static gboolean
 ask_file (Past *past, gboolean *has_past, GError **error)
 {
@@ -408,14 +475,18 @@ ask_file (Past *past, gboolean *has_past, GError **error)
     return TRUE;
   key[length - 1] = '\0';
   g_autoptr (KpS3Listing) versions = kp_s3_listing_new_of_versions (key);
-  g_autoptr (GPtrArray) page
-      = kp_s3_listing_next_page (versions, past->client, past->cancellable, &local_error);
-  for (guint i = 0; page != NULL && i < page->len; i++)
+  kp_s3_listing_set_end (versions, key);
+  while (!*has_past && local_error == NULL && !kp_s3_listing_is_finished (versions))
     {
-      const KpS3Entry *entry = g_ptr_array_index (page, i);
-      *has_past |= g_str_equal (entry->key, key) && tells_of_past (entry);
+      g_autoptr (GPtrArray) page
+          = kp_s3_listing_next_page (versions, past->client, past->cancellable, &local_error);
+      for (guint i = 0; page != NULL && i < page->len; i++)
+        {
+          const KpS3Entry *entry = g_ptr_array_index (page, i);
+          *has_past |= g_str_equal (entry->key, key) && tells_of_past (entry);
+        }
     }
-  if (page != NULL || kp_error_is (local_error, KP_ERROR_UNSUPPORTED_BY_PROVIDER))
+  if (local_error == NULL || kp_error_is (local_error, KP_ERROR_UNSUPPORTED_BY_PROVIDER))
     return TRUE;
   g_propagate_error (error, g_steal_pointer (&local_error));
   return FALSE;
@@ -562,6 +633,7 @@ collect_versions (KpS3Client *client, Versions *all, GCancellable *cancellable, 
 {
   g_autoptr (KpS3Listing) listing = kp_s3_listing_new_of_versions (all->key);
 
+  kp_s3_listing_set_end (listing, all->key);
   while (!kp_s3_listing_is_finished (listing))
     {
       g_autoptr (GPtrArray) page = kp_s3_listing_next_page (listing, client, cancellable, error);
@@ -570,11 +642,8 @@ collect_versions (KpS3Client *client, Versions *all, GCancellable *cancellable, 
       for (guint i = 0; i < page->len; i++)
         {
           const KpS3Entry *entry = g_ptr_array_index (page, i);
-          int order = strcmp (entry->key, all->key);
-          if (order == 0)
+          if (g_str_equal (entry->key, all->key))
             g_ptr_array_add (all->versions, version_new (entry));
-          else if (order > 0)
-            return TRUE;
         }
     }
   return TRUE;

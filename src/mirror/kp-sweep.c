@@ -107,7 +107,7 @@ sweep_page (Sweep *sweep, KpS3Client *client, GPtrArray *page, gboolean *met_you
 }
 
 /* The names begin with the time: what comes first is the oldest, and behind the first that is young
- * enough nothing is over. */
+ * enough nothing is over, unless the server lists in another order. */
 static void
 sweep_pages (Sweep *sweep)
 {
@@ -116,7 +116,8 @@ sweep_pages (Sweep *sweep)
   g_autoptr (KpS3Client) client = kp_s3_client_new (sweep->mirror->service);
   gboolean met_young = FALSE;
 
-  while (!met_young && !kp_s3_listing_is_finished (listing))
+  while (!(met_young && !kp_s3_listing_is_unordered (listing))
+         && !kp_s3_listing_is_finished (listing))
     {
       g_autoptr (GPtrArray) page = kp_s3_listing_next_page (
           listing, client, sweep->mirror->cancellable, sweep->error == NULL ? &sweep->error : NULL);
