@@ -425,6 +425,33 @@ def test_probe_sees_versions(ctl: Any, s3: Any, bucket: str) -> None:
     assert "Versions" not in rows and "DeleteMarkers" not in rows
 
 
+def test_probe_where_versions_may_not_be_deleted(ctl: Any, s3: Any, bucket: str) -> None:
+    """As keys for a backup may be; deleting an object is allowed, and that is all it takes."""
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    deny = {"Effect": "Deny", "Principal": "*", "Action": "s3:DeleteObjectVersion",
+            "Resource": f"arn:aws:s3:::{bucket}/*"}  # fmt: skip
+    policy = {"Version": "2012-10-17", "Statement": [deny]}
+    s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps(policy))
+    result = ctl("probe", f"s3://{bucket}/p")
+    s3.delete_bucket_policy(Bucket=bucket)
+    assert result.returncode == 0, result
+    (line,) = (line for line in result.stdout.splitlines() if line.startswith("delete"))
+    assert line.split(None, 2) == [
+        "delete", "yes", "what this test wrote stays as old versions, which may not be deleted",
+    ]  # fmt: skip
+    assert keys(s3, bucket) == []
+
+
+def test_probe_where_nothing_may_be_deleted(ctl: Any, s3: Any, bucket: str) -> None:
+    deny = {"Effect": "Deny", "Principal": "*", "Action": "s3:DeleteObject",
+            "Resource": f"arn:aws:s3:::{bucket}/*"}  # fmt: skip
+    policy = {"Version": "2012-10-17", "Statement": [deny]}
+    s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps(policy))
+    result = ctl("probe", f"s3://{bucket}/p")
+    assert "may not delete objects" in the_sentence(result, 4)
+    assert result.stdout.splitlines()[-1].split()[:2] == ["delete", "no"]
+
+
 def test_probe_where_nothing_may_be_written(ctl: Any, s3: Any, bucket: str) -> None:
     deny = {"Effect": "Deny", "Principal": "*", "Action": "s3:PutObject",
             "Resource": f"arn:aws:s3:::{bucket}/*"}  # fmt: skip
