@@ -54,6 +54,7 @@ struct _KpS3Request
   gsize reply_limit;
   gboolean hides_errors;
   gboolean is_stored; /* the ETag of the reply is that of the body */
+  char *content_md5;  /* or NULL: the same in base64, where it is sent */
 };
 
 static void
@@ -104,6 +105,7 @@ kp_s3_request_free (KpS3Request *request)
   g_clear_pointer (&request->body, g_bytes_unref);
   g_free (request->sha256);
   g_free (request->md5);
+  g_free (request->content_md5);
   g_free (request);
 }
 
@@ -304,7 +306,7 @@ sign (SoupMessage *message, const Attempt *attempt)
   g_autofree char *date = kp_s3_sign_date (kp_s3_service_get_now (attempt->service));
   g_autofree char *host = host_header (message);
   guint n_own = count_headers (request);
-  g_autofree KpS3Header *headers = g_new (KpS3Header, n_own + 4);
+  g_autofree KpS3Header *headers = g_new (KpS3Header, n_own + 5);
   gsize n = 0;
 
   headers[n++] = (KpS3Header){ "host", host };
@@ -312,6 +314,8 @@ sign (SoupMessage *message, const Attempt *attempt)
   headers[n++] = (KpS3Header){ "x-amz-date", date };
   if (token != NULL)
     headers[n++] = (KpS3Header){ "x-amz-security-token", token };
+  if (request->content_md5 != NULL)
+    headers[n++] = (KpS3Header){ "content-md5", request->content_md5 };
   for (guint i = 0; i < n_own; i++)
     headers[n++] = *get_header (request, i);
 
@@ -325,6 +329,8 @@ sign (SoupMessage *message, const Attempt *attempt)
   soup_message_headers_replace (sent, "x-amz-content-sha256", request->sha256);
   if (token != NULL)
     soup_message_headers_replace (sent, "x-amz-security-token", token);
+  if (request->content_md5 != NULL)
+    soup_message_headers_replace (sent, "content-md5", request->content_md5);
   soup_message_headers_replace (sent, "Authorization", authorization);
 }
 
@@ -676,12 +682,26 @@ judge (KpS3Request *request,
   KpS3Verdict verdict = kp_s3_judge_reply (status, complaint->code, &code);
   if (verdict != KP_S3_VERDICT_OK && g_str_equal (request->method, "HEAD"))
     verdict = judge_head (reply, complaint, service, location, verdict, &code);
+  else if (request->is_stored && request->content_md5 == NULL
+           && kp_s3_asks_for_md5 (status, complaint->code, complaint->message))
+    verdict = KP_S3_VERDICT_MD5;
   if (verdict != KP_S3_VERDICT_OK)
     g_propagate_error (error, kp_s3_complaint_describe (complaint, code, request->operation,
                                                         request->key, service, location));
   else if (request->is_stored && !is_stored_right (request, service, location, reply, error))
     verdict = KP_S3_VERDICT_TRANSIENT;
   return verdict;
+}
+
+/* Before an attempt: whether the MD5 has to go with it may have been learnt by another. */
+static void
+add_md5 (KpS3Request *request, KpS3Service *service)
+{
+  if (!request->is_stored || request->content_md5 != NULL || !kp_s3_service_needs_md5 (service))
+    return;
+  gsize size;
+  const void *data = g_bytes_get_data (request->body, &size);
+  request->content_md5 = kp_s3_md5_base64 (data, size);
 }
 
 /* Sleeps, but wakes at once when cancelled. */
@@ -744,6 +764,7 @@ kp_s3_request_send (KpS3Request *request,
       if (g_cancellable_set_error_if_cancelled (cancellable, error))
         return NULL;
 
+      add_md5 (request, service);
       kp_s3_service_count (service, request->operation, sent++ > 0);
       reply = send_once (request, client, location, cancellable, &attempt_error);
       if (reply != NULL)
@@ -780,6 +801,9 @@ kp_s3_request_send (KpS3Request *request,
             g_propagate_error (error, g_steal_pointer (&attempt_error));
             return NULL;
           }
+        case KP_S3_VERDICT_MD5:
+          kp_s3_service_learn_md5 (service);
+          continue;
         case KP_S3_VERDICT_SLOW_DOWN:
           kp_s3_service_count_slow_down (service);
           break;

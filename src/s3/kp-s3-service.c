@@ -41,6 +41,7 @@ struct _KpS3Service
 
   gint makes_versions; /* atomic: the bucket keeps versions */
   gint is_unordered;   /* atomic: the server does not list in the order of keys */
+  gint needs_md5;      /* atomic: the bucket stores nothing without a Content-MD5 */
 
   /* Atomic, so that counting costs no lock. */
   guint64 requests[KP_S3_N_OPERATIONS];
@@ -365,6 +366,30 @@ gboolean
 kp_s3_service_makes_versions (KpS3Service *self)
 {
   return g_atomic_int_get (&self->makes_versions) != 0;
+}
+
+/**
+ * kp_s3_service_learn_md5:
+ *
+ * The bucket turned out to store nothing without the MD5 of its bytes, as those do of which the
+ * Object Lock has a retention period by default ("PutObject", Amazon S3 API reference).
+ */
+void
+kp_s3_service_learn_md5 (KpS3Service *self)
+{
+  g_atomic_int_set (&self->needs_md5, 1);
+}
+
+/**
+ * kp_s3_service_needs_md5:
+ *
+ * Returns: whether what is to be stored has to be sent with its MD5; %FALSE until the server has
+ *   said so, as it costs more than a tenth of the CPU of a run that sends large files
+ */
+gboolean
+kp_s3_service_needs_md5 (KpS3Service *self)
+{
+  return g_atomic_int_get (&self->needs_md5) != 0;
 }
 
 /**

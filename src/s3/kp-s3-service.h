@@ -78,6 +78,8 @@ void kp_s3_service_hear_time (KpS3Service *service, const char *date);
 gint64 kp_s3_service_get_server_time (KpS3Service *service);
 void kp_s3_service_learn_versions (KpS3Service *service);
 gboolean kp_s3_service_makes_versions (KpS3Service *service);
+void kp_s3_service_learn_md5 (KpS3Service *service);
+gboolean kp_s3_service_needs_md5 (KpS3Service *service);
 KpS3Watchdog *kp_s3_service_get_watchdog (KpS3Service *self);
 
 gboolean kp_s3_service_is_region (const char *region);

@@ -6,6 +6,7 @@
 #include <gio/gio.h>
 #include <libsoup/soup.h>
 #include <math.h>
+#include <string.h>
 
 #define BACKOFF_BASE (250 * G_TIME_SPAN_MILLISECOND)
 #define BACKOFF_MAX (20 * G_TIME_SPAN_SECOND)
@@ -125,6 +126,24 @@ kp_s3_judge_reply (unsigned status, const char *s3_code, KpError *code)
   if (status >= 400)
     *code = KP_ERROR_REFUSED;
   return KP_S3_VERDICT_PERMANENT;
+}
+
+/**
+ * kp_s3_asks_for_md5:
+ * @status: the HTTP status
+ * @s3_code: (nullable): <Code> of an <Error> document
+ * @message: (nullable): its <Message>
+ *
+ * "Content-MD5 OR x-amz-checksum- HTTP header is required for Put Object requests with Object Lock
+ * parameters", and the same of "Put Part requests": Amazon and Backblaze have no code for it.
+ *
+ * Returns: whether the request was refused for want of the MD5 of its body
+ */
+gboolean
+kp_s3_asks_for_md5 (unsigned status, const char *s3_code, const char *message)
+{
+  return status == 400 && g_strcmp0 (s3_code, "InvalidRequest") == 0 && message != NULL
+         && strcasestr (message, "Content-MD5") != NULL;
 }
 
 /**

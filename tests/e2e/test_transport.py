@@ -10,13 +10,15 @@ from __future__ import annotations
 import html
 import os
 import re
+import secrets
 import signal
 import urllib.parse
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import remove_bucket
 
 from fixtures import PATIENCE, wait_until
 from fixtures.checks import (
@@ -381,6 +383,68 @@ def test_file_that_the_server_refuses(
     proxy.rules.clear()
     ctl("mirror", f"{folder}/", f"s3://{bucket}", check=0, endpoint=proxy)
     assert contents(s3, bucket) == files_of(folder)
+
+
+@pytest.fixture
+def locked_bucket(s3: Any) -> Iterator[str]:
+    """One that lets no version be deleted for a day."""
+    name = f"keepsake-locked-{secrets.token_hex(4)}"
+    s3.create_bucket(Bucket=name, ObjectLockEnabledForBucket=True)
+    retention = {"Mode": "GOVERNANCE", "Days": 1}
+    rule = {"ObjectLockEnabled": "Enabled", "Rule": {"DefaultRetention": retention}}
+    s3.put_object_lock_configuration(Bucket=name, ObjectLockConfiguration=rule)
+    yield name
+    page = s3.list_object_versions(Bucket=name)
+    for row in page.get("Versions", []) + page.get("DeleteMarkers", []):
+        s3.delete_object(Bucket=name, Key=row["Key"], VersionId=row["VersionId"],
+                         BypassGovernanceRetention=True)  # fmt: skip
+    remove_bucket(s3, name)
+
+
+def without_md5(request: Request) -> bool:
+    is_stored = request.method == "PUT" and bool(request.key)
+    copied = "x-amz-copy-source" in request.headers
+    return is_stored and not copied and "content-md5" not in request.headers
+
+
+def test_object_lock(
+    ctl: Any, tmp_path: Path, s3: Any, locked_bucket: str, proxy: FaultProxy
+) -> None:
+    """The server keeps each version for a day, and asks for MD5s as Amazon and Backblaze do then:
+    that costs a request or two of each run. What is deleted becomes an old version."""
+    address = f"s3://{locked_bucket}/p"
+    message = (
+        "Content-MD5 OR x-amz-checksum- HTTP header is required for Put Object requests with "
+        "Object Lock parameters"
+    )
+    refusal = f"<Error><Code>InvalidRequest</Code><Message>{message}</Message></Error>"
+    rule = Rule(without_md5, Reply(400, {}, refusal.encode()), times=None)
+    proxy.rules.append(rule)
+    probed = ctl("probe", address, endpoint=proxy, check=0)
+    (deletion,) = (line for line in probed.stdout.splitlines() if line.startswith("delete"))
+    assert deletion.split(None, 2) == [
+        "delete", "yes", "what this test wrote stays as old versions, which may not be deleted",
+    ]  # fmt: skip
+    assert rule.hits == 1
+
+    folder = write_files(
+        tmp_path / "folder", {"large": os.urandom(9 * MIB), "empty": "", "gone": "1"}
+    )
+    write_files(folder, {f"small-{i}": str(i) for i in range(20)})
+    command = ("mirror", "--jobs=4", "--delete", f"{folder}/", address)
+    result = ctl(*command, check=0, endpoint=proxy)
+    assert result.stderr == ""
+    assert 1 < rule.hits <= 1 + 4, "not remembered"
+    assert {key.removeprefix("p/"): body(s3, locked_bucket, key) for key in
+            keys(s3, locked_bucket) if key != "p/"} == files_of(folder)  # fmt: skip
+
+    (folder / "gone").unlink()
+    ctl("plan", "add", "Locked", f"{folder}/", address, "--delete", check=0, endpoint=proxy)
+    ctl("run", "Locked", "--foreground", check=0, endpoint=proxy)
+    assert "p/gone" not in keys(s3, locked_bucket)
+    removed = ctl("plan", "remove", "Locked", "--delete-objects", "--yes", check=0, endpoint=proxy)
+    assert "The bucket keeps old versions: what was deleted stays there" in removed.stderr
+    assert keys(s3, locked_bucket) == []
 
 
 def test_object_that_cannot_be_looked_at_costs_no_other(

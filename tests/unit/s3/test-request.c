@@ -457,6 +457,106 @@ test_400_of_head (void)
   g_assert_cmpuint (fake_server_get_n_requests (fixture->server), ==, 5);
 }
 
+/* ---- The MD5 ---- */
+
+static void
+learn_md5 (void *data)
+{
+  kp_s3_service_learn_md5 (data);
+}
+
+#define LOCKED(what)                                                                               \
+  FAKE_XML "<Error><Code>InvalidRequest</Code><Message>Content-MD5 OR x-amz-checksum- HTTP "       \
+           "header is required for " what                                                          \
+           " requests with Object Lock parameters</Message></Error>"
+#define MD5_OF_THE_BODY "MGYXYYX8yjXSbBsWEqkeeA=="
+
+/* A bucket whose Object Lock has a retention period by default says so at the first upload, and
+ * never again. */
+static void
+test_md5 (void)
+{
+  static const FakeReply replies[]
+      = { { 0 }, { .status = 400, .body = LOCKED ("Put Object") }, { 0 }, { 0 },
+          { 0 }, { .status = 400, .body = LOCKED ("Put Part") } };
+  g_autoptr (Fixture) fixture = fixture_new (NULL, NULL);
+  KpS3Statistics statistics;
+
+  fixture_script (fixture, replies);
+  kp_s3_client_set_max_attempts (fixture->client, 1);
+  for (int i = 0; i < 4; i++)
+    {
+      g_autoptr (KpS3Request) request = put_request ("the body");
+      if (i != 3)
+        kp_s3_request_set_is_stored (request);
+      send_and_forget (fixture, request);
+    }
+  for (guint i = 0; i < 5; i++)
+    {
+      const FakeRequest *sent = fake_server_get_request (fixture->server, i);
+      gboolean expected = i == 2 || i == 3;
+      g_assert_true (fake_request_has_body (sent, "the body"));
+      g_assert_cmpstr (fake_request_get_header (sent, "content-md5"), ==,
+                       expected ? MD5_OF_THE_BODY : NULL);
+      g_assert_true (
+          (strstr (fake_request_get_header (sent, "authorization"), "content-md5") != NULL)
+          == expected);
+    }
+  fixture_get_statistics (fixture, &statistics);
+  g_assert_cmpuint (statistics.retries, ==, 1);
+
+  /* Whoever is not content with it is not asked again. */
+  g_autoptr (KpS3Request) request = put_request ("the body");
+  kp_s3_request_set_is_stored (request);
+  send_badly (fixture, request, KP_ERROR_REFUSED);
+}
+
+static void
+test_md5_of_no_use (void)
+{
+  static const struct
+  {
+    FakeReply reply;
+    gboolean is_stored;
+  } cases[] = {
+    { { .status = 400, .body = ERROR_XML ("InvalidRequest") }, TRUE },
+    { { .status = 400, .body = LOCKED ("Put Object") }, FALSE },
+    { { .status = 403, .body = LOCKED ("Put Object") }, TRUE },
+  };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      g_autoptr (Fixture) fixture = fixture_new (NULL, NULL);
+      g_autoptr (KpS3Request) request = put_request ("the body");
+      g_autoptr (GError) error = NULL;
+
+      if (cases[i].is_stored)
+        kp_s3_request_set_is_stored (request);
+      fake_server_script (fixture->server, &cases[i].reply, 1);
+      g_assert_null (kp_s3_request_send (request, fixture->client, NULL, &error));
+      g_assert_nonnull (error);
+      g_assert_false (kp_s3_service_needs_md5 (fixture->service));
+    }
+}
+
+/* Two uploads at the same time are both refused before one of them has learnt. */
+static void
+test_md5_learnt_meanwhile (void)
+{
+  g_autoptr (Fixture) fixture = fixture_new (NULL, NULL);
+  const FakeReply replies[] = {
+    { .status = 400, .body = LOCKED ("Put Object"), .hook = learn_md5, .data = fixture->service },
+    { 0 }
+  };
+  g_autoptr (KpS3Request) request = put_request ("the body");
+
+  kp_s3_request_set_is_stored (request);
+  fixture_script (fixture, replies);
+  send_and_forget (fixture, request);
+  const FakeRequest *sent = fake_server_get_request (fixture->server, 1);
+  g_assert_cmpstr (fake_request_get_header (sent, "content-md5"), ==, MD5_OF_THE_BODY);
+}
+
 /* ---- The region ---- */
 
 #define MALFORMED(region)                                                                          \
@@ -1045,6 +1145,9 @@ main (int argc, char **argv)
   g_test_add_func ("/s3/request/clock-once", test_clock_once);
   g_test_add_func ("/s3/request/clock-of-head", test_clock_of_head);
   g_test_add_func ("/s3/request/400-of-head", test_400_of_head);
+  g_test_add_func ("/s3/request/md5", test_md5);
+  g_test_add_func ("/s3/request/md5-of-no-use", test_md5_of_no_use);
+  g_test_add_func ("/s3/request/md5-learnt-meanwhile", test_md5_learnt_meanwhile);
   g_test_add_func ("/s3/request/region", test_region);
   g_test_add_func ("/s3/request/region-once", test_region_once);
   g_test_add_func ("/s3/request/redirect", test_redirect);
