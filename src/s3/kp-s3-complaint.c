@@ -76,6 +76,22 @@ operation_in_words (KpS3Operation operation)
     }
 }
 
+/* Some servers check the signature before they look at the region that it is for. */
+static char *
+describe_signature (const char *access_key, KpS3Location *location)
+{
+  const char *endpoint = kp_s3_location_get_endpoint (location);
+
+  if (kp_s3_location_guesses_region (location))
+    return g_strdup_printf ("The secret key does not belong to the access key “%s” at %s, or the "
+                            "region there is not %s; enter the secret key again, or give the "
+                            "server's region with --region",
+                            access_key, endpoint, kp_s3_location_get_region (location));
+  return g_strdup_printf ("The secret key does not belong to the access key “%s” at %s; enter the "
+                          "secret key again",
+                          access_key, endpoint);
+}
+
 /**
  * kp_s3_complaint_describe:
  * @code: what the complaint was found to mean
@@ -112,10 +128,7 @@ kp_s3_complaint_describe (const KpS3Complaint *complaint,
     {
     case KP_ERROR_BAD_CREDENTIALS:
       if (g_strcmp0 (complaint->code, "SignatureDoesNotMatch") == 0)
-        text
-            = g_strdup_printf ("The secret key does not belong to the access key “%s” at %s; enter "
-                               "the secret key again",
-                               access_key, endpoint);
+        text = describe_signature (access_key, location);
       else if (g_strcmp0 (complaint->code, "ExpiredToken") == 0)
         text = g_strdup_printf ("The temporary keys for %s have expired; get new ones", endpoint);
       else
@@ -140,7 +153,11 @@ kp_s3_complaint_describe (const KpS3Complaint *complaint,
                               endpoint);
       break;
     case KP_ERROR_WRONG_REGION:
-      if (complaint->region != NULL)
+      if (g_strcmp0 (complaint->region, kp_s3_location_get_region (location)) == 0)
+        text = g_strdup_printf ("The bucket “%s” is in the region %s, and %s is not the address of "
+                                "that; check --endpoint-url",
+                                bucket, complaint->region, endpoint);
+      else if (complaint->region != NULL)
         text = g_strdup_printf ("The bucket “%s” is in the region %s, not %s; use --region %s",
                                 bucket, complaint->region, kp_s3_location_get_region (location),
                                 complaint->region);

@@ -15,8 +15,10 @@ struct _KpS3Location
 {
   gatomicrefcount ref_count;
   const KpS3Provider *provider;
-  char *endpoint; /* as the user wrote it, without a slash at the end */
-  gboolean from_template;
+  char *endpoint;          /* as the user wrote it, without a slash at the end */
+  gboolean from_template;  /* the endpoint is the provider's own for a region, and moves with it */
+  gboolean was_written;    /* the endpoint, by the user */
+  gboolean guesses_region; /* nobody has said it, and it is a server of somebody's own */
   char *scheme;
   char *host;      /* of the endpoint, without the bucket */
   int port;        /* -1: the scheme's own */
@@ -182,11 +184,46 @@ parse_endpoint (KpS3Location *location, gboolean allow_http, GError **error)
   return TRUE;
 }
 
+/* The region in the endpoint, in small letters, where that is one of the provider's own, in
+ * whichever region; or NULL. */
+static char *
+find_own_region (KpS3Location *location)
+{
+  g_autofree char *host = g_ascii_strdown (location->host, -1);
+  g_autofree char *address = g_strconcat (location->scheme, "://", host, location->base_path, NULL);
+  g_auto (GStrv) parts = g_strsplit (location->provider->endpoint, "{region}", -1);
+  gsize length = strlen (address);
+
+  if ((location->port != -1 && location->port != 443) || g_strv_length (parts) != 2
+      || length <= strlen (parts[0]) + strlen (parts[1]) || !g_str_has_prefix (address, parts[0])
+      || !g_str_has_suffix (address, parts[1]))
+    return NULL;
+  g_autofree char *region
+      = g_strndup (address + strlen (parts[0]), length - strlen (parts[0]) - strlen (parts[1]));
+  return strchr (region, '.') == NULL && is_region (region) ? g_steal_pointer (&region) : NULL;
+}
+
+/* An endpoint that was written, as it is in the provider's documentation, tells as much as a region
+ * would have. */
+static void
+take_written_endpoint (KpS3Location *location, const char *region)
+{
+  g_autofree char *own_region = find_own_region (location);
+
+  location->was_written = TRUE;
+  location->from_template = own_region != NULL;
+  location->guesses_region = region == NULL && own_region == NULL
+                             && *kp_s3_provider_for_host (location->host)->hosts == NULL;
+  if (region == NULL)
+    region = own_region != NULL ? own_region : location->provider->regions[0];
+  location->region = g_strdup (region);
+}
+
 /**
  * kp_s3_location_new:
  * @address: "s3://BUCKET/PREFIX"
  * @endpoint: (nullable): address of the server; %NULL for the provider's own, or Amazon's
- * @region: (nullable): region; %NULL for the provider's first
+ * @region: (nullable): region; %NULL for the one in the endpoint, or the provider's first
  * @provider_id: (nullable): a provider profile; %NULL to go by the endpoint's host
  * @allow_http: accept http:// to hosts other than this computer
  * @error: %KP_ERROR_USAGE, with what to write instead
@@ -252,8 +289,8 @@ kp_s3_location_new (const char *address,
     return NULL;
   if (location->provider == NULL)
     location->provider = kp_s3_provider_for_host (location->host);
-  if (location->region == NULL)
-    location->region = g_strdup (region != NULL ? region : location->provider->regions[0]);
+  if (endpoint != NULL)
+    take_written_endpoint (location, region);
 
   g_autoptr (GInetAddress) numeric = g_inet_address_new_from_string (location->host);
   location->virtual_style
@@ -262,15 +299,16 @@ kp_s3_location_new (const char *address,
 }
 
 static KpS3Location *
-copy (KpS3Location *location, const char *region, const char *prefix)
+copy (KpS3Location *location, const char *endpoint, const char *region, const char *prefix)
 {
   KpS3Location *copy = g_new0 (KpS3Location, 1);
 
   g_atomic_ref_count_init (&copy->ref_count);
   copy->provider = location->provider;
   copy->from_template = location->from_template;
-  copy->endpoint = location->from_template ? fill_in_template (location->provider->endpoint, region)
-                                           : g_strdup (location->endpoint);
+  copy->was_written = location->was_written;
+  copy->guesses_region = location->guesses_region;
+  copy->endpoint = g_strdup (endpoint);
   copy->bucket = g_strdup (location->bucket);
   copy->prefix = g_strdup (prefix);
   copy->region = g_strdup (region);
@@ -284,13 +322,19 @@ copy (KpS3Location *location, const char *region, const char *prefix)
  * kp_s3_location_with_region:
  * @region: letters, digits and hyphens
  *
- * Returns: (transfer full): the same place with another signing region; where the endpoint came
- *   from the provider's template, it follows
+ * Returns: (transfer full): the same place with another signing region; where the endpoint is the
+ *   provider's own for a region, it follows
  */
 KpS3Location *
 kp_s3_location_with_region (KpS3Location *location, const char *region)
 {
-  return copy (location, region, location->prefix);
+  g_autofree char *endpoint = location->from_template
+                                  ? fill_in_template (location->provider->endpoint, region)
+                                  : g_strdup (location->endpoint);
+  KpS3Location *moved = copy (location, endpoint, region, location->prefix);
+
+  moved->guesses_region = FALSE;
+  return moved;
 }
 
 /**
@@ -302,7 +346,7 @@ kp_s3_location_with_region (KpS3Location *location, const char *region)
 KpS3Location *
 kp_s3_location_with_prefix (KpS3Location *location, const char *prefix)
 {
-  return copy (location, location->region, prefix);
+  return copy (location, location->endpoint, location->region, prefix);
 }
 
 KpS3Location *
@@ -348,6 +392,28 @@ const char *
 kp_s3_location_get_region (KpS3Location *location)
 {
   return location->region;
+}
+
+/**
+ * kp_s3_location_guesses_region:
+ *
+ * Returns: whether the region is a guess: nobody has said it, and the server is somebody's own
+ */
+gboolean
+kp_s3_location_guesses_region (KpS3Location *location)
+{
+  return location->guesses_region;
+}
+
+/**
+ * kp_s3_location_was_written:
+ *
+ * Returns: whether the user has said the endpoint; otherwise it follows from provider and region
+ */
+gboolean
+kp_s3_location_was_written (KpS3Location *location)
+{
+  return location->was_written;
 }
 
 const char *
@@ -400,22 +466,6 @@ kp_s3_location_to_string (KpS3Location *location)
                       location->prefix, NULL);
 }
 
-/* Whether @host, in small letters, is one of the provider's own endpoints, in whichever region. */
-static gboolean
-is_own_endpoint (KpS3Location *location, const char *host)
-{
-  g_autofree char *address = g_strconcat (location->scheme, "://", host, location->base_path, NULL);
-  g_auto (GStrv) parts = g_strsplit (location->provider->endpoint, "{region}", -1);
-  gsize length = strlen (address);
-
-  if ((location->port != -1 && location->port != 443) || g_strv_length (parts) != 2
-      || length <= strlen (parts[0]) + strlen (parts[1]) || !g_str_has_prefix (address, parts[0])
-      || !g_str_has_suffix (address, parts[1]))
-    return FALSE;
-  gsize region_length = length - strlen (parts[0]) - strlen (parts[1]);
-  return memchr (address + strlen (parts[0]), '.', region_length) == NULL;
-}
-
 /**
  * kp_s3_location_get_identity:
  *
@@ -428,9 +478,10 @@ char *
 kp_s3_location_get_identity (KpS3Location *location)
 {
   g_autofree char *host = g_ascii_strdown (location->host, -1);
+  g_autofree char *own_region = find_own_region (location);
 
   /* No host has a blank in its name. */
-  if (location->provider->global_names && is_own_endpoint (location, host))
+  if (location->provider->global_names && own_region != NULL)
     return g_strdup_printf ("provider %s\n\n\n%s\n%s", location->provider->id, location->bucket,
                             location->prefix);
   return g_strdup_printf ("%s\n%d\n%s\n%s\n%s", host, location->port, location->base_path,

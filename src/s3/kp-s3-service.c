@@ -407,38 +407,65 @@ kp_s3_service_is_region (const char *region)
          && strspn (region, "abcdefghijklmnopqrstuvwxyz0123456789-") == length;
 }
 
+static gboolean
+is_same_place (KpS3Location *location, KpS3Location *other)
+{
+  return g_str_equal (kp_s3_location_get_region (location), kp_s3_location_get_region (other))
+         && kp_s3_location_has_server_of (location, other);
+}
+
+/* With what to write, so that the next time begins there. */
+static void
+tell_region (KpS3Service *self, KpS3Location *used, KpS3Location *moved)
+{
+  const char *region = kp_s3_location_get_region (moved);
+  gboolean is_elsewhere
+      = kp_s3_location_was_written (used) && !kp_s3_location_has_server_of (used, moved);
+
+  if (is_elsewhere)
+    kp_s3_service_notice (self,
+                          "The bucket “%s” is in the region %s, which is not that of %s; going on "
+                          "there. Write --endpoint-url %s to save a request",
+                          kp_s3_location_get_bucket (used), region,
+                          kp_s3_location_get_endpoint (used), kp_s3_location_get_endpoint (moved));
+  else
+    kp_s3_service_notice (self,
+                          "The bucket “%s” is in the region %s, not %s; going on there. Write "
+                          "--region %s to save a request",
+                          kp_s3_location_get_bucket (used), region,
+                          kp_s3_location_get_region (used), region);
+}
+
 /**
  * kp_s3_service_learn_region:
  * @used: the location of the request that was refused
  * @region: the region that the server named
  *
- * Returns: whether it makes sense to send the request again: %FALSE when it already was signed for
- *   @region, or that is no name of a region
+ * Returns: whether it makes sense to send the request again: %FALSE when it already went there, or
+ *   that is no name of a region
  */
 gboolean
 kp_s3_service_learn_region (KpS3Service *self, KpS3Location *used, const char *region)
 {
   gboolean learnt = FALSE;
 
-  if (!kp_s3_service_is_region (region) || g_str_equal (kp_s3_location_get_region (used), region))
+  if (!kp_s3_service_is_region (region))
+    return FALSE;
+  g_autoptr (KpS3Location) moved = kp_s3_location_with_region (used, region);
+  if (is_same_place (used, moved))
     return FALSE;
 
   g_mutex_lock (&self->lock);
-  if (!g_str_equal (kp_s3_location_get_region (self->location), region))
+  if (!is_same_place (self->location, moved))
     {
-      KpS3Location *moved = kp_s3_location_with_region (self->location, region);
       kp_s3_location_unref (self->location);
-      self->location = moved;
+      self->location = kp_s3_location_ref (moved);
       learnt = TRUE;
     }
   g_mutex_unlock (&self->lock);
 
   if (learnt)
-    kp_s3_service_notice (self,
-                          "The bucket “%s” is in the region %s, not %s; going on there. Write "
-                          "--region %s to save a request",
-                          kp_s3_location_get_bucket (used), region,
-                          kp_s3_location_get_region (used), region);
+    tell_region (self, used, moved);
   return TRUE;
 }
 

@@ -134,8 +134,18 @@ test_endpoints (void)
     const char *uri; /* of the key "k" in "bucket" */
   } cases[] = {
     { NULL, "aws", "us-east-1", "https://bucket.s3.us-east-1.amazonaws.com/k" },
-    { "https://s3.eu-west-1.amazonaws.com", "aws", "us-east-1",
+    { "https://s3.eu-west-1.amazonaws.com", "aws", "eu-west-1",
       "https://bucket.s3.eu-west-1.amazonaws.com/k" },
+    { "S3.EU-West-1.AmazonAWS.com", "aws", "eu-west-1",
+      "https://bucket.S3.EU-West-1.AmazonAWS.com/k" },
+    { "https://s3.amazonaws.com", "aws", "us-east-1", "https://bucket.s3.amazonaws.com/k" },
+    { "https://s3.eu-west-1.amazonaws.com:8443", "aws", "us-east-1",
+      "https://bucket.s3.eu-west-1.amazonaws.com:8443/k" },
+    { "https://s3.dualstack.eu-west-1.amazonaws.com", "aws", "us-east-1",
+      "https://bucket.s3.dualstack.eu-west-1.amazonaws.com/k" },
+    { "https://nbg1.your-objectstorage.com", "hetzner", "nbg1",
+      "https://bucket.nbg1.your-objectstorage.com/k" },
+    { "https://s3.sbg.io.cloud.ovh.net", "ovh", "sbg", "https://bucket.s3.sbg.io.cloud.ovh.net/k" },
     { "s3.fr-par.scw.cloud", "scaleway", "fr-par", "https://bucket.s3.fr-par.scw.cloud/k" },
     { "https://s3.us-west-004.backblazeb2.com/", "b2", "us-west-004",
       "https://s3.us-west-004.backblazeb2.com/bucket/k" },
@@ -460,13 +470,66 @@ test_with_region (void)
   /* The one it was made from is what it was. */
   g_assert_cmpstr (kp_s3_location_get_region (from_template), ==, "us-east-1");
 
-  /* Where the user said the endpoint, it stays. */
+  /* Whoever writes what is in the provider's documentation has said no more than a region. */
+  g_autoptr (KpS3Location) own
+      = locate ("s3://bucket", "https://s3.us-east-1.amazonaws.com/", NULL, NULL);
+  g_autoptr (KpS3Location) own_moved = kp_s3_location_with_region (own, "eu-north-1");
+  g_autofree char *own_uri = build (own_moved, "k", NULL);
+  g_assert_cmpstr (own_uri, ==, "https://bucket.s3.eu-north-1.amazonaws.com/k");
+  g_assert_true (kp_s3_location_was_written (own));
+  g_assert_false (kp_s3_location_was_written (from_template));
+
+  /* That says nothing else only as long as no server does. */
+  g_autoptr (KpS3Location) both
+      = locate ("s3://bucket", "https://s3.us-east-1.amazonaws.com", "eu-north-1", NULL);
+  g_autoptr (KpS3Location) deeper = kp_s3_location_with_prefix (both, "p");
+  g_assert_cmpstr (kp_s3_location_get_region (deeper), ==, "eu-north-1");
+  g_assert_true (kp_s3_location_has_server_of (deeper, own));
+  g_autoptr (KpS3Location) both_moved = kp_s3_location_with_region (both, "eu-north-1");
+  g_assert_true (kp_s3_location_has_server_of (both_moved, own_moved));
+
+  /* Where the user said another endpoint, it stays. */
   g_autoptr (KpS3Location) given = locate ("s3://bucket", "http://127.0.0.1:7480/base", "a", NULL);
   g_autoptr (KpS3Location) given_moved = kp_s3_location_with_region (given, "b");
   g_autofree char *given_uri = build (given_moved, "k", NULL);
   g_assert_cmpstr (kp_s3_location_get_region (given_moved), ==, "b");
   g_assert_cmpstr (kp_s3_location_get_provider (given_moved)->id, ==, "other");
   g_assert_cmpstr (given_uri, ==, "http://127.0.0.1:7480/base/bucket/k");
+}
+
+/* Where a region that nobody has said is no more than a guess. */
+static void
+test_guessed_region (void)
+{
+  static const struct
+  {
+    const char *endpoint;
+    const char *region;
+    const char *provider;
+    gboolean guesses;
+  } cases[] = {
+    { "https://s3.example.org", NULL, NULL, TRUE },
+    { "http://127.0.0.1:9000", NULL, "minio", TRUE },
+    { "https://s3.example.org", "here-1", NULL, FALSE },
+    { NULL, NULL, NULL, FALSE },
+    { NULL, NULL, "gcs", FALSE },
+    { "https://s3.eu-west-1.amazonaws.com", NULL, NULL, FALSE },
+    { "https://s3.amazonaws.com", NULL, NULL, FALSE },
+    { "https://storage.googleapis.com", NULL, NULL, FALSE },
+  };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      g_autoptr (KpS3Location) location
+          = locate ("s3://bucket", cases[i].endpoint, cases[i].region, cases[i].provider);
+      g_autoptr (KpS3Location) deeper = kp_s3_location_with_prefix (location, "p");
+      g_autoptr (KpS3Location) moved = kp_s3_location_with_region (location, "there-1");
+
+      g_test_message ("%s", cases[i].endpoint != NULL ? cases[i].endpoint : "(none)");
+      g_assert_cmpint (kp_s3_location_guesses_region (location), ==, cases[i].guesses);
+      g_assert_cmpint (kp_s3_location_guesses_region (deeper), ==, cases[i].guesses);
+      g_assert_false (kp_s3_location_guesses_region (moved));
+    }
 }
 
 /* The path that libsoup is going to send. */
@@ -582,6 +645,7 @@ main (int argc, char **argv)
   g_test_add_func ("/s3/location/providers", test_providers);
   g_test_add_func ("/s3/location/virtual-style", test_virtual_style);
   g_test_add_func ("/s3/location/with-region", test_with_region);
+  g_test_add_func ("/s3/location/guessed-region", test_guessed_region);
   g_test_add_func ("/s3/location/paths-verbatim", test_paths_verbatim);
   g_test_add_func ("/s3/location/all-characters", test_all_characters);
   g_test_add_func ("/s3/location/boxed", test_boxed);

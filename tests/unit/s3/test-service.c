@@ -16,6 +16,7 @@ typedef struct
   KpThrottle *upload;
   KpThrottle *download;
   guint n_notices; /* atomic */
+  char *notice;    /* the last */
 } Fixture;
 
 static void
@@ -25,6 +26,8 @@ notice_cb (const char *sentence, void *user_data)
 
   g_assert_true (g_utf8_validate (sentence, -1, NULL));
   g_atomic_int_inc (&fixture->n_notices);
+  g_free (fixture->notice);
+  fixture->notice = g_strdup (sentence);
 }
 
 /* Nothing is ever sent: a service opens no connection. */
@@ -57,6 +60,7 @@ tear_down (Fixture *fixture, const void *endpoint)
   g_assert_finalize_object (fixture->service);
   g_assert_finalize_object (fixture->upload);
   g_assert_finalize_object (fixture->download);
+  g_free (fixture->notice);
 }
 
 static void
@@ -150,6 +154,36 @@ test_region (Fixture *fixture, const void *endpoint)
   g_assert_true (kp_s3_service_learn_region (fixture->service, before, "eu-north-1"));
   g_assert_cmpuint (fixture->n_notices, ==, 1);
   g_assert_false (kp_s3_service_learn_region (fixture->service, after, "eu-north-1"));
+}
+
+/* Where the address that was written is the provider's for another region, what has to be written
+ * is another address: with a region alone, the request would go to the same server. */
+static void
+test_region_of_endpoint (Fixture *fixture, const void *endpoint)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (KpS3Location) before = kp_s3_service_ref_location (fixture->service);
+
+  g_assert_true (kp_s3_service_learn_region (fixture->service, before, "eu-north-1"));
+  g_autoptr (KpS3Location) after = kp_s3_service_ref_location (fixture->service);
+  g_assert_cmpstr (kp_s3_location_get_endpoint (after), ==, "https://s3.eu-north-1.amazonaws.com");
+  g_assert_cmpstr (fixture->notice, ==,
+                   "The bucket “bucket” is in the region eu-north-1, which is not that of "
+                   "https://s3.us-east-1.amazonaws.com; going on there. Write --endpoint-url "
+                   "https://s3.eu-north-1.amazonaws.com to save a request");
+
+  /* The region was right, and the address was not. */
+  g_autoptr (KpS3Location) both
+      = kp_s3_location_new ("s3://bucket/p", endpoint, "eu-north-1", NULL, FALSE, &error);
+  g_assert_no_error (error);
+  g_autoptr (KpS3Service) service
+      = kp_s3_service_new (both, kp_s3_service_get_credentials (fixture->service), NULL,
+                           fixture->upload, fixture->download, &error);
+  g_assert_no_error (error);
+  g_assert_true (kp_s3_service_learn_region (service, both, "eu-north-1"));
+  g_autoptr (KpS3Location) there = kp_s3_service_ref_location (service);
+  g_assert_true (kp_s3_location_has_server_of (there, after));
+  g_assert_false (kp_s3_service_learn_region (service, there, "eu-north-1"));
 }
 
 static void *
@@ -263,6 +297,8 @@ main (int argc, char **argv)
   ADD ("/s3/service/server-time", given, test_server_time);
   ADD ("/s3/service/region", given, test_region);
   ADD ("/s3/service/region-of-template", NULL, test_region);
+  ADD ("/s3/service/region-of-own-endpoint", aws, test_region);
+  ADD ("/s3/service/region-of-endpoint", aws, test_region_of_endpoint);
   ADD ("/s3/service/statistics", aws, test_statistics);
   ADD ("/s3/service/notice", given, test_notice);
   ADD ("/s3/service/bad-region", NULL, test_bad_region);
