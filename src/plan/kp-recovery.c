@@ -276,8 +276,15 @@ static const char *
 get_rclone_provider (const KpS3Provider *provider)
 {
   static const char *const names[][2] = {
-    { "aws", "AWS" },       { "ceph", "Ceph" },     { "digitalocean", "DigitalOcean" },
-    { "minio", "Minio" },   { "r2", "Cloudflare" }, { "scaleway", "Scaleway" },
+    { "alibaba", "Alibaba" },
+    { "aws", "AWS" },
+    { "aws-cn", "AWS" },
+    { "ceph", "Ceph" },
+    { "digitalocean", "DigitalOcean" },
+    { "minio", "Minio" },
+    { "r2", "Cloudflare" },
+    { "scaleway", "Scaleway" },
+    { "tencent", "TencentCOS" },
     { "wasabi", "Wasabi" },
   };
 

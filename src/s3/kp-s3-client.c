@@ -513,8 +513,9 @@ delete_one_of_many (KpS3Client *client,
 }
 
 static KpS3Request *
-delete_many_request (GBytes *document)
+delete_many_request (KpS3Client *client, GBytes *document)
 {
+  g_autoptr (KpS3Location) location = kp_s3_service_ref_location (client->service);
   KpS3Request *request = kp_s3_request_new (KP_S3_OPERATION_DELETE, "POST", NULL);
   g_autofree char *md5
       = kp_s3_md5_base64 (g_bytes_get_data (document, NULL), g_bytes_get_size (document));
@@ -524,6 +525,8 @@ delete_many_request (GBytes *document)
   kp_s3_request_add_header (request, "content-type", "application/xml");
   kp_s3_request_set_body (request, document, NULL);
   kp_s3_request_set_hides_errors (request);
+  if (kp_s3_location_get_provider (location)->quiet_delete_is_empty)
+    kp_s3_request_set_may_be_empty (request);
   return request;
 }
 
@@ -531,8 +534,11 @@ delete_many_request (GBytes *document)
 static gboolean
 read_delete_result (KpS3Reply *reply, KpS3DeleteErrorFunc func, void *user_data, GError **error)
 {
-  KpS3Xml *xml = kp_s3_reply_get_xml (reply, error);
+  /* Where that may be, as the request has been told. */
+  if (kp_s3_reply_is_empty (reply))
+    return TRUE;
 
+  KpS3Xml *xml = kp_s3_reply_get_xml (reply, error);
   if (xml == NULL)
     return FALSE;
   /* Of anything else, as a proxy's page, no silence about a key says that it is gone. */
@@ -608,7 +614,7 @@ kp_s3_client_delete_many (KpS3Client *client,
 
   g_autoptr (GError) local_error = NULL;
   g_autoptr (GBytes) body = g_bytes_new (document->str, document->len);
-  g_autoptr (KpS3Request) request = delete_many_request (body);
+  g_autoptr (KpS3Request) request = delete_many_request (client, body);
   g_autoptr (KpS3Reply) reply = kp_s3_request_send (request, client, cancellable, &local_error);
   if (reply != NULL)
     return read_delete_result (reply, func, user_data, error);

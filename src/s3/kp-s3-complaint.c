@@ -92,6 +92,29 @@ describe_signature (const char *access_key, KpS3Location *location)
                           access_key, endpoint);
 }
 
+/* What servers say that do not take the bucket in the path. */
+static char *
+describe_style (const char *code, KpS3Location *location)
+{
+  static const char *const ids[][2] = {
+    { "SecondLevelDomainForbidden", "alibaba" },
+    { "PathStyleDomainForbidden", "tencent" },
+  };
+  const char *endpoint = kp_s3_location_get_endpoint (location);
+
+  if (kp_s3_location_get_provider (location)->virtual_style)
+    return g_strdup_printf ("%s wants the bucket in the host name, where “%s” cannot stand; use a "
+                            "bucket whose name has nothing but small letters, digits and hyphens",
+                            endpoint, kp_s3_location_get_bucket (location));
+  for (gsize i = 0; i < G_N_ELEMENTS (ids); i++)
+    if (g_strcmp0 (code, ids[i][0]) == 0)
+      return g_strdup_printf ("%s wants the bucket in the host name; choose the provider %s "
+                              "(--provider %s)",
+                              endpoint, kp_s3_provider_find (ids[i][1])->name, ids[i][1]);
+  return g_strdup_printf ("%s wants the bucket in the host name; choose another provider",
+                          endpoint);
+}
+
 /**
  * kp_s3_complaint_describe:
  * @code: what the complaint was found to mean
@@ -126,6 +149,9 @@ kp_s3_complaint_describe (const KpS3Complaint *complaint,
 
   switch ((int) code)
     {
+    case KP_ERROR_USAGE:
+      text = describe_style (complaint->code, location);
+      break;
     case KP_ERROR_BAD_CREDENTIALS:
       if (g_strcmp0 (complaint->code, "SignatureDoesNotMatch") == 0)
         text = describe_signature (access_key, location);

@@ -219,6 +219,13 @@ take_written_endpoint (KpS3Location *location, const char *region)
   location->region = g_strdup (region);
 }
 
+/* Amazon's regions in China have accounts and a domain of their own. */
+static const char *
+get_amazon (const char *region)
+{
+  return region != NULL && g_str_has_prefix (region, "cn-") ? "aws-cn" : "aws";
+}
+
 /**
  * kp_s3_location_new:
  * @address: "s3://BUCKET/PREFIX"
@@ -250,7 +257,7 @@ kp_s3_location_new (const char *address,
     }
 
   if (provider_id == NULL && endpoint == NULL)
-    provider_id = "aws";
+    provider_id = get_amazon (region);
   if (provider_id != NULL)
     {
       location->provider = kp_s3_provider_find (provider_id);

@@ -68,6 +68,7 @@ load_provider (GKeyFile *file, const char *group)
   g_autofree char *style = get_value (file, group, "style");
   g_autofree char *versioning = get_value (file, group, "versioning");
   g_autofree char *names = get_value (file, group, "bucket-names");
+  g_autofree char *quiet_delete = get_value (file, group, "quiet-delete");
 
   provider->id = g_strdup (group);
   provider->name = get_value (file, group, "name");
@@ -88,6 +89,7 @@ load_provider (GKeyFile *file, const char *group)
   provider->versioning = get_support (file, group, "versioning");
   provider->always_versioned = g_str_equal (versioning, "always");
   provider->md5_etag = get_support (file, group, "md5-etag") == KP_S3_SUPPORT_YES;
+  provider->quiet_delete_is_empty = g_str_equal (quiet_delete, "nothing");
   provider->note = get_value (file, group, "note");
   return provider;
 }

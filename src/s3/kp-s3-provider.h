@@ -38,6 +38,7 @@ typedef struct
   KpS3Support versioning;
   gboolean always_versioned;
   gboolean md5_etag;
+  gboolean quiet_delete_is_empty; /* an answer without a document says that all went well */
   const char *note;
 } KpS3Provider;
 

@@ -112,6 +112,26 @@ kp_s3_reply_steal_xml (KpS3Reply *reply, GError **error)
 }
 
 /**
+ * kp_s3_message_is_empty:
+ *
+ * Returns: whether the answer to @message says that it has no body; one that was cut does not
+ */
+gboolean
+kp_s3_message_is_empty (SoupMessage *message)
+{
+  SoupMessageHeaders *headers = soup_message_get_response_headers (message);
+
+  return soup_message_headers_get_encoding (headers) == SOUP_ENCODING_CONTENT_LENGTH
+         && soup_message_headers_get_content_length (headers) == 0;
+}
+
+gboolean
+kp_s3_reply_is_empty (KpS3Reply *reply)
+{
+  return kp_s3_message_is_empty (reply->message);
+}
+
+/**
  * kp_s3_reply_is_whole:
  *
  * Returns: whether the body has its length, as far as that can be told: libsoup takes a chunked

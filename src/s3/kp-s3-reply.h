@@ -24,6 +24,8 @@ SoupMessageHeaders *kp_s3_reply_get_headers (KpS3Reply *reply);
 GBytes *kp_s3_reply_get_body (KpS3Reply *reply);
 KpS3Xml *kp_s3_reply_get_xml (KpS3Reply *reply, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 KpS3Xml *kp_s3_reply_steal_xml (KpS3Reply *reply, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+gboolean kp_s3_message_is_empty (SoupMessage *message);
+gboolean kp_s3_reply_is_empty (KpS3Reply *reply);
 gboolean kp_s3_reply_is_whole (KpS3Reply *reply);
 unsigned kp_s3_reply_get_attempts (KpS3Reply *reply);
 void kp_s3_reply_set_attempts (KpS3Reply *reply, unsigned attempts);

@@ -53,6 +53,7 @@ struct _KpS3Request
   char *md5; /* or NULL: see is_stored */
   gsize reply_limit;
   gboolean hides_errors;
+  gboolean may_be_empty;
   gboolean is_stored; /* the ETag of the reply is that of the body */
   char *content_md5;  /* or NULL: the same in base64, where it is sent */
 };
@@ -208,6 +209,17 @@ void
 kp_s3_request_set_hides_errors (KpS3Request *request)
 {
   request->hides_errors = TRUE;
+}
+
+/**
+ * kp_s3_request_set_may_be_empty:
+ *
+ * Says that a reply which hides errors may as well have no document, if it says so by its length.
+ */
+void
+kp_s3_request_set_may_be_empty (KpS3Request *request)
+{
+  request->may_be_empty = TRUE;
 }
 
 static int
@@ -465,20 +477,11 @@ get_patience (KpS3Request *request, KpS3Service *service)
   return is_long ? timeout * LONG_OPERATION : timeout + 1;
 }
 
-/* Most replies to what is stored have nothing to hold back. */
-static gboolean
-is_empty (SoupMessage *message)
-{
-  SoupMessageHeaders *headers = soup_message_get_response_headers (message);
-
-  return soup_message_headers_get_encoding (headers) == SOUP_ENCODING_CONTENT_LENGTH
-         && soup_message_headers_get_content_length (headers) == 0;
-}
-
 static GInputStream *
 open_reply (GInputStream *raw, SoupMessage *message, KpS3Watch *watch, KpThrottle *throttle)
 {
-  if (is_empty (message))
+  /* As most replies to what is stored: there is nothing to hold back. */
+  if (kp_s3_message_is_empty (message))
     return g_object_ref (raw);
   g_autoptr (GInputStream) watched = kp_s3_watch_inside (watch, raw);
   return kp_throttled_input_stream_new (watched, throttle);
@@ -658,6 +661,8 @@ judge (KpS3Request *request,
   unsigned status = kp_s3_reply_get_status (reply);
   gboolean success = status >= 200 && status < 300;
 
+  if (success && request->may_be_empty && kp_s3_reply_is_empty (reply))
+    return KP_S3_VERDICT_OK;
   if (success && request->hides_errors)
     {
       g_autoptr (GError) broken = NULL;

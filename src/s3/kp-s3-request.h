@@ -26,6 +26,7 @@ void kp_s3_request_set_body (KpS3Request *request, GBytes *body, const char *sha
 void kp_s3_request_set_reply_limit (KpS3Request *request, gsize bytes);
 void kp_s3_request_set_is_stored (KpS3Request *request);
 void kp_s3_request_set_hides_errors (KpS3Request *request);
+void kp_s3_request_set_may_be_empty (KpS3Request *request);
 
 KpS3Reply *kp_s3_request_send (KpS3Request *request,
                                KpS3Client *client,

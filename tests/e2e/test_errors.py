@@ -406,6 +406,26 @@ def test_regions_that_point_at_each_other(
     assert "is in the region two-2, not one-1; use --region two-2 [400" in sentence
 
 
+@pytest.mark.parametrize(
+    ("code", "provider"),
+    [("SecondLevelDomainForbidden", "alibaba"), ("PathStyleDomainForbidden", "tencent")],
+)
+def test_server_that_wants_the_bucket_in_the_host_name(
+    mirror: Run, proxy: FaultProxy, code: str, provider: str
+) -> None:
+    """It has nothing to do with permissions, though the status says so; and what is advised helps."""
+    refusal = f"<Error><Code>{code}</Code><Message>By force</Message></Error>".encode()
+    by_path = Rule(lambda r: r.headers["host"].startswith("localhost"), Reply(403, {}, refusal),
+                   times=None)  # fmt: skip
+    proxy.rules.append(by_path)
+    endpoint = f"http://localhost:{proxy.port}"
+    sentence = the_sentence(mirror(endpoint=endpoint), 1)
+    assert sentence.startswith(f"{endpoint} wants the bucket in the host name; choose the provider")
+    assert f"(--provider {provider}) [403 {code}" in sentence
+    mirror(f"--provider={provider}", endpoint=endpoint, check=0)
+    assert by_path.hits == 1
+
+
 # -- clock --------------------------------------------------------------------------------------
 
 

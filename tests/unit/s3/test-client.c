@@ -668,6 +668,39 @@ test_delete_many_other_document (void)
     }
 }
 
+/* Alibaba's OSS sends no document where nothing failed ("DeleteMultipleObjects"). */
+static void
+test_delete_many_without_document (void)
+{
+  static const char *const keys[] = { "a", "b", NULL };
+  static const struct
+  {
+    FakeReply reply;
+    gboolean is_right;
+  } cases[] = {
+    { { .body = "" }, TRUE },
+    { { .body = FAKE_XML "<DeleteResult " XMLNS "/>" }, TRUE },
+    { { .action = FAKE_SEND_CUT, .body = "" }, FALSE },
+    { { .action = FAKE_SEND_CHUNKED, .body = "" }, FALSE },
+    { { .body = "<html><body>Log in first</body></html>" }, FALSE },
+    { { .status = 500 }, FALSE },
+  };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      g_autoptr (Fixture) fixture = fixture_new ("alibaba", NULL);
+      g_autofree char *failed = NULL;
+      g_autoptr (GError) error = NULL;
+
+      g_test_message ("%" G_GSIZE_FORMAT, i);
+      kp_s3_client_set_max_attempts (fixture->client, 1);
+      fake_server_script (fixture->server, &cases[i].reply, 1);
+      g_assert_cmpint (delete_many (fixture, keys, &failed, &error), ==, cases[i].is_right);
+      g_assert_true ((error == NULL) == cases[i].is_right);
+      g_assert_cmpstr (failed, ==, "");
+    }
+}
+
 static void
 test_delete_many_stops (void)
 {
@@ -807,6 +840,7 @@ main (int argc, char **argv)
   g_test_add_func ("/s3/client/delete-many-one-by-one", test_delete_many_one_by_one);
   g_test_add_func ("/s3/client/delete-many-failures", test_delete_many_failures);
   g_test_add_func ("/s3/client/delete-many-other-document", test_delete_many_other_document);
+  g_test_add_func ("/s3/client/delete-many-without-document", test_delete_many_without_document);
   g_test_add_func ("/s3/client/delete-many-stops", test_delete_many_stops);
   g_test_add_func ("/s3/client/delete-many-not-implemented", test_delete_many_not_implemented);
   g_test_add_func ("/s3/client/get-versioning", test_get_versioning);

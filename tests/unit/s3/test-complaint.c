@@ -6,17 +6,22 @@
 
 #include "kp-error.h"
 #include "kp-s3-complaint.h"
+#include "kp-s3-verdict.h"
 
 #include <string.h>
 
 #define AMAZON "https://s3.us-east-1.amazonaws.com"
 
 static char *
-describe (const KpS3Complaint *complaint, KpError code, const char *endpoint, const char *region)
+describe_of (const char *address,
+             const KpS3Complaint *complaint,
+             KpError code,
+             const char *endpoint,
+             const char *region)
 {
   g_autoptr (GError) error = NULL;
   g_autoptr (KpS3Location) location
-      = kp_s3_location_new ("s3://bucket", endpoint, region, NULL, FALSE, &error);
+      = kp_s3_location_new (address, endpoint, region, NULL, FALSE, &error);
   g_autoptr (KpS3Credentials) credentials = kp_s3_credentials_new ("AKIA", "S", NULL);
   g_autoptr (KpThrottle) throttle = kp_throttle_new (0);
   g_assert_no_error (error);
@@ -28,6 +33,12 @@ describe (const KpS3Complaint *complaint, KpError code, const char *endpoint, co
 
   g_assert_error (described, KP_ERROR, (int) code);
   return g_strdup (described->message);
+}
+
+static char *
+describe (const KpS3Complaint *complaint, KpError code, const char *endpoint, const char *region)
+{
+  return describe_of ("s3://bucket", complaint, code, endpoint, region);
 }
 
 /* Whoever is told to use the region that he uses has no way on. */
@@ -90,11 +101,46 @@ test_signature (void)
     }
 }
 
+/* The keys are good for it, and the server says 403. */
+static void
+test_style (void)
+{
+  static const struct
+  {
+    const char *code;
+    const char *endpoint;
+    const char *address;
+    const char *part; /* of the sentence */
+  } cases[] = {
+    { "SecondLevelDomainForbidden", "https://oss.example.org", "s3://bucket",
+      "https://oss.example.org wants the bucket in the host name; choose the provider Alibaba "
+      "Cloud "
+      "OSS (--provider alibaba) [403 Second" },
+    { "PathStyleDomainForbidden", "https://cos.example.org", "s3://bucket",
+      "choose the provider Tencent Cloud COS (--provider tencent) [403 Path" },
+    { "PathStyleDomainForbidden", "https://cos.ap-tokyo.myqcloud.com", "s3://a.bucket",
+      "wants the bucket in the host name, where “a.bucket” cannot stand; use a bucket" },
+  };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      const KpS3Complaint complaint = { .status = 403, .code = (char *) cases[i].code };
+      KpError code;
+
+      g_assert_cmpint (kp_s3_judge_reply (403, cases[i].code, &code), ==, KP_S3_VERDICT_PERMANENT);
+      g_autofree char *sentence
+          = describe_of (cases[i].address, &complaint, code, cases[i].endpoint, NULL);
+      g_test_message ("%s", sentence);
+      g_assert_nonnull (strstr (sentence, cases[i].part));
+    }
+}
+
 int
 main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/s3/complaint/region", test_region);
   g_test_add_func ("/s3/complaint/signature", test_signature);
+  g_test_add_func ("/s3/complaint/style", test_style);
   return g_test_run ();
 }

@@ -235,6 +235,8 @@ test_identity_and_region (void)
       "s3.eu-west-1.amazonaws.com\n8443\n\nbucket\na" },
     { "aws", "https://s3.eu-west-1.amazonaws.com/x", NULL,
       "s3.eu-west-1.amazonaws.com\n443\n/x\nbucket\na" },
+    { NULL, NULL, "cn-northwest-1", "provider aws-cn\n\n\nbucket\na" },
+    { NULL, "https://s3.cn-north-1.amazonaws.com.cn", NULL, "provider aws-cn\n\n\nbucket\na" },
     { "aws", "https://s3.cn-north-1.amazonaws.com.cn", NULL,
       "s3.cn-north-1.amazonaws.com.cn\n443\n\nbucket\na" },
     { "aws", "https://s3.dualstack.eu-west-1.amazonaws.com", NULL,
@@ -393,6 +395,20 @@ test_providers (void)
                    "https://s3.eu-central-1.wasabisys.com");
   g_assert_cmpstr (kp_s3_location_get_region (wasabi), ==, "eu-central-1");
   g_assert_cmpstr (wasabi_uri, ==, "https://bucket.s3.eu-central-1.wasabisys.com/k");
+
+  /* Amazon's regions in China have another domain. */
+  g_autoptr (KpS3Location) china = locate ("s3://bucket", NULL, "cn-northwest-1", NULL);
+  g_assert_cmpstr (kp_s3_location_get_provider (china)->id, ==, "aws-cn");
+  g_assert_cmpstr (kp_s3_location_get_endpoint (china), ==,
+                   "https://s3.cn-northwest-1.amazonaws.com.cn");
+  g_autoptr (KpS3Location) alibaba = locate ("s3://bucket", NULL, "eu-central-1", "alibaba");
+  g_autofree char *alibaba_uri = build (alibaba, "k", NULL);
+  g_assert_cmpstr (alibaba_uri, ==, "https://bucket.s3.oss-eu-central-1.aliyuncs.com/k");
+  g_autoptr (KpS3Location) tencent
+      = locate ("s3://backup-1250000000", "https://cos.ap-tokyo.myqcloud.com", NULL, NULL);
+  g_autofree char *tencent_uri = build (tencent, "k", NULL);
+  g_assert_cmpstr (tencent_uri, ==, "https://backup-1250000000.cos.ap-tokyo.myqcloud.com/k");
+  g_assert_cmpstr (kp_s3_location_get_region (tencent), ==, "ap-tokyo");
 
   /* A template without a region. */
   g_autoptr (KpS3Location) gcs = locate ("s3://bucket", NULL, NULL, "gcs");

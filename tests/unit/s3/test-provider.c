@@ -120,6 +120,14 @@ test_fields (void)
   g_assert_cmpuint (kp_s3_provider_find ("scaleway")->max_parts, ==, 1000);
   g_assert_cmpint (kp_s3_provider_find ("r2")->versioning, ==, KP_S3_SUPPORT_NO);
 
+  const KpS3Provider *alibaba = kp_s3_provider_find ("alibaba");
+  g_assert_true (alibaba->virtual_style);
+  g_assert_true (alibaba->quiet_delete_is_empty);
+  g_assert_false (aws->quiet_delete_is_empty);
+  g_assert_cmpuint (alibaba->max_copy, ==, GIBIBYTE);
+  g_assert_true (kp_s3_provider_find ("tencent")->virtual_style);
+  g_assert_cmpuint (kp_s3_provider_find ("tencent")->list_version, ==, 1);
+
   g_assert_null (kp_s3_provider_find ("AWS"));
   g_assert_null (kp_s3_provider_find (""));
   g_assert_null (kp_s3_provider_find ("nobody"));
@@ -138,7 +146,10 @@ test_hosts (void)
     { "S3.EU-Central-1.AmazonAWS.com", "aws" },
     { "s3.dualstack.us-west-2.amazonaws.com", "aws" },
     { "s3-fips.us-gov-west-1.amazonaws.com", "aws" },
-    { "s3.cn-north-1.amazonaws.com.cn", "aws" },
+    { "s3.cn-north-1.amazonaws.com.cn", "aws-cn" },
+    { "s3.oss-cn-hangzhou.aliyuncs.com", "alibaba" },
+    { "oss-eu-central-1.aliyuncs.com", "alibaba" },
+    { "cos.ap-guangzhou.myqcloud.com", "tencent" },
     { "s3.us-west-004.backblazeb2.com", "b2" },
     { "0123456789abcdef0123456789abcdef.r2.cloudflarestorage.com", "r2" },
     { "0123456789abcdef0123456789abcdef.eu.r2.cloudflarestorage.com", "r2" },
