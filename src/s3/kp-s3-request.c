@@ -698,6 +698,38 @@ judge (KpS3Request *request,
   return verdict;
 }
 
+/* Temporary keys that have expired are refused with 400, which a HEAD has no words for: each file
+ * would fail by itself, and nothing be said of keys. A GET of one byte has.
+ *
+ * Returns: (transfer full) (nullable): what it says about why a HEAD cannot be; NULL for nothing */
+static GError *
+ask_why (KpS3Request *head, KpS3Client *client, KpS3Location *location, GCancellable *cancellable)
+{
+  KpS3Service *service = kp_s3_client_get_service (client);
+  g_autoptr (KpS3Request) get = kp_s3_request_new (KP_S3_OPERATION_GET, "GET", head->key);
+  g_auto (KpS3Complaint) complaint = { 0 };
+  g_autoptr (GError) error = NULL;
+
+  if (head->key == NULL
+      || kp_s3_credentials_get_session_token (kp_s3_service_get_credentials (service)) == NULL)
+    return NULL;
+  for (guint i = 0; i < head->query->len; i++)
+    {
+      const Pair *pair = &g_array_index (head->query, Pair, i);
+      Pair copy = { g_strdup (pair->name), g_strdup (pair->value) };
+      g_array_append_val (get->query, copy);
+    }
+  kp_s3_request_add_header (get, "range", "bytes=0-0");
+  kp_s3_request_set_reply_limit (get, 1);
+  kp_s3_service_count (service, KP_S3_OPERATION_GET, FALSE);
+  g_autoptr (KpS3Reply) reply = send_once (get, client, location, cancellable, NULL);
+  if (reply == NULL || kp_s3_reply_get_status (reply) != 400)
+    return NULL;
+  KpS3Verdict verdict = judge (get, service, location, reply, &complaint, &error);
+  return verdict == KP_S3_VERDICT_PERMANENT && complaint.code != NULL ? g_steal_pointer (&error)
+                                                                      : NULL;
+}
+
 /* Before an attempt: whether the MD5 has to go with it may have been learnt by another. */
 static void
 add_md5 (KpS3Request *request, KpS3Service *service)
@@ -820,8 +852,11 @@ kp_s3_request_send (KpS3Request *request,
               was_unclear = TRUE;
               break;
             }
-          g_propagate_error (error, g_steal_pointer (&attempt_error));
-          return NULL;
+          {
+            GError *reason = ask_why (request, client, location, cancellable);
+            g_propagate_error (error, reason != NULL ? reason : g_steal_pointer (&attempt_error));
+            return NULL;
+          }
         case KP_S3_VERDICT_PERMANENT:
         default:
           g_propagate_error (error, g_steal_pointer (&attempt_error));

@@ -459,6 +459,39 @@ def test_object_that_cannot_be_looked_at_costs_no_other(
     assert f"failed   {prepared}/looked at: " in result.stderr
 
 
+def listing_of(folder: Path) -> bytes:
+    """Of a bucket with other objects of these names."""
+    contents = "".join(
+        f"<Contents><Key>{path.name}</Key><LastModified>2026-01-01T00:00:00.000Z</LastModified>"
+        f'<ETag>"{"0" * 32}"</ETag><Size>{path.stat().st_size}</Size>'
+        "<StorageClass>STANDARD</StorageClass></Contents>"
+        for path in sorted(folder.iterdir())
+    )
+    return (
+        "<ListBucketResult><Name>b</Name><IsTruncated>false</IsTruncated>"
+        f"{contents}</ListBucketResult>".encode()
+    )
+
+
+def test_temporary_keys_that_have_expired(
+    ctl: Any, tmp_path: Path, bucket: str, proxy: FaultProxy
+) -> None:
+    """While objects are looked at: the answers to that have no words. It is said once, and of the
+    keys; not of each file that it could not be looked at."""
+    folder = write_files(tmp_path / "folder", {f"file-{i:02}": "x" for i in range(40)})
+    proxy.rules += [
+        Rule(KINDS["list"], Reply(200, {}, listing_of(folder)), times=None),
+        Rule(KINDS["head"], Reply(400), times=None),
+        Rule(lambda r: r.method == "GET", Reply(400, {}, error("ExpiredToken")), times=None),
+    ]
+    result = ctl("mirror", "--jobs=2", f"{folder}/", f"s3://{bucket}", endpoint=proxy,
+                 env={"AWS_SESSION_TOKEN": "a-token"})  # fmt: skip
+    assert the_sentence(result, 4).startswith(
+        f"The temporary keys for {proxy.endpoint} have expired; get new ones [400 ExpiredToken"
+    )
+    assert 2 <= proxy.count("HEAD") <= 10
+
+
 def test_permission_that_goes_away_in_the_middle(
     ctl: Any, tmp_path: Path, s3: Any, bucket: str, proxy: FaultProxy
 ) -> None:

@@ -457,6 +457,53 @@ test_400_of_head (void)
   g_assert_cmpuint (fake_server_get_n_requests (fixture->server), ==, 5);
 }
 
+/* With temporary keys it may be that they have expired, which a GET would say. */
+static void
+test_400_of_head_with_token (void)
+{
+  static const struct
+  {
+    FakeReply reply; /* to the GET */
+    KpError code;
+    const char *said;
+  } cases[] = {
+    { { .status = 400, .body = ERROR_XML ("ExpiredToken") },
+      KP_ERROR_BAD_CREDENTIALS,
+      "temporary keys" },
+    { { .status = 400, .body = ERROR_XML ("InvalidRequest") },
+      KP_ERROR_REFUSED,
+      "[400 InvalidRequest: m]" },
+    { { .status = 400, .body = ERROR_XML ("RequestTimeout") }, KP_ERROR_REFUSED, "[400]" },
+    { { .status = 400 }, KP_ERROR_REFUSED, "[400]" },
+    { { .status = 403, .body = ERROR_XML ("AccessDenied") }, KP_ERROR_REFUSED, "[400]" },
+    { { .status = 503 }, KP_ERROR_REFUSED, "[400]" },
+    { { .status = 206, .headers = "Content-Range: bytes 0-0/9\r\n", .body = "x" },
+      KP_ERROR_REFUSED,
+      "[400]" },
+    { { .body = "all of it" }, KP_ERROR_REFUSED, "[400]" },
+  };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++)
+    {
+      const FakeReply replies[] = { { .status = 400 }, { .status = 400 }, cases[i].reply };
+      g_autoptr (Fixture) fixture = fixture_new (NULL, "token");
+      g_autoptr (KpS3Request) head = kp_s3_request_new (KP_S3_OPERATION_HEAD, "HEAD", "a b");
+      g_autoptr (GError) error = NULL;
+      KpS3Statistics statistics;
+
+      g_test_message ("%" G_GSIZE_FORMAT, i);
+      kp_s3_request_add_query (head, "versionId", "v/1");
+      fixture_script (fixture, replies);
+      g_assert_null (kp_s3_request_send (head, fixture->client, NULL, &error));
+      g_assert_error (error, KP_ERROR, (int) cases[i].code);
+      g_assert_nonnull (strstr (error->message, cases[i].said));
+      assert_sent (fixture, 2, "GET", "/bucket/a%20b", "versionId=v%2F1");
+      assert_sent_header (fixture, 2, "range", "bytes=0-0");
+      fixture_get_statistics (fixture, &statistics);
+      g_assert_cmpuint (statistics.requests[KP_S3_OPERATION_GET], ==, 1);
+    }
+}
+
 /* ---- The MD5 ---- */
 
 static void
@@ -1145,6 +1192,7 @@ main (int argc, char **argv)
   g_test_add_func ("/s3/request/clock-once", test_clock_once);
   g_test_add_func ("/s3/request/clock-of-head", test_clock_of_head);
   g_test_add_func ("/s3/request/400-of-head", test_400_of_head);
+  g_test_add_func ("/s3/request/400-of-head-with-token", test_400_of_head_with_token);
   g_test_add_func ("/s3/request/md5", test_md5);
   g_test_add_func ("/s3/request/md5-of-no-use", test_md5_of_no_use);
   g_test_add_func ("/s3/request/md5-learnt-meanwhile", test_md5_learnt_meanwhile);
