@@ -468,6 +468,19 @@ kp_setup_storage_init (KpSetupStorage *self)
   self->is_loading = FALSE;
 }
 
+/* That of a plan which names none, as those have that were made by command, is found by where it
+ * goes. */
+static const char *
+find_provider (KpPlan *plan)
+{
+  g_autoptr (KpS3Location) location = NULL;
+
+  if (*kp_plan_get_provider (plan) != '\0')
+    return kp_plan_get_provider (plan);
+  location = kp_plan_dup_location (plan, NULL);
+  return location != NULL ? kp_s3_location_get_provider (location)->id : "aws";
+}
+
 /**
  * kp_setup_storage_load:
  * @has_keys: whether the plan has keys in the keyring, so that none have to be entered
@@ -476,7 +489,7 @@ void
 kp_setup_storage_load (KpSetupStorage *self, KpPlan *plan, gboolean has_keys)
 {
   const KpS3Provider *const *providers = kp_s3_provider_list ();
-  const char *wanted = *kp_plan_get_provider (plan) != '\0' ? kp_plan_get_provider (plan) : "aws";
+  const char *wanted = find_provider (plan);
 
   self->is_loading = TRUE;
   self->has_keys = has_keys;

@@ -126,10 +126,12 @@ def secret_of(agent: Agent, plan_id: str) -> str:
     return agent.keyring.lookup(plan=plan_id, kind="s3-secret")
 
 
-def begin_edit(app: Application, app_agent: Agent, folder: Path, bucket: str) -> Plan:
+def begin_edit(
+    app: Application, app_agent: Agent, folder: Path, bucket: str, **members: Any
+) -> Plan:
     """A plan, and the page to change it where all that is left is "Save"."""
     app_agent.start()
-    plan = add_plan(app_agent, "Photos", folder, bucket)
+    plan = add_plan(app_agent, "Photos", folder, bucket, **members)
     app.start()
     app.show_plan(plan)
     app.press("Edit…")
@@ -198,6 +200,19 @@ def test_page_of_a_plan_that_went_during_an_edit(
     else:
         app.press("Back Up Now")
         app.wait_for_text("Backed up just now", timeout=40)
+
+
+def test_edit_of_a_plan_that_names_no_provider(
+    app: Application, app_agent: Agent, folder: Path, bucket: str, rgw: CephRgw
+) -> None:
+    """As those have none that were made by command: it is found by the address, and not Amazon."""
+    destination = {"endpoint": rgw.endpoint, "region": "default", "bucket": bucket, "prefix": "p"}
+    plan = begin_edit(app, app_agent, folder, bucket, destination=destination)
+    app.set_text("Name of the plan", "Pictures")
+    app.key("Alt+s")
+    app.wait_for_text("Saved; it holds from the next backup on")
+    after = json.loads(plan.file.read_text())["destination"]
+    assert (after["provider"], after["endpoint"]) == ("other", rgw.endpoint)
 
 
 def test_edit_of_a_plan_that_somebody_else_changed(
