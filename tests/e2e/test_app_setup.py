@@ -126,19 +126,29 @@ def secret_of(agent: Agent, plan_id: str) -> str:
     return agent.keyring.lookup(plan=plan_id, kind="s3-secret")
 
 
-def begin_edit(
-    app: Application, app_agent: Agent, folder: Path, bucket: str, **members: Any
-) -> Plan:
-    """A plan, and the page to change it where all that is left is "Save"."""
+def edit(app: Application, app_agent: Agent, folder: Path, bucket: str, **members: Any) -> Plan:
+    """A plan, and the first page to change it."""
     app_agent.start()
     plan = add_plan(app_agent, "Photos", folder, bucket, **members)
     app.start()
     app.show_plan(plan)
     app.press("Edit…")
     app.wait_for("Step 1 of 4")
+    return plan
+
+
+def go_on(app: Application, step: int) -> None:
+    app.key("Alt+n")
+    app.wait_for(f"Step {step} of 4")
+
+
+def begin_edit(
+    app: Application, app_agent: Agent, folder: Path, bucket: str, **members: Any
+) -> Plan:
+    """A plan, and the page to change it where all that is left is "Save"."""
+    plan = edit(app, app_agent, folder, bucket, **members)
     for step in (2, 3, 4):
-        app.key("Alt+n")
-        app.wait_for(f"Step {step} of 4")
+        go_on(app, step)
     return plan
 
 
@@ -226,22 +236,6 @@ def test_edit_of_a_plan_that_somebody_else_changed(
     app.look("edit-conflict")
     found = json.loads(plan.file.read_text())
     assert (found["name"], found["exclude"]) == ("Photos", ["*.tmp"])
-
-
-def edit(app: Application, app_agent: Agent, folder: Path, bucket: str, **members: Any) -> Plan:
-    """A plan, and the first page to change it."""
-    app_agent.start()
-    plan = add_plan(app_agent, "Photos", folder, bucket, **members)
-    app.start()
-    app.show_plan(plan)
-    app.press("Edit…")
-    app.wait_for("Step 1 of 4")
-    return plan
-
-
-def go_on(app: Application, step: int) -> None:
-    app.key("Alt+n")
-    app.wait_for(f"Step {step} of 4")
 
 
 def save(app: Application, plan: Plan) -> dict[str, Any]:

@@ -138,6 +138,7 @@ def test_commands_with_plans(
         traced("pause", "1h", check=0, **quiet)
         traced("resume", check=0, **quiet)
         traced("limit", "1M", check=0, **quiet)
+        traced("autostart", "on", check=0, **quiet)
         assert recorder.messages(interface="org.freedesktop.Secret.Service", member="OpenSession")
         assert recorder.find(SECRET) == []
         assert agent.keyring.lookup(kind="s3-secret") == SECRET
